@@ -1,0 +1,182 @@
+# penstock: `make demo` to see it run, `make test` to test it, `make help` for the rest.
+#
+# Knobs (make VAR=value):
+#   DEVELOPER=1   warnings are errors (on in a git checkout)
+#   SANITIZE=...  address,undefined or thread: objects go to a folder of their own
+#   CC, CFLAGS    as usual
+#   DATA=...      make demo: a DBN file or glob to load instead of generated bars
+#   YES=1         install missing packages without asking
+
+SANITIZE  ?=
+DEVELOPER ?= $(if $(wildcard .git),1,)
+empty     :=
+comma     := ,
+space     := $(empty) $(empty)
+B         := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+GEN       := build/gen
+
+CFLAGS    ?= -O2 -g
+PACKAGES  := rdkafka avro-c libpq jansson yaml-0.1 libmicrohttpd libzstd libcurl libuv openssl zlib
+# librdkafka's and avro-c's pkg-config names differ between releases; -l names do not.
+LIBS      := -lrdkafka -lavro -lpq -ljansson -lyaml -lmicrohttpd -lzstd -lcurl -luv -lcrypto -lz -lpthread -lm
+PQ_CFLAGS := $(shell pkg-config --cflags libpq 2>/dev/null)
+BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -I$(GEN) $(PQ_CFLAGS) -Wall -Wextra -Wshadow -Wstrict-prototypes \
+	-Wmissing-prototypes -Wpointer-arith -Wvla -fno-common -fstack-protector-strong \
+	$(if $(DEVELOPER),-Werror) \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+LINK      = $(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+
+WORKERS   := fetcher validator transformer loader orchestrator
+PROGRAMS  := $(addprefix penstock-,$(WORKERS)) penstock-simulator penstock
+BINARIES  := $(addprefix $(B)/bin/,$(PROGRAMS))
+
+# --- sources: a folder is a library; main.c stays out of it ---------------------------------------------------------
+sources   = $(sort $(shell find $(1) -name '*.c' ! -name main.c))
+objects   = $(patsubst %.c,$(B)/obj/%.o,$(1))
+COMMON_C  := $(call sources,common)
+STAGES_C  := $(foreach w,$(WORKERS),$(call sources,stages/$(w)))
+CLI_C     := $(call sources,ops/cli)
+SIM_C     := $(call sources,ops/simulator)
+GEN_C     := $(GEN)/schemas.c $(GEN)/embedded.c
+MAIN_C    := $(sort $(wildcard $(WORKERS:%=stages/%/main.c) ops/cli/main.c ops/simulator/main.c))
+UNIT_C    := $(sort $(wildcard tests/unit/test_*.c))
+AVSC      := $(sort $(wildcard schemas/avro/*.avsc))
+EMBEDDED  := $(sort $(AVSC) schemas/registry.lock $(wildcard schemas/sql/*.sql topics/*.yaml \
+	stages/validator/rules/*.yaml stages/transformer/*.yaml stages/loader/sql/*.sql stages/orchestrator/checks/*.sql))
+
+.DEFAULT_GOAL := all
+.PHONY: all help
+all: $(BINARIES) ## build everything into build/bin
+
+help: ## this list
+	@awk -F':.*## ' '/^[a-z_.%-]+:.*## /{printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# --- generated code: descriptors from the schemas, and files compiled into the binaries -------------------------------
+build/host/gen: schemas/gen.c schemas/reader.c schemas/reader.h
+	@mkdir -p $(@D)
+	$(CC) -std=gnu17 -D_GNU_SOURCE -I. -O1 -g -Wall -Wextra $(if $(DEVELOPER),-Werror) -o $@ \
+		schemas/gen.c schemas/reader.c common/err.c common/mem.c -ljansson
+
+.PHONY: lock
+lock: build/host/gen ## lock changed schemas under a new version
+	build/host/gen --lock schemas/registry.lock $(AVSC)
+
+$(GEN)/schemas.c $(GEN)/schemas.h &: build/host/gen $(AVSC) schemas/registry.lock
+	@mkdir -p $(GEN)
+	build/host/gen $(GEN) schemas/registry.lock $(AVSC)
+
+$(GEN)/embedded.c: $(EMBEDDED) common/embed.sh
+	@mkdir -p $(GEN)
+	sh common/embed.sh $(EMBEDDED) >$@.new && mv $@.new $@
+
+# --- objects, libraries, binaries -----------------------------------------------------------------------------------
+FLAGS_NOW := $(CC) $(CFLAGS) $(BASE_CFLAGS)
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(FLAGS_NOW)' | cmp -s - $@ || echo '$(FLAGS_NOW)' >$@
+.PHONY: FORCE
+
+$(B)/obj/%.o: %.c $(B)/flags | $(GEN)/schemas.h
+	@mkdir -p $(@D)
+	$(CC) $(BASE_CFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+define library # name, sources
+$(B)/lib/lib$(1).a: $(call objects,$(2))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	ar rcs $$@ $$^
+endef
+$(eval $(call library,common,$(COMMON_C) $(GEN_C)))
+$(foreach w,$(WORKERS),$(eval $(call library,$(w),$(call sources,stages/$(w)))))
+$(eval $(call library,simulator,$(SIM_C)))
+$(eval $(call library,cli,$(CLI_C)))
+ALL_LIBS := $(foreach l,cli simulator $(WORKERS) common,$(B)/lib/lib$(l).a)
+
+$(foreach w,$(WORKERS),$(eval $(B)/bin/penstock-$(w): $(B)/obj/stages/$(w)/main.o $(B)/lib/lib$(w).a $(B)/lib/libcommon.a))
+$(B)/bin/penstock-simulator: $(B)/obj/ops/simulator/main.o $(B)/lib/libsimulator.a $(B)/lib/libfetcher.a $(B)/lib/libcommon.a
+$(B)/bin/penstock: $(B)/obj/ops/cli/main.o $(ALL_LIBS)
+$(BINARIES):
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIBS)
+
+# --- tests ----------------------------------------------------------------------------------------------------------
+UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
+$(B)/unit/%: $(B)/obj/tests/unit/%.o $(ALL_LIBS)
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lcmocka $(LIBS)
+.PHONY: units
+units: $(UNITS) ## build the unit tests (with SANITIZE=... into a folder of their own)
+
+-include $(patsubst %.c,$(B)/obj/%.d,$(COMMON_C) $(GEN_C) $(STAGES_C) $(CLI_C) $(SIM_C) $(MAIN_C) $(UNIT_C))
+
+
+# --- for users ------------------------------------------------------------------------------------------------------
+# The packages that the build needs may be installed by the same call: what follows an install is a make of its own.
+PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+SUBMAKE  = $(MAKE) --no-print-directory $(PARALLEL)
+UNIT_SANITIZERS := address,undefined
+UNIT_FOLDERS    := build/unit build/$(subst $(comma),-,$(UNIT_SANITIZERS))/unit
+
+.PHONY: demo up down status logs install-deps
+demo: ## everything from nothing: install, build, start, load bars, report (DATA=, SCALE=, YES=1)
+	@MAKE='$(MAKE)' ops/local/demo
+
+up: ## start the local Kafka, PostgreSQL and workers (SCALE=2 or SCALE="validator=3 loader=2")
+	@ops/local/install run
+	@$(SUBMAKE) all
+	@ops/local/stack up $(addprefix --scale=,$(SCALE))
+
+down: ## stop them; what was loaded stays in var/
+	@ops/local/stack down
+
+status: ## what of them runs
+	@ops/local/stack status
+
+logs: ## the last lines of their logs
+	@ops/local/stack logs
+
+install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
+	@ops/local/install run test lint
+
+.PHONY: test check bench lint headers format clean
+test: ## every test: units, units under ASan and UBSan, stages, end to end
+	@ops/local/install run test
+	@$(SUBMAKE) all units
+	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
+	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) -- stage e2e
+
+check: ## units and one way through the pipeline, in under two minutes
+	@ops/local/install run test
+	@$(SUBMAKE) all units
+	@tests/run --units build/unit -- -m slice stage e2e
+
+bench: ## direct COPY and the whole pipeline with the same bars, and their ratio
+	@ops/local/install run test
+	@$(SUBMAKE) all
+	@build/venv/bin/python tests/bench/bench.py $(BENCH)
+
+# --- style ----------------------------------------------------------------------------------------------------------
+OWN_C := $(sort $(shell find common stages ops schemas tests -name '*.c'))
+OWN_H := $(sort $(shell find common stages ops schemas tests -name '*.h'))
+
+lint: ## clang's warnings, format, include order, banned functions
+	@ops/local/install lint
+	@$(SUBMAKE) $(GEN)/schemas.h
+	@LINT_CFLAGS='$(BASE_CFLAGS)' tests/lint/run
+
+headers: $(GEN)/schemas.h ## compile every header on its own
+	@for header in $(OWN_H); do \
+		echo "#include \"$$header\"" | $(CC) $(BASE_CFLAGS) -fsyntax-only -x c - || { echo "$$header"; exit 1; }; \
+	done
+
+format: ## format the sources
+	clang-format -i $(OWN_C) $(OWN_H)
+
+compile_commands.json: FORCE ## for editors and clang-tidy
+	@{ separator='['; for source in $(OWN_C) $(GEN_C); do \
+		printf '%s\n{"directory": "%s", "file": "%s", "command": "%s"}' "$$separator" '$(CURDIR)' "$$source" \
+			"$(CC) $(BASE_CFLAGS) $(CFLAGS) -c $$source"; separator=','; \
+	done; printf '\n]\n'; } >$@
+
+clean: ## remove what was built; the tests' Python environment and var/ stay
+	rm -rf $(filter-out build/venv,$(wildcard build/*)) compile_commands.json
