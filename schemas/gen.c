@@ -1,0 +1,267 @@
+/*
+ * Build tool: gen OUT_DIR REGISTRY_LOCK AVSC…
+ *
+ * Writes OUT_DIR/schemas.h (a struct and index constants for every flat
+ * record) and OUT_DIR/schemas.c (the descriptors), and refuses a schema that
+ * is not the one its last version in the lock file names: a schema changes by
+ * a new version, never silently.
+ *
+ * gen --lock REGISTRY_LOCK AVSC… appends the versions that are missing.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/err.h"
+#include "common/mem.h"
+#include "schemas/reader.h"
+
+#define LOCK_MAX 256
+
+struct lock_entry {
+	char subject[64];
+	unsigned version, id;
+	uint64_t fingerprint;
+	char file[64];
+};
+
+struct lock {
+	struct lock_entry entries[LOCK_MAX];
+	unsigned count;
+};
+
+static const char *base_name(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+
+	return slash ? slash + 1 : path;
+}
+
+static int lock_read(struct lock *lock, const char *path, struct err *err)
+{
+	FILE *in = fopen(path, "r");
+	char line[256];
+
+	if (!in)
+		return err_set(err, ERR_FATAL, "%s: cannot be opened", path);
+	for (unsigned number = 1; fgets(line, sizeof(line), in); number++) {
+		struct lock_entry *e = &lock->entries[lock->count];
+
+		if (line[0] == '#' || line[0] == '\n')
+			continue;
+		if (lock->count == LOCK_MAX || sscanf(line, "%63s %u %u %" SCNx64 " %63s", e->subject, &e->version,
+						      &e->id, &e->fingerprint, e->file) != 5) {
+			fclose(in);
+			return err_set(err, ERR_FATAL, "%s:%u: not 'subject version id fingerprint file'", path, number);
+		}
+		lock->count++;
+	}
+	fclose(in);
+	return 0;
+}
+
+/* The newest entry of any subject that uses the file. */
+static const struct lock_entry *lock_find(const struct lock *lock, const char *file)
+{
+	const struct lock_entry *found = NULL;
+
+	for (unsigned i = 0; i < lock->count; i++)
+		if (strcmp(lock->entries[i].file, file) == 0 && (!found || lock->entries[i].id > found->id))
+			found = &lock->entries[i];
+	return found;
+}
+
+static void print_upper(FILE *out, const char *text)
+{
+	for (; *text; text++)
+		fputc(*text >= 'a' && *text <= 'z' ? *text - 'a' + 'A' : *text, out);
+}
+
+struct c_type {
+	const char *avro, *c, *field;
+};
+
+static const struct c_type *c_type_of(const struct schema_field *field)
+{
+	static const struct c_type types[] = {
+		{ "boolean", "bool ", "FIELD_BOOL" },        { "int", "int32_t ", "FIELD_INT" },
+		{ "long", "int64_t ", "FIELD_LONG" },        { "string", "struct str ", "FIELD_STRING" },
+		{ "bytes", "int64_t ", "FIELD_DECIMAL" },
+	};
+	const struct c_type *type = types;
+
+	while (strcmp(type->avro, field->type) != 0)
+		type++;
+	return type;
+}
+
+static const char *logical_of(const struct schema_field *field)
+{
+	if (strcmp(field->logical, "timestamp-nanos") == 0)
+		return "LOGICAL_TIMESTAMP_NANOS";
+	return strcmp(field->logical, "date") == 0 ? "LOGICAL_DATE" : "LOGICAL_NONE";
+}
+
+
+static void write_struct(FILE *h, const struct schema *s)
+{
+	fprintf(h, "\n/* %s */\nstruct %s {\n\tuint64_t present;\n", s->doc, s->name);
+	for (int i = 0; i < s->field_count; i++)
+		fprintf(h, "\t%s%s;%s%s%s\n", c_type_of(&s->fields[i])->c, s->fields[i].name,
+			s->fields[i].doc[0] ? " /* " : "", s->fields[i].doc, s->fields[i].doc[0] ? " */" : "");
+	fprintf(h, "};\n\nenum {\n");
+	for (int i = 0; i < s->field_count; i++) {
+		fputc('\t', h);
+		print_upper(h, s->name);
+		fputc('_', h);
+		print_upper(h, s->fields[i].name);
+		fprintf(h, " = %d,\n", i);
+	}
+	fprintf(h, "};\n\nextern const struct record_type %s_type;\n", s->name);
+}
+
+static void write_table(FILE *c, const struct schema *s, const char *path, unsigned id)
+{
+	fprintf(c, "\nstatic const struct record_field %s_fields[] = {\n", s->name);
+	for (int i = 0; i < s->field_count; i++) {
+		const struct schema_field *f = &s->fields[i];
+
+		fprintf(c, "\t{ \"%s\", %s, %s, offsetof(struct %s, %s), %d, %s, %d },\n", f->name,
+			c_type_of(f)->field, logical_of(f), s->name, f->name, i, f->nullable ? "true" : "false",
+			f->null_branch);
+	}
+	fprintf(c,
+		"};\n\nconst struct record_type %s_type = {\n\t.name = \"%s\",\n\t.file = \"%s\",\n\t.schema_id = %u,\n"
+		"\t.size = sizeof(struct %s),\n\t.field_count = %d,\n\t.fields = %s_fields,\n};\n",
+		s->name, s->name, path, id, s->name, s->field_count, s->name);
+}
+
+static int check_lock(const struct schema *s, const struct lock *lock, const char *path, unsigned *ret_id,
+		      struct err *err)
+{
+	const struct lock_entry *e = lock_find(lock, base_name(path));
+	CLEANUP(freep) char *canonical = schema_canonical(s->json);
+
+	if (!e)
+		return err_set(err, ERR_FATAL, "%s: not in the registry lock; add it with `make lock`", path);
+	if (e->fingerprint != schema_fingerprint(canonical))
+		return err_set(err, ERR_FATAL,
+			       "%s: changed since version %u of %s was locked; add a version with `make lock`", path,
+			       e->version, e->subject);
+	*ret_id = e->id;
+	return 0;
+}
+
+static int generate_one(FILE *h, FILE *c, const struct lock *lock, const char *path, struct err *err)
+{
+	CLEANUP(schema_release) struct schema s = SCHEMA_INIT;
+	unsigned id = 0;
+
+	if (schema_read(&s, path, err) || check_lock(&s, lock, path, &id, err))
+		return -1;
+	if (!s.flat)
+		return 0; /* a control record: read with avro-c's generic values */
+	write_struct(h, &s);
+	write_table(c, &s, path, id);
+	return 0;
+}
+
+static int generate(const char *dir, const char *lock_path, char **paths, int count, struct err *err)
+{
+	CLEANUP(freep) char *h_path = mem_printf("%s/schemas.h", dir);
+	CLEANUP(freep) char *c_path = mem_printf("%s/schemas.c", dir);
+	CLEANUP(freep) struct lock *lock = mem_zalloc(1, sizeof(*lock));
+	FILE *h = fopen(h_path, "w"), *c = fopen(c_path, "w");
+	int r = h && c ? lock_read(lock, lock_path, err) : err_set(err, ERR_FATAL, "%s: cannot be written", dir);
+
+	if (r == 0) {
+		fprintf(h, "#pragma once\n/* Generated from schemas/avro by schemas/gen.c. */\n#include \"common/record.h\"\n");
+		fprintf(c, "/* Generated from schemas/avro by schemas/gen.c. */\n#include \"schemas.h\"\n\n#include <stddef.h>\n");
+	}
+	for (int i = 0; r == 0 && i < count; i++)
+		r = generate_one(h, c, lock, paths[i], err);
+	if (h && fclose(h) && r == 0)
+		r = err_set(err, ERR_FATAL, "%s: cannot be written", h_path);
+	if (c && fclose(c) && r == 0)
+		r = err_set(err, ERR_FATAL, "%s: cannot be written", c_path);
+	if (r) {
+		remove(h_path);
+		remove(c_path);
+	}
+	return r;
+}
+
+/* --- gen --lock ------------------------------------------------------------------------------------------------------ */
+
+/* Subjects by file: TopicNameStrategy, <topic>-value. */
+static const struct {
+	const char *file;
+	const char *subjects[3];
+} subjects_of[] = {
+	{ "ohlcv.avsc", { "etl.raw.ohlcv-value", "etl.valid.ohlcv-value" } },
+	{ "ohlcv_clean.avsc", { "etl.clean.ohlcv-value" } },
+	{ "fetch_task.avsc", { "etl.tasks.file-value" } },
+	{ "task_event.avsc", { "etl.events-value" } },
+};
+
+static int lock_one(const struct lock *lock, FILE *out, const char *path, unsigned *next_id, struct err *err)
+{
+	CLEANUP(schema_release) struct schema s = SCHEMA_INIT;
+	const struct lock_entry *e = lock_find(lock, base_name(path));
+	CLEANUP(freep) char *canonical = NULL;
+	unsigned row = 0;
+
+	if (schema_read(&s, path, err))
+		return -1;
+	canonical = schema_canonical(s.json);
+	if (e && e->fingerprint == schema_fingerprint(canonical))
+		return 0;
+	while (row < sizeof(subjects_of) / sizeof(*subjects_of) && strcmp(subjects_of[row].file, base_name(path)) != 0)
+		row++;
+	if (row == sizeof(subjects_of) / sizeof(*subjects_of))
+		return err_set(err, ERR_FATAL, "%s: no subject is known for it: add a row in schemas/gen.c", path);
+	for (unsigned i = 0; i < 3 && subjects_of[row].subjects[i]; i++)
+		fprintf(out, "%s %u %u %016" PRIx64 " %s\n", subjects_of[row].subjects[i], e ? e->version + 1 : 1,
+			*next_id, schema_fingerprint(canonical), base_name(path));
+	(*next_id)++;
+	return 0;
+}
+
+static int lock_update(const char *lock_path, char **paths, int count, struct err *err)
+{
+	CLEANUP(freep) struct lock *lock = mem_zalloc(1, sizeof(*lock));
+	unsigned next_id = 1;
+	FILE *out;
+	int r = 0;
+
+	if (lock_read(lock, lock_path, err))
+		return -1;
+	for (unsigned i = 0; i < lock->count; i++)
+		if (lock->entries[i].id >= next_id)
+			next_id = lock->entries[i].id + 1;
+	out = fopen(lock_path, "a");
+	if (!out)
+		return err_set(err, ERR_FATAL, "%s: cannot be written", lock_path);
+	for (int i = 0; r == 0 && i < count; i++)
+		r = lock_one(lock, out, paths[i], &next_id, err);
+	fclose(out);
+	return r;
+}
+
+int main(int argc, char **argv)
+{
+	struct err err = ERR_INIT;
+	int r;
+
+	if (argc >= 4 && strcmp(argv[1], "--lock") == 0)
+		r = lock_update(argv[2], argv + 3, argc - 3, &err);
+	else if (argc >= 4)
+		r = generate(argv[1], argv[2], argv + 3, argc - 3, &err);
+	else
+		r = err_set(&err, ERR_FATAL, "usage: gen OUT_DIR REGISTRY_LOCK AVSC… | gen --lock REGISTRY_LOCK AVSC…");
+	if (r)
+		fprintf(stderr, "gen: %s\n", err.text);
+	return r ? EXIT_FAILED : EXIT_OK;
+}
