@@ -1,0 +1,42 @@
+#pragma once
+/*
+ * libmicrohttpd behind one door. Handlers run on the server's own threads;
+ * limits on size, time and connections are set here for every binary.
+ */
+#include <stdbool.h>
+
+#include "common/buf.h"
+#include "common/config.h"
+#include "common/err.h"
+
+struct http_server;
+
+struct http_request {
+	const char *method;
+	const char *path;
+	struct str body;
+	bool body_too_large; /* answer 413 */
+	void *connection; /* for http_argument(), http_request_header() */
+};
+
+struct http_response {
+	int status;
+	const char *content_type;
+	const char *allow;  /* NULL, or the Allow header of a 405 */
+	char location[128]; /* empty: no Location header */
+	struct buf body;
+};
+
+const char *http_argument(const struct http_request *request, const char *name); /* query string; NULL if absent */
+const char *http_request_header(const struct http_request *request, const char *name);
+
+typedef void http_handler_fn(void *self, const struct http_request *request, struct http_response *response);
+
+/*
+ * Listens on http.bind, http.port (0: a free one). ERR_FATAL names address
+ * and port when it is taken. threads: 1, or more for handlers that wait.
+ */
+int http_server_open(struct http_server **ret, const struct config *cfg, unsigned threads, http_handler_fn *handler,
+		     void *self, struct err *err);
+void http_server_freep(struct http_server **server);
+int http_server_port(const struct http_server *server);

@@ -1,0 +1,131 @@
+#pragma once
+/*
+ * librdkafka behind one door: clients made from the configuration's `kafka:`
+ * map, messages, transactions with the error ladder in one place. A client
+ * belongs to the thread that made it. Errors: ERR_RETRY for what a broker may
+ * yet mend, ERR_FATAL for what it will not.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/str.h"
+
+struct kafka_producer;
+struct kafka_consumer;
+struct kafka_topic; /* a producer's handle of one topic, owned by the producer */
+struct kafka_group; /* consumer group metadata as it was at one moment */
+
+struct kafka_header {
+	const char *name;
+	struct str value;
+};
+
+struct kafka_offset {
+	const char *topic;
+	int32_t partition;
+	int64_t offset; /* the next one to read; -1: none is known */
+	const char *metadata; /* NULL: none */
+};
+
+#define KAFKA_OFFSET_NONE INT64_C(-1)
+
+/* --- producer ---------------------------------------------------------------------------------------------------- */
+
+/* transactional_id NULL: idempotent, without transactions. */
+int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, const char *transactional_id,
+		       struct err *err);
+void kafka_producer_freep(struct kafka_producer **producer);
+
+/* A handle with its metadata loaded (the first message would wait a second for it otherwise). */
+int kafka_producer_topic(struct kafka_producer *producer, const char *topic, struct kafka_topic **ret,
+			 struct err *err);
+int32_t kafka_topic_partitions(const struct kafka_topic *topic);
+
+/*
+ * Copies key and value. Blocks, serving the producer, while its queue is
+ * full. Headers may be NULL.
+ */
+int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
+		  struct str value, const struct kafka_header *headers, unsigned header_count, struct err *err);
+
+/* Waits until everything produced so far is acknowledged (outside transactions). */
+int kafka_flush(struct kafka_producer *producer, int timeout_ms, struct err *err);
+
+/*
+ * Produces one message and waits for its acknowledgement: where it came to
+ * stand. Outside transactions.
+ */
+int kafka_produce_wait(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
+		       struct str value, int64_t *ret_offset, struct err *err);
+
+int kafka_txn_begin(struct kafka_producer *producer, struct err *err);
+int kafka_txn_offsets(struct kafka_producer *producer, const struct kafka_offset *offsets, unsigned count,
+		      const struct kafka_group *group, struct err *err);
+int kafka_txn_commit(struct kafka_producer *producer, struct err *err);
+int kafka_txn_abort(struct kafka_producer *producer, struct err *err);
+
+/* Java's default partitioner: murmur2 of the key modulo the count. */
+int32_t kafka_partition(struct str key, int32_t partition_count);
+
+/* --- consumer ---------------------------------------------------------------------------------------------------- */
+
+struct kafka_message {
+	const char *topic;
+	int32_t partition;
+	int64_t offset;
+	int64_t timestamp_ms; /* the broker's, as all our topics are LogAppendTime */
+	struct str key;
+	struct str value;
+	void *handle; /* owned: kafka_message_done() */
+};
+
+/* A message's headers, in order; false past the last. */
+bool kafka_message_header(const struct kafka_message *message, unsigned index, struct kafka_header *ret);
+void kafka_message_done(struct kafka_message *message);
+
+/*
+ * Called from kafka_consumer_poll(). `assigned` may fill in where to start
+ * (offset -1 keeps the group's committed one). `revoked` must finish or drop
+ * what is open before it returns; lost: the partitions are somebody else's
+ * already.
+ */
+struct kafka_rebalance {
+	void *self;
+	int (*assigned)(void *self, struct kafka_offset *partitions, unsigned count, struct err *err);
+	void (*revoked)(void *self, bool lost);
+};
+
+int kafka_consumer_new(struct kafka_consumer **ret, const struct config *cfg, const char *group,
+		       const char *const *topics, unsigned topic_count, const struct kafka_rebalance *rebalance,
+		       struct err *err);
+
+/* A consumer without a group, on one partition from one offset on (-2: the beginning); reads committed only. */
+int kafka_consumer_assign_new(struct kafka_consumer **ret, const struct config *cfg, const char *topic,
+			      int32_t partition, int64_t offset, struct err *err);
+
+/* Leaves the group, calling `revoked` first. */
+void kafka_consumer_freep(struct kafka_consumer **consumer);
+
+/* KAFKA_END: a consumer of kafka_consumer_assign_new() has read all that is committed; more may come. */
+enum kafka_poll { KAFKA_MESSAGE, KAFKA_NOTHING, KAFKA_ERROR, KAFKA_END };
+
+/* KAFKA_ERROR: *err is set; ERR_RETRY goes on by itself, poll again. */
+enum kafka_poll kafka_consumer_poll(struct kafka_consumer *consumer, int timeout_ms, struct kafka_message *ret,
+				    struct err *err);
+
+/* Puts the reading position of assigned partitions; the next poll starts there. */
+int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offset *offsets, unsigned count,
+			struct err *err);
+
+/* The group's committed offset and metadata of one partition; metadata is owned by the caller, NULL if none. */
+int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic, int32_t partition,
+			     int64_t *ret_offset, char **ret_metadata, struct err *err);
+
+struct kafka_group *kafka_group_now(struct kafka_consumer *consumer);
+void kafka_group_freep(struct kafka_group **group);
+
+/* First and next offset of a partition. */
+int kafka_watermarks(struct kafka_consumer *consumer, const char *topic, int32_t partition, int64_t *ret_low,
+		     int64_t *ret_high, struct err *err);

@@ -1,0 +1,255 @@
+#include "common/kafka_admin.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/kafka_internal.h"
+#include "common/mem.h"
+
+#define REQUEST_TIMEOUT_MS 10000
+
+struct kafka_admin {
+	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue;
+};
+
+int kafka_admin_open(struct kafka_admin **ret, const struct config *cfg, struct err *err)
+{
+	CLEANUP(kafka_admin_freep) struct kafka_admin *admin = mem_zalloc(1, sizeof(*admin));
+
+	if (kafka_client_new(&admin->rk, cfg, err))
+		return -1;
+	admin->queue = rd_kafka_queue_new(admin->rk);
+	*ret = STEAL(admin);
+	return 0;
+}
+
+void kafka_admin_freep(struct kafka_admin **admin)
+{
+	if (!*admin)
+		return;
+	if ((*admin)->queue)
+		rd_kafka_queue_destroy((*admin)->queue);
+	kafka_client_freep(&(*admin)->rk);
+	free(*admin);
+	*admin = NULL;
+}
+
+static void destroy_optionsp(rd_kafka_AdminOptions_t **options)
+{
+	rd_kafka_AdminOptions_destroy(*options);
+}
+
+static void destroy_eventp(rd_kafka_event_t **event)
+{
+	if (*event)
+		rd_kafka_event_destroy(*event);
+}
+
+static rd_kafka_AdminOptions_t *options_new(struct kafka_admin *admin, rd_kafka_admin_op_t op)
+{
+	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(admin->rk, op);
+	char text[KAFKA_ERRSTR];
+
+	rd_kafka_AdminOptions_set_request_timeout(options, REQUEST_TIMEOUT_MS, text, sizeof(text));
+	return options;
+}
+
+/* The answer to the call that was just made. */
+static int await(struct kafka_admin *admin, rd_kafka_event_t **ret, struct err *err)
+{
+	*ret = rd_kafka_queue_poll(admin->queue, 2 * REQUEST_TIMEOUT_MS);
+	if (!*ret)
+		return err_set(err, ERR_RETRY, "kafka: no answer within %d s", 2 * REQUEST_TIMEOUT_MS / 1000);
+	if (rd_kafka_event_error(*ret))
+		return err_set(err, ERR_RETRY, "kafka: %s", rd_kafka_event_error_string(*ret));
+	return 0;
+}
+
+/* --- topics ---------------------------------------------------------------------------------------------------------- */
+
+static void destroy_new_topicp(rd_kafka_NewTopic_t **topic)
+{
+	if (*topic)
+		rd_kafka_NewTopic_destroy(*topic);
+}
+
+static enum err_kind creation_kind(rd_kafka_resp_err_t e)
+{
+	switch (e) {
+	case RD_KAFKA_RESP_ERR_INVALID_REPLICATION_FACTOR:
+	case RD_KAFKA_RESP_ERR_INVALID_CONFIG:
+	case RD_KAFKA_RESP_ERR_INVALID_PARTITIONS:
+	case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+	case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+		return ERR_FATAL;
+	default:
+		return ERR_RETRY;
+	}
+}
+
+int kafka_admin_create(struct kafka_admin *admin, const struct kafka_topic_spec *spec, struct err *err)
+{
+	CLEANUP(destroy_optionsp) rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	CLEANUP(destroy_new_topicp) rd_kafka_NewTopic_t *topic = NULL;
+	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
+	const rd_kafka_topic_result_t **results;
+	char text[KAFKA_ERRSTR];
+	rd_kafka_resp_err_t e;
+	size_t n;
+
+	topic = rd_kafka_NewTopic_new(spec->name, spec->partitions, spec->replication, text, sizeof(text));
+	if (!topic)
+		return err_set(err, ERR_FATAL, "kafka: topic %s: %s", spec->name, text);
+	for (unsigned i = 0; spec->config[i]; i += 2)
+		rd_kafka_NewTopic_set_config(topic, spec->config[i], spec->config[i + 1]);
+	rd_kafka_CreateTopics(admin->rk, &topic, 1, options, admin->queue);
+	if (await(admin, &event, err))
+		return err_wrap(err, "creating topic %s", spec->name);
+	results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
+	e = n ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (e && e != RD_KAFKA_RESP_ERR_TOPIC_ALREADY_EXISTS)
+		return err_set(err, creation_kind(e), "kafka: creating topic %s: %s", spec->name,
+			       rd_kafka_topic_result_error_string(results[0]));
+	return 0;
+}
+
+static void destroy_metadatap(const struct rd_kafka_metadata **metadata)
+{
+	if (*metadata)
+		rd_kafka_metadata_destroy(*metadata);
+}
+
+int kafka_admin_partitions(struct kafka_admin *admin, const char *topic, int32_t *ret_partitions, struct err *err)
+{
+	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_resp_err_t e = rd_kafka_metadata(admin->rk, 1, NULL, &metadata, REQUEST_TIMEOUT_MS);
+
+	*ret_partitions = 0;
+	if (e)
+		return err_set(err, ERR_RETRY, "kafka: no broker answers: %s; look at kafka.bootstrap.servers",
+			       rd_kafka_err2str(e));
+	for (int i = 0; i < metadata->topic_cnt; i++)
+		if (strcmp(metadata->topics[i].topic, topic) == 0)
+			*ret_partitions = metadata->topics[i].partition_cnt;
+	return 0;
+}
+
+static void destroy_resourcep(rd_kafka_ConfigResource_t **resource)
+{
+	rd_kafka_ConfigResource_destroy(*resource);
+}
+
+int kafka_admin_topic_config(struct kafka_admin *admin, const char *topic, const char *name,
+			     char value[KAFKA_CONFIG_VALUE_MAX], struct err *err)
+{
+	CLEANUP(destroy_optionsp) rd_kafka_AdminOptions_t *options =
+		options_new(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+	CLEANUP(destroy_resourcep) rd_kafka_ConfigResource_t *resource =
+		rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
+	const rd_kafka_ConfigResource_t **resources;
+	const rd_kafka_ConfigEntry_t **entries;
+	size_t n, count = 0;
+
+	value[0] = '\0';
+	rd_kafka_DescribeConfigs(admin->rk, &resource, 1, options, admin->queue);
+	if (await(admin, &event, err))
+		return err_wrap(err, "configuration of topic %s", topic);
+	resources = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &n);
+	entries = n ? rd_kafka_ConfigResource_configs(resources[0], &count) : NULL;
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0 && rd_kafka_ConfigEntry_value(entries[i]))
+			strncpy(value, rd_kafka_ConfigEntry_value(entries[i]), KAFKA_CONFIG_VALUE_MAX - 1);
+	return 0;
+}
+
+/* --- offsets of groups ----------------------------------------------------------------------------------------------- */
+
+static void destroy_listp(rd_kafka_topic_partition_list_t **list)
+{
+	rd_kafka_topic_partition_list_destroy(*list);
+}
+
+static rd_kafka_topic_partition_list_t *list_of(const struct kafka_offset *offsets, unsigned count)
+{
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+
+	for (unsigned i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, offsets[i].topic, offsets[i].partition)->offset =
+			offsets[i].offset;
+	return list;
+}
+
+static int check_group_result(const rd_kafka_group_result_t *result, const char *group, struct err *err)
+{
+	const rd_kafka_topic_partition_list_t *list = rd_kafka_group_result_partitions(result);
+
+	if (rd_kafka_group_result_error(result))
+		return err_set(err, ERR_RETRY, "kafka: offsets of group %s: %s", group,
+			       rd_kafka_error_string(rd_kafka_group_result_error(result)));
+	for (int i = 0; list && i < list->cnt; i++)
+		if (list->elems[i].err)
+			return err_set(err, ERR_RETRY, "kafka: offset of group %s at %s [%d]: %s", group,
+				       list->elems[i].topic, list->elems[i].partition,
+				       rd_kafka_err2str(list->elems[i].err));
+	return 0;
+}
+
+static void take_offsets(const rd_kafka_topic_partition_list_t *list, struct kafka_offset *offsets, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_find(
+			(rd_kafka_topic_partition_list_t *)list, offsets[i].topic, offsets[i].partition);
+
+		offsets[i].offset = p && p->offset >= 0 ? p->offset : KAFKA_OFFSET_NONE;
+	}
+}
+
+int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kafka_offset *offsets, unsigned count,
+			struct err *err)
+{
+	CLEANUP(destroy_optionsp) rd_kafka_AdminOptions_t *options =
+		options_new(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = list_of(offsets, count);
+	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
+	rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(group, list);
+	const rd_kafka_group_result_t **results;
+	size_t n;
+
+	rd_kafka_ListConsumerGroupOffsets(admin->rk, &request, 1, options, admin->queue);
+	rd_kafka_ListConsumerGroupOffsets_destroy(request);
+	if (await(admin, &event, err))
+		return err_wrap(err, "offsets of group %s", group);
+	results = rd_kafka_ListConsumerGroupOffsets_result_groups(
+		rd_kafka_event_ListConsumerGroupOffsets_result(event), &n);
+	if (n == 0)
+		return err_set(err, ERR_RETRY, "kafka: offsets of group %s: no answer", group);
+	if (check_group_result(results[0], group, err))
+		return -1;
+	take_offsets(rd_kafka_group_result_partitions(results[0]), offsets, count);
+	return 0;
+}
+
+int kafka_admin_set_offsets(struct kafka_admin *admin, const char *group, const struct kafka_offset *offsets,
+			    unsigned count, struct err *err)
+{
+	CLEANUP(destroy_optionsp) rd_kafka_AdminOptions_t *options =
+		options_new(admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = list_of(offsets, count);
+	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
+	rd_kafka_AlterConsumerGroupOffsets_t *request = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
+	const rd_kafka_group_result_t **results;
+	size_t n;
+
+	rd_kafka_AlterConsumerGroupOffsets(admin->rk, &request, 1, options, admin->queue);
+	rd_kafka_AlterConsumerGroupOffsets_destroy(request);
+	if (await(admin, &event, err))
+		return err_wrap(err, "offsets of group %s", group);
+	results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
+		rd_kafka_event_AlterConsumerGroupOffsets_result(event), &n);
+	return n ? check_group_result(results[0], group, err) : 0;
+}

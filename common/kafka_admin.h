@@ -1,0 +1,36 @@
+#pragma once
+/* librdkafka's admin calls, each answered before it returns. */
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/kafka.h"
+
+struct kafka_admin;
+
+int kafka_admin_open(struct kafka_admin **ret, const struct config *cfg, struct err *err);
+void kafka_admin_freep(struct kafka_admin **admin);
+
+struct kafka_topic_spec {
+	const char *name;
+	int32_t partitions;
+	int32_t replication;
+	const char *const *config; /* name, value, …, NULL */
+};
+
+/* ERR_RETRY unless the broker says that it cannot be; a topic that exists already is no error. */
+int kafka_admin_create(struct kafka_admin *admin, const struct kafka_topic_spec *spec, struct err *err);
+
+/* Partition count, 0: no such topic. */
+int kafka_admin_partitions(struct kafka_admin *admin, const char *topic, int32_t *ret_partitions, struct err *err);
+
+/* Value of a topic's configuration, in the caller's array. */
+#define KAFKA_CONFIG_VALUE_MAX 256
+int kafka_admin_topic_config(struct kafka_admin *admin, const char *topic, const char *name,
+			     char value[KAFKA_CONFIG_VALUE_MAX], struct err *err);
+
+/* The group's committed offsets of these partitions go into `offset`. */
+int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kafka_offset *offsets, unsigned count,
+			struct err *err);
+int kafka_admin_set_offsets(struct kafka_admin *admin, const char *group, const struct kafka_offset *offsets,
+			    unsigned count, struct err *err);

@@ -1,0 +1,100 @@
+#include "common/kafka_internal.h"
+
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+
+static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *err)
+{
+	char text[KAFKA_ERRSTR];
+
+	if (rd_kafka_conf_set(conf, name, value, text, sizeof(text)) != RD_KAFKA_CONF_OK)
+		return err_set(err, ERR_FATAL, "kafka.%s: %s", name, text);
+	return 0;
+}
+
+static int set_all(rd_kafka_conf_t *conf, const struct kafka_property *list, struct err *err)
+{
+	for (; list && list->name; list++)
+		if (set(conf, list->name, list->value, err))
+			return -1;
+	return 0;
+}
+
+static int set_one(void *self, const char *key, const char *value, struct err *err)
+{
+	return set(self, key, value, err);
+}
+
+/* The library's own lines: connection troubles are worth a warning, the rest is for debugging. */
+static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
+{
+	(void)client;
+	log_write(level <= 4 ? LOG_WARNING : LOG_DEBUG, "kafka_client", LOG_FIELDS(log_str("facility", facility)), "%s",
+		  text);
+}
+
+static const struct kafka_property common_defaults[] = {
+	{ "bootstrap.servers", "127.0.0.1:9092" },
+	{ "socket.nagle.disable", "true" },
+	{ "retry.backoff.ms", "5" }, /* 100 ms would be added to every transaction after the first */
+	{ "reconnect.backoff.max.ms", "2000" },
+	{ "log.connection.close", "false" },
+	{ 0 },
+};
+
+int kafka_conf_new(rd_kafka_conf_t **ret, const struct config *cfg, const struct kafka_property *defaults,
+		   const struct kafka_property *fixed, struct err *err)
+{
+	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	rd_kafka_conf_set_log_cb(conf, on_log);
+	if (set_all(conf, common_defaults, err) || set_all(conf, defaults, err) ||
+	    config_map(cfg, "kafka", set_one, conf, err) || set_all(conf, fixed, err))
+		return -1;
+	*ret = STEAL(conf);
+	return 0;
+}
+
+void kafka_conf_freep(rd_kafka_conf_t **conf)
+{
+	if (*conf)
+		rd_kafka_conf_destroy(*conf);
+	*conf = NULL;
+}
+
+int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, struct err *err)
+{
+	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
+	char text[KAFKA_ERRSTR];
+
+	if (kafka_conf_new(&conf, cfg, NULL, NULL, err))
+		return -1;
+	*ret = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+	if (!*ret)
+		return err_set(err, ERR_FATAL, "kafka: %s", text);
+	conf = NULL; /* the client owns it now */
+	return 0;
+}
+
+void kafka_client_freep(rd_kafka_t **client)
+{
+	if (*client)
+		rd_kafka_destroy(*client);
+	*client = NULL;
+}
+
+/*
+ * Kafka's own verdicts: what must be aborted and what may be tried again are
+ * RETRY; a fatal error means a new client, so it is RETRY for the process:
+ * exit, and start again.
+ */
+int kafka_take_error(rd_kafka_error_t *error, const char *what, struct err *err)
+{
+	if (!error)
+		return 0;
+	err_set(err, ERR_RETRY, "kafka: %s: %s", what, rd_kafka_error_string(error));
+	rd_kafka_error_destroy(error);
+	return -1;
+}

@@ -1,0 +1,27 @@
+#pragma once
+/* Shared by the files of the librdkafka wrapper, and by nobody else. */
+#include <librdkafka/rdkafka.h>
+
+#include "common/kafka.h"
+
+#define KAFKA_ERRSTR 256 /* bytes */
+
+struct kafka_property {
+	const char *name, *value;
+};
+
+/*
+ * Client configuration: the wrapper's defaults, then the `kafka:` map, then
+ * what must hold whatever the user says. Lists end with a NULL name; the
+ * result is owned by the caller until a client takes it.
+ */
+int kafka_conf_new(rd_kafka_conf_t **ret, const struct config *cfg, const struct kafka_property *defaults,
+		   const struct kafka_property *fixed, struct err *err);
+void kafka_conf_freep(rd_kafka_conf_t **conf);
+
+/* A client for admin calls and metadata: a producer without transactions. */
+int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, struct err *err);
+void kafka_client_freep(rd_kafka_t **client);
+
+/* Takes and destroys the error; 0 where it is NULL, else -1 with *err set. */
+int kafka_take_error(rd_kafka_error_t *error, const char *what, struct err *err);

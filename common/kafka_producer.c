@@ -1,0 +1,343 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/kafka_internal.h"
+#include "common/mem.h"
+
+#define TOPICS_MAX 32           /* handles of one producer */
+#define METADATA_TIMEOUT_MS 10000
+#define INIT_TIMEOUT_MS 20000
+#define OFFSETS_TIMEOUT_MS 10000
+#define QUEUE_FULL_TIMEOUT_MS 60000
+
+struct kafka_topic {
+	rd_kafka_topic_t *handle;
+	int32_t partitions;
+};
+
+struct kafka_producer {
+	rd_kafka_t *rk;
+	bool transactional;
+	unsigned failed; /* delivery reports with an error since the last flush */
+	char failure[KAFKA_ERRSTR];
+	struct kafka_topic *topics[TOPICS_MAX];
+	unsigned topic_count;
+};
+
+/* Where a message that somebody waits for came to stand. */
+struct receipt {
+	bool done;
+	rd_kafka_resp_err_t error;
+	int64_t offset;
+};
+
+static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
+{
+	struct kafka_producer *producer = opaque;
+	struct receipt *receipt = message->_private;
+
+	(void)rk;
+	if (receipt) {
+		receipt->done = true;
+		receipt->error = message->err;
+		receipt->offset = message->offset;
+	} else if (message->err) {
+		producer->failed++;
+		strncpy(producer->failure, rd_kafka_err2str(message->err), sizeof(producer->failure) - 1);
+	}
+}
+
+static int init_transactions(struct kafka_producer *producer, struct err *err)
+{
+	int64_t deadline = clock_monotonic_ns() + 3 * INIT_TIMEOUT_MS * INT64_C(1000000);
+
+	for (;;) {
+		rd_kafka_error_t *error = rd_kafka_init_transactions(producer->rk, INIT_TIMEOUT_MS);
+		bool again = error && rd_kafka_error_is_retriable(error) && clock_monotonic_ns() < deadline;
+
+		if (!again)
+			return kafka_take_error(error, "starting transactions", err);
+		rd_kafka_error_destroy(error);
+	}
+}
+
+int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, const char *transactional_id,
+		       struct err *err)
+{
+	static const struct kafka_property defaults[] = {
+		{ "linger.ms", "5" },
+		{ "batch.num.messages", "10000" },
+		{ "batch.size", "1000000" },
+		{ "queue.buffering.max.messages", "200000" },
+		{ "queue.buffering.max.kbytes", "49152" },
+		{ "compression.type", "lz4" },
+		{ 0 },
+	};
+	const struct kafka_property fixed[] = {
+		{ "enable.idempotence", "true" },
+		{ transactional_id ? "transactional.id" : NULL, transactional_id },
+		{ "transaction.timeout.ms", "10000" },
+		{ 0 },
+	};
+	CLEANUP(kafka_producer_freep) struct kafka_producer *producer = mem_zalloc(1, sizeof(*producer));
+	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
+	char text[KAFKA_ERRSTR];
+
+	if (kafka_conf_new(&conf, cfg, defaults, fixed, err))
+		return -1;
+	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+	rd_kafka_conf_set_opaque(conf, producer);
+	producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+	if (!producer->rk)
+		return err_set(err, ERR_FATAL, "kafka: %s", text);
+	conf = NULL; /* the client owns it now */
+	producer->transactional = transactional_id != NULL;
+	if (transactional_id && init_transactions(producer, err))
+		return -1;
+	*ret = STEAL(producer);
+	return 0;
+}
+
+void kafka_producer_freep(struct kafka_producer **pointer)
+{
+	struct kafka_producer *producer = *pointer;
+
+	if (!producer)
+		return;
+	for (unsigned i = 0; i < producer->topic_count; i++) {
+		rd_kafka_topic_destroy(producer->topics[i]->handle);
+		free(producer->topics[i]);
+	}
+	if (producer->rk)
+		rd_kafka_destroy(producer->rk);
+	free(producer);
+	*pointer = NULL;
+}
+
+/* --- topics ---------------------------------------------------------------------------------------------------------- */
+
+static void destroy_metadatap(const struct rd_kafka_metadata **metadata)
+{
+	if (*metadata)
+		rd_kafka_metadata_destroy(*metadata);
+}
+
+static int count_partitions(struct kafka_producer *producer, struct kafka_topic *topic, const char *name,
+			    struct err *err)
+{
+	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_resp_err_t e = rd_kafka_metadata(producer->rk, 0, topic->handle, &metadata, METADATA_TIMEOUT_MS);
+
+	if (!e && metadata->topic_cnt == 1)
+		e = metadata->topics[0].err;
+	if (e == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		return err_set(err, ERR_RETRY, "kafka: topic %s does not exist; run `penstock topics apply`", name);
+	if (e || metadata->topic_cnt != 1)
+		return err_set(err, ERR_RETRY, "kafka: metadata of topic %s: %s", name, rd_kafka_err2str(e));
+	topic->partitions = metadata->topics[0].partition_cnt;
+	return 0;
+}
+
+int kafka_producer_topic(struct kafka_producer *producer, const char *name, struct kafka_topic **ret, struct err *err)
+{
+	struct kafka_topic *topic;
+
+	if (producer->topic_count == TOPICS_MAX)
+		return err_set(err, ERR_FATAL, "kafka: more than %d topics in one producer", TOPICS_MAX);
+	topic = mem_zalloc(1, sizeof(*topic));
+	topic->handle = rd_kafka_topic_new(producer->rk, name, NULL);
+	if (!topic->handle) {
+		free(topic);
+		return err_set(err, ERR_FATAL, "kafka: topic %s: %s", name, rd_kafka_err2str(rd_kafka_last_error()));
+	}
+	producer->topics[producer->topic_count++] = topic;
+	if (count_partitions(producer, topic, name, err))
+		return -1;
+	*ret = topic;
+	return 0;
+}
+
+int32_t kafka_topic_partitions(const struct kafka_topic *topic)
+{
+	return topic->partitions;
+}
+
+/* --- messages -------------------------------------------------------------------------------------------------------- */
+
+static rd_kafka_resp_err_t enqueue(struct kafka_topic *topic, int32_t partition, struct str key, struct str value,
+				   void *opaque)
+{
+	if (rd_kafka_produce(topic->handle, partition, RD_KAFKA_MSG_F_COPY, (void *)value.data, value.len, key.data,
+			     key.len, opaque) == 0)
+		return RD_KAFKA_RESP_ERR_NO_ERROR;
+	return rd_kafka_last_error();
+}
+
+static rd_kafka_resp_err_t enqueue_with_headers(struct kafka_producer *producer, struct kafka_topic *topic,
+						int32_t partition, struct str key, struct str value,
+						const struct kafka_header *headers, unsigned count)
+{
+	rd_kafka_headers_t *list = rd_kafka_headers_new(count);
+	rd_kafka_resp_err_t e = RD_KAFKA_RESP_ERR_NO_ERROR;
+
+	for (unsigned i = 0; !e && i < count; i++)
+		e = rd_kafka_header_add(list, headers[i].name, -1, headers[i].value.data, headers[i].value.len);
+	if (!e)
+		e = rd_kafka_producev(producer->rk, RD_KAFKA_V_RKT(topic->handle), RD_KAFKA_V_PARTITION(partition),
+				      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
+				      RD_KAFKA_V_KEY((void *)key.data, key.len),
+				      RD_KAFKA_V_VALUE((void *)value.data, value.len), RD_KAFKA_V_HEADERS(list),
+				      RD_KAFKA_V_END);
+	if (e)
+		rd_kafka_headers_destroy(list);
+	return e;
+}
+
+static int enqueue_error(rd_kafka_resp_err_t e, const struct kafka_topic *topic, struct err *err)
+{
+	enum err_kind kind = e == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE ? ERR_RECORD : ERR_RETRY;
+
+	return err_set(err, kind, "kafka: producing to %s: %s", rd_kafka_topic_name(topic->handle),
+		       rd_kafka_err2str(e));
+}
+
+int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
+		  struct str value, const struct kafka_header *headers, unsigned header_count, struct err *err)
+{
+	int64_t deadline = 0;
+
+	for (;;) {
+		rd_kafka_resp_err_t e =
+			header_count ? enqueue_with_headers(producer, topic, partition, key, value, headers, header_count)
+				     : enqueue(topic, partition, key, value, NULL);
+
+		if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
+			return 0;
+		if (deadline == 0)
+			deadline = clock_monotonic_ns() + QUEUE_FULL_TIMEOUT_MS * INT64_C(1000000);
+		if (e != RD_KAFKA_RESP_ERR__QUEUE_FULL || clock_monotonic_ns() > deadline)
+			return enqueue_error(e, topic, err);
+		rd_kafka_poll(producer->rk, 10);
+	}
+}
+
+int kafka_flush(struct kafka_producer *producer, int timeout_ms, struct err *err)
+{
+	rd_kafka_resp_err_t e = rd_kafka_flush(producer->rk, timeout_ms);
+	unsigned failed = producer->failed;
+
+	producer->failed = 0;
+	if (e)
+		return err_set(err, ERR_RETRY, "kafka: messages not acknowledged in time: %s", rd_kafka_err2str(e));
+	if (failed)
+		return err_set(err, ERR_RETRY, "kafka: %u messages not delivered: %s", failed, producer->failure);
+	return 0;
+}
+
+int kafka_produce_wait(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
+		       struct str value, int64_t *ret_offset, struct err *err)
+{
+	struct receipt receipt = { .done = false };
+	rd_kafka_resp_err_t e = enqueue(topic, partition, key, value, &receipt);
+
+	if (e)
+		return enqueue_error(e, topic, err);
+	while (!receipt.done) /* message.timeout.ms ends it */
+		rd_kafka_poll(producer->rk, 100);
+	if (receipt.error)
+		return enqueue_error(receipt.error, topic, err);
+	*ret_offset = receipt.offset;
+	return 0;
+}
+
+/* --- transactions ---------------------------------------------------------------------------------------------------- */
+
+int kafka_txn_begin(struct kafka_producer *producer, struct err *err)
+{
+	return kafka_take_error(rd_kafka_begin_transaction(producer->rk), "beginning a transaction", err);
+}
+
+static void destroy_listp(rd_kafka_topic_partition_list_t **list)
+{
+	rd_kafka_topic_partition_list_destroy(*list);
+}
+
+int kafka_txn_offsets(struct kafka_producer *producer, const struct kafka_offset *offsets, unsigned count,
+		      const struct kafka_group *group, struct err *err)
+{
+	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list =
+		rd_kafka_topic_partition_list_new((int)count);
+
+	for (unsigned i = 0; i < count; i++) {
+		rd_kafka_topic_partition_t *p =
+			rd_kafka_topic_partition_list_add(list, offsets[i].topic, offsets[i].partition);
+
+		p->offset = offsets[i].offset;
+		if (offsets[i].metadata) {
+			p->metadata = mem_strdup(offsets[i].metadata);
+			p->metadata_size = strlen(offsets[i].metadata);
+		}
+	}
+	for (unsigned tries = 0;; tries++) {
+		rd_kafka_error_t *error = rd_kafka_send_offsets_to_transaction(
+			producer->rk, list, (const rd_kafka_consumer_group_metadata_t *)group, OFFSETS_TIMEOUT_MS);
+
+		if (!error || tries >= 3 || !rd_kafka_error_is_retriable(error) ||
+		    rd_kafka_error_txn_requires_abort(error))
+			return kafka_take_error(error, "sending offsets to the transaction", err);
+		rd_kafka_error_destroy(error);
+	}
+}
+
+int kafka_txn_commit(struct kafka_producer *producer, struct err *err)
+{
+	for (unsigned tries = 0;; tries++) {
+		rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->rk, -1);
+
+		if (!error || tries >= 10 || !rd_kafka_error_is_retriable(error) ||
+		    rd_kafka_error_txn_requires_abort(error))
+			return kafka_take_error(error, "committing the transaction", err);
+		rd_kafka_error_destroy(error);
+	}
+}
+
+int kafka_txn_abort(struct kafka_producer *producer, struct err *err)
+{
+	for (unsigned tries = 0;; tries++) {
+		rd_kafka_error_t *error = rd_kafka_abort_transaction(producer->rk, -1);
+
+		if (!error || tries >= 10 || !rd_kafka_error_is_retriable(error))
+			return kafka_take_error(error, "aborting the transaction", err);
+		rd_kafka_error_destroy(error);
+	}
+}
+
+/* Kafka's org.apache.kafka.common.utils.Utils.murmur2 and toPositive (Austin Appleby's MurmurHash2, seed 0x9747b28c). */
+int32_t kafka_partition(struct str key, int32_t partition_count)
+{
+	const uint32_t m = 0x5bd1e995;
+	const unsigned char *p = (const unsigned char *)key.data;
+	uint32_t h = 0x9747b28c ^ key.len;
+	uint32_t left = key.len;
+
+	for (; left >= 4; left -= 4, p += 4) {
+		uint32_t k;
+
+		memcpy(&k, p, sizeof(k));
+		k = le32toh(k) * m;
+		k ^= k >> 24;
+		h = (h * m) ^ (k * m);
+	}
+	if (left >= 3)
+		h ^= (uint32_t)p[2] << 16;
+	if (left >= 2)
+		h ^= (uint32_t)p[1] << 8;
+	if (left >= 1)
+		h = (h ^ p[0]) * m;
+	h = (h ^ (h >> 13)) * m;
+	h ^= h >> 15;
+	return (int32_t)(h & 0x7fffffff) % partition_count;
+}

@@ -1,0 +1,347 @@
+#include "common/pg.h"
+
+#include <inttypes.h>
+#include <libpq-fe.h>
+#include <openssl/evp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/embed.h"
+#include "common/mem.h"
+
+#define COPY_CHUNK (256 * 1024) /* bytes per PQputCopyData */
+
+struct pg {
+	PGconn *conn;
+};
+
+struct pg_result {
+	PGresult *r;
+};
+
+/* --- errors --------------------------------------------------------------------------------------------------------- */
+
+/* SQLSTATEs, or their two-character classes, with what they mean for the caller. Everything else is fatal. */
+static const struct {
+	const char *state;
+	enum err_kind kind;
+} kinds[] = {
+	{ "22", ERR_RECORD },    /* data exception */
+	{ "23502", ERR_RECORD }, /* not null */
+	{ "23505", ERR_RECORD }, /* unique */
+	{ "23514", ERR_RECORD }, /* check; also: no partition for the row */
+	{ "08", ERR_RETRY },     /* connection */
+	{ "40", ERR_RETRY },     /* serialization, deadlock */
+	{ "53", ERR_RETRY },     /* out of resources: disk full, too many connections */
+	{ "55", ERR_RETRY },     /* object in use, lock not available */
+	{ "57", ERR_RETRY },     /* shutdown, cannot connect now, cancelled */
+	{ "58", ERR_RETRY },     /* system error */
+};
+
+static enum err_kind kind_of(const char *state)
+{
+	if (!state || state[0] == '\0')
+		return ERR_RETRY; /* no answer from the server: the connection is gone */
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strncmp(state, kinds[i].state, strlen(kinds[i].state)) == 0)
+			return kinds[i].kind;
+	return ERR_FATAL;
+}
+
+/* libpq ends its texts with a line feed and may put several lines in. */
+static int set_error(struct err *err, enum err_kind kind, const char *message)
+{
+	char text[400];
+	size_t n = 0;
+
+	for (; *message && n + 1 < sizeof(text); message++)
+		text[n++] = *message == '\n' ? ' ' : *message;
+	while (n > 0 && text[n - 1] == ' ')
+		n--;
+	text[n] = '\0';
+	return err_set(err, kind, "database: %s", n ? text : "connection lost");
+}
+
+static int fail_result(struct pg *pg, const PGresult *r, struct err *err)
+{
+	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
+
+	if (PQstatus(pg->conn) != CONNECTION_OK)
+		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
+	return set_error(err, kind_of(state), r ? PQresultErrorMessage(r) : PQerrorMessage(pg->conn));
+}
+
+/* --- connection ------------------------------------------------------------------------------------------------------ */
+
+static void ignore_notice(void *self, const char *message)
+{
+	(void)self;
+	(void)message;
+}
+
+int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err)
+{
+	const char *names[] = { "dbname", "fallback_application_name", "connect_timeout", "tcp_user_timeout",
+				"client_encoding", "options", NULL };
+	const char *values[] = { config_text(cfg, "database.dsn"), application_name, "10", "15000", "UTF8",
+				 "-c TimeZone=UTC -c DateStyle=ISO -c lock_timeout=30s", NULL };
+	CLEANUP(pg_freep) struct pg *pg = mem_zalloc(1, sizeof(*pg));
+
+	pg->conn = PQconnectdbParams(names, values, 1);
+	if (PQstatus(pg->conn) != CONNECTION_OK)
+		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
+	PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
+	*ret = STEAL(pg);
+	return 0;
+}
+
+void pg_freep(struct pg **pg)
+{
+	if (!*pg)
+		return;
+	PQfinish((*pg)->conn);
+	free(*pg);
+	*pg = NULL;
+}
+
+bool pg_usable(const struct pg *pg)
+{
+	return pg && PQstatus(pg->conn) == CONNECTION_OK && PQtransactionStatus(pg->conn) != PQTRANS_UNKNOWN;
+}
+
+/* --- statements ------------------------------------------------------------------------------------------------------ */
+
+static void clear_resultp(PGresult **r)
+{
+	PQclear(*r);
+}
+
+int pg_exec(struct pg *pg, const char *sql, struct err *err)
+{
+	CLEANUP(clear_resultp) PGresult *r = PQexec(pg->conn, sql);
+	ExecStatusType status = PQresultStatus(r);
+
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY)
+		return fail_result(pg, r, err);
+	return 0;
+}
+
+int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned count, struct pg_result **ret_result,
+	     struct err *err)
+{
+	CLEANUP(clear_resultp) PGresult *r =
+		PQexecParams(pg->conn, sql, (int)count, NULL, params, NULL, NULL, 0);
+	ExecStatusType status = PQresultStatus(r);
+
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+		return fail_result(pg, r, err);
+	if (ret_result) {
+		pg_result_freep(ret_result);
+		*ret_result = mem_alloc(sizeof(**ret_result));
+		(*ret_result)->r = STEAL(r);
+	}
+	return 0;
+}
+
+void pg_result_freep(struct pg_result **result)
+{
+	if (!*result)
+		return;
+	PQclear((*result)->r);
+	free(*result);
+	*result = NULL;
+}
+
+int pg_rows(const struct pg_result *result)
+{
+	return PQntuples(result->r);
+}
+
+int64_t pg_affected(const struct pg_result *result)
+{
+	return strtoll(PQcmdTuples(result->r), NULL, 10);
+}
+
+const char *pg_text(const struct pg_result *result, int row, int column)
+{
+	return PQgetvalue(result->r, row, column);
+}
+
+int64_t pg_int(const struct pg_result *result, int row, int column)
+{
+	return strtoll(PQgetvalue(result->r, row, column), NULL, 10);
+}
+
+bool pg_bool(const struct pg_result *result, int row, int column)
+{
+	return PQgetvalue(result->r, row, column)[0] == 't';
+}
+
+bool pg_null(const struct pg_result *result, int row, int column)
+{
+	return PQgetisnull(result->r, row, column);
+}
+
+const char *pg_int_text(int64_t value, char text[PG_INT_MAX])
+{
+	snprintf(text, PG_INT_MAX, "%" PRId64, value);
+	return text;
+}
+
+/* --- transactions ---------------------------------------------------------------------------------------------------- */
+
+int pg_begin(struct pg *pg, struct err *err)
+{
+	return pg_exec(pg, "BEGIN", err);
+}
+
+/* A COMMIT of a failed transaction answers ROLLBACK and no error: that is one. */
+int pg_commit(struct pg *pg, struct err *err)
+{
+	CLEANUP(clear_resultp) PGresult *r = PQexec(pg->conn, "COMMIT");
+
+	if (PQresultStatus(r) != PGRES_COMMAND_OK)
+		return fail_result(pg, r, err);
+	if (strcmp(PQcmdStatus(r), "COMMIT") != 0)
+		return err_set(err, ERR_RETRY, "database: the transaction was rolled back at its commit");
+	return 0;
+}
+
+void pg_rollback(struct pg *pg)
+{
+	PGTransactionStatusType status = PQtransactionStatus(pg->conn);
+
+	if (status == PQTRANS_INTRANS || status == PQTRANS_INERROR)
+		PQclear(PQexec(pg->conn, "ROLLBACK"));
+}
+
+/* --- COPY ------------------------------------------------------------------------------------------------------------ */
+
+static int put_rows(struct pg *pg, const struct buf *rows, struct err *err)
+{
+	static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
+	static const char trailer[] = "\377\377";
+
+	if (PQputCopyData(pg->conn, header, 19) != 1)
+		return fail_result(pg, NULL, err);
+	for (size_t done = 0; done < rows->len;) {
+		size_t n = rows->len - done < COPY_CHUNK ? rows->len - done : COPY_CHUNK;
+
+		if (PQputCopyData(pg->conn, (const char *)rows->data + done, (int)n) != 1)
+			return fail_result(pg, NULL, err);
+		done += n;
+	}
+	if (PQputCopyData(pg->conn, trailer, 2) != 1 || PQputCopyEnd(pg->conn, NULL) != 1)
+		return fail_result(pg, NULL, err);
+	return 0;
+}
+
+int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64_t *ret_rows, struct err *err)
+{
+	CLEANUP(clear_resultp) PGresult *start = PQexec(pg->conn, sql);
+	CLEANUP(clear_resultp) PGresult *end = NULL;
+	PGresult *extra;
+	int r;
+
+	if (PQresultStatus(start) != PGRES_COPY_IN)
+		return fail_result(pg, start, err);
+	r = put_rows(pg, rows, err);
+	end = PQgetResult(pg->conn);
+	if (PQresultStatus(end) != PGRES_COMMAND_OK)
+		r = fail_result(pg, end, err);
+	else if (r == 0 && ret_rows)
+		*ret_rows = strtoll(PQcmdTuples(end), NULL, 10);
+	while ((extra = PQgetResult(pg->conn)))
+		PQclear(extra);
+	return r;
+}
+
+/* --- migrations ------------------------------------------------------------------------------------------------------ */
+
+#define MIGRATION_DIR "schemas/sql/"
+#define SHA256_TEXT 65
+
+static void sha256_text(struct str text, char ret[SHA256_TEXT])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned n = 0;
+
+	EVP_Digest(text.data, text.len, digest, &n, EVP_sha256(), NULL);
+	for (unsigned i = 0; i < n && i < 32; i++)
+		sprintf(ret + 2 * i, "%02x", digest[i]);
+}
+
+struct migration {
+	const char *name; /* "0001_etl.sql" */
+	struct str sql;
+	char version[PG_INT_MAX];
+	char hash[SHA256_TEXT];
+};
+
+/* True when it is recorded as applied with the same text. */
+static int is_applied(struct pg *pg, const struct migration *m, bool *ret_applied, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(pg, "SELECT sha256 FROM etl.migrations WHERE version = $1", PG_PARAMS(m->version), &r, err))
+		return -1;
+	*ret_applied = pg_rows(r) > 0;
+	if (*ret_applied && strcmp(pg_text(r, 0, 0), m->hash) != 0)
+		return err_set(err, ERR_FATAL,
+			       "migration %s was applied with another text; add a migration instead of changing one",
+			       m->name);
+	return 0;
+}
+
+static int apply(struct pg *pg, const struct migration *m, struct err *err)
+{
+	if (pg_exec(pg, m->sql.data, err) ||
+	    pg_query(pg, "INSERT INTO etl.migrations (version, name, sha256) VALUES ($1, $2, $3)",
+		     PG_PARAMS(m->version, m->name, m->hash), NULL, err))
+		return err_wrap(err, "migration %s", m->name);
+	return 0;
+}
+
+static int migrate_all(struct pg *pg, bool dry_run, void (*report)(void *, const char *), void *self, struct err *err)
+{
+	for (const struct embedded *f = embedded_files; f->path; f++) {
+		struct migration m = { .name = f->path + strlen(MIGRATION_DIR),
+				       .sql = { f->start, (uint32_t)(f->end - f->start) } };
+		CLEANUP(freep) char *line = NULL;
+		bool applied;
+
+		if (strncmp(f->path, MIGRATION_DIR, strlen(MIGRATION_DIR)) != 0)
+			continue;
+		pg_int_text(strtol(m.name, NULL, 10), m.version);
+		sha256_text(m.sql, m.hash);
+		if (is_applied(pg, &m, &applied, err) || (!applied && !dry_run && apply(pg, &m, err)))
+			return -1;
+		line = mem_printf("%s: %s", m.name, applied ? "already there" : dry_run ? "would be applied" : "applied");
+		if (report)
+			report(self, line);
+	}
+	return 0;
+}
+
+/* One transaction and one lock, so that two who migrate at once do it one after the other. */
+int pg_migrate(struct pg *pg, bool dry_run, void (*report)(void *self, const char *line), void *self, struct err *err)
+{
+	int r;
+
+	if (pg_begin(pg, err))
+		return -1;
+	r = pg_exec(pg,
+		    "SELECT pg_advisory_xact_lock(hashtext('etl.migrations'));"
+		    "CREATE SCHEMA IF NOT EXISTS etl;"
+		    "CREATE TABLE IF NOT EXISTS etl.migrations (version integer PRIMARY KEY, name text NOT NULL,"
+		    " sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",
+		    err);
+	if (r == 0)
+		r = migrate_all(pg, dry_run, report, self, err);
+	if (r == 0 && !dry_run)
+		r = pg_commit(pg, err);
+	pg_rollback(pg);
+	return r;
+}

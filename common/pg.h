@@ -1,0 +1,55 @@
+#pragma once
+/*
+ * libpq behind one door: parameterised statements, binary COPY, errors with a
+ * kind. A connection belongs to one thread. ERR_RECORD only for class 22 and
+ * 23502/23505/23514; ERR_RETRY for lost connections, deadlocks and what else
+ * passes; everything else is ERR_FATAL.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/config.h"
+#include "common/err.h"
+
+struct pg;
+struct pg_result;
+
+/* Connects as database.* says, application_name as given. */
+int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err);
+void pg_freep(struct pg **pg);
+
+/* False after an error that leaves the connection unusable: free it and open a new one. */
+bool pg_usable(const struct pg *pg);
+
+/* Several statements without parameters or rows. */
+int pg_exec(struct pg *pg, const char *sql, struct err *err);
+
+/* Parameters are texts, NULL for null. ret_result may be NULL. */
+int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned count, struct pg_result **ret_result,
+	     struct err *err);
+
+#define PG_PARAMS(...) (const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)
+#define PG_NO_PARAMS NULL, 0
+
+void pg_result_freep(struct pg_result **result);
+int pg_rows(const struct pg_result *result);
+int64_t pg_affected(const struct pg_result *result); /* rows touched by INSERT, UPDATE, DELETE, COPY */
+const char *pg_text(const struct pg_result *result, int row, int column); /* "" for null */
+int64_t pg_int(const struct pg_result *result, int row, int column);      /* 0 for null */
+bool pg_bool(const struct pg_result *result, int row, int column);
+bool pg_null(const struct pg_result *result, int row, int column);
+
+int pg_begin(struct pg *pg, struct err *err);
+int pg_commit(struct pg *pg, struct err *err);
+void pg_rollback(struct pg *pg); /* what cannot be rolled back is gone with the connection */
+
+/* COPY … FROM STDIN (FORMAT binary): rows without the file header and trailer, which are added here. */
+int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64_t *ret_rows, struct err *err);
+
+/* Text for a parameter, in the caller's array. */
+#define PG_INT_MAX 24
+const char *pg_int_text(int64_t value, char text[PG_INT_MAX]);
+
+/* Applies every embedded migration that is missing; a migration whose text changed since is refused. */
+int pg_migrate(struct pg *pg, bool dry_run, void (*report)(void *self, const char *line), void *self, struct err *err);
