@@ -1,0 +1,40 @@
+#pragma once
+/*
+ * A dead letter: the original bytes, and in the headers, as text, what failed
+ * and where it came from, so that `kcat -t etl.dlq -f '%h\n'` can be read
+ * without a decoder. Header names of the `__connect.errors.` family are Kafka
+ * Connect's (KIP-298).
+ */
+#include <stdint.h>
+
+#include "common/kafka.h"
+#include "common/record.h"
+
+struct dead_letter {
+	const char *class;   /* validation_failures, transformation_errors, load_errors, decode_errors, api_errors */
+	const char *stage;
+	const char *schema;  /* the vendor's name: ohlcv-1m */
+	struct str symbol;
+	int64_t ts_event;    /* ns, whence etl.day; 0: unknown, the day of the failure */
+	struct str rules;    /* every violated one, comma-separated */
+	const char *rules_version;
+	struct str message;
+	struct str record;   /* one line of JSON; empty: it did not decode */
+	struct lineage lineage; /* attempt 0: foreign; ordinal 0: the task itself */
+	int32_t replays;
+	const char *exception; /* class of the failure, e.g. BusinessLogicValidation */
+	const char *topic;     /* whence: the message that failed */
+	int32_t partition;
+	int64_t offset;
+};
+
+#define DEAD_LETTER_INIT { .exception = "", .schema = "", .rules_version = "", .topic = "", .partition = -1, .offset = -1 }
+
+/* Key and value are the refused message's own. */
+int dead_letter_produce(struct kafka_producer *producer, struct kafka_topic *dlq, const struct dead_letter *letter,
+			struct str key, struct str value, struct err *err);
+
+/* A letter for a message of a data topic: lineage and origin are read from it, and from the decoded record if there is
+ * one (of `type`; NULL: it did not decode) symbol, schema, day and JSON. Scratch holds the texts until it is produced. */
+void dead_letter_describe(struct dead_letter *letter, const struct kafka_message *message,
+			  const struct record_type *type, const void *record, struct buf *scratch);

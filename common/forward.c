@@ -1,0 +1,43 @@
+#include "common/forward.h"
+
+#include "common/cleanup.h"
+#include "common/commit_kafka.h"
+#include "common/mem.h"
+
+const struct config_key forward_keys[] = {
+	{ "batch.ms", CONFIG_INT, "100", 1, 5000, "ms", "A transaction is committed this long after its first record." },
+	{ "batch.records_max", CONFIG_INT, "50000", 1, 1000000, "records", "A transaction is committed at this size." },
+	{ 0 },
+};
+
+static int run_stage(const struct forward *forward, struct worker *worker, struct commit_kafka *commit, struct err *err)
+{
+	const char *topic = topics_name(worker->topics, forward->topic);
+	CLEANUP(freep) char *group_base = mem_printf("penstock.%s", forward->stage);
+	struct stage stage = {
+		.group = topics_group(worker->topics, group_base),
+		.topics = &topic,
+		.topic_count = 1,
+		.batch_ms = config_int(worker->cfg, "batch.ms"),
+		.batch_records_max = config_int(worker->cfg, "batch.records_max"),
+		.commit = commit_kafka_ops(commit),
+	};
+	void *self = NULL;
+	int r;
+
+	if (forward->open(&self, worker, commit_kafka_producer(commit), &stage.ops, err))
+		return -1;
+	r = stage_run(&stage, worker->cfg, err);
+	forward->close(self);
+	return r;
+}
+
+int forward_run(const struct forward *forward, struct worker *worker, struct err *err)
+{
+	CLEANUP(commit_kafka_freep) struct commit_kafka *commit = NULL;
+	CLEANUP(freep) char *transactional_id = worker_transactional_id(worker, forward->stage, err);
+
+	if (!transactional_id || commit_kafka_open(&commit, worker->cfg, transactional_id, err))
+		return -1;
+	return run_stage(forward, worker, commit, err);
+}

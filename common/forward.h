@@ -1,0 +1,22 @@
+#pragma once
+/*
+ * The main of a stage that reads one topic and writes others in Kafka
+ * transactions: validator, transformer.
+ */
+#include "common/stage.h"
+#include "common/worker.h"
+
+extern const struct config_key forward_keys[]; /* batch.ms, batch.records_max */
+
+/* Opens what the stage needs (self), given the producer of its transactions. */
+typedef int forward_open_fn(void **ret_self, struct worker *worker, struct kafka_producer *producer,
+			    struct stage_ops *ret_ops, struct err *err);
+
+struct forward {
+	const char *stage; /* "validator" */
+	const char *topic; /* base name */
+	forward_open_fn *open;
+	void (*close)(void *self);
+};
+
+int forward_run(const struct forward *forward, struct worker *worker, struct err *err);

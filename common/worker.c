@@ -1,0 +1,256 @@
+#include "common/worker.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/mem.h"
+
+#define SLOTS_MAX 256
+#define STOP_SECONDS_MAX 10 /* after SIGTERM, whatever the broker does */
+
+struct metric worker_metrics[WORKER_METRICS] = {
+	[WORKER_RECORDS] = { "penstock_records_total", NULL, METRIC_COUNTER, "Messages handled and committed.", 0 },
+	[WORKER_REJECTED] = { "penstock_rejected_total", NULL, METRIC_COUNTER, "Messages sent to the dead letters.", 0 },
+	[WORKER_BATCHES] = { "penstock_batches_total", NULL, METRIC_COUNTER, "Batches committed.", 0 },
+	[WORKER_BATCHES_DROPPED] = { "penstock_batches_dropped_total", NULL, METRIC_COUNTER,
+				     "Batches dropped and read again.", 0 },
+	[WORKER_PARTITIONS] = { "penstock_partitions", NULL, METRIC_GAUGE, "Partitions assigned.", 0 },
+};
+
+static struct {
+	volatile sig_atomic_t stopping;
+	int wake; /* eventfd, readable once stopping */
+	pthread_mutex_t lock;
+	bool ready;
+	char missing[128];
+	const struct worker_spec *spec;
+} self = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .missing = "starting" };
+
+/* --- stopping -------------------------------------------------------------------------------------------------------- */
+
+static void on_stop(int signal_number)
+{
+	const uint64_t one = 1;
+	ssize_t n;
+
+	(void)signal_number;
+	self.stopping = 1;
+	n = write(self.wake, &one, sizeof(one));
+	(void)n;
+	alarm(STOP_SECONDS_MAX);
+}
+
+/* The shutdown watchdog: a client that hangs in its close must not keep the process. What is open is read again. */
+static void on_alarm(int signal_number)
+{
+	static const char line[] = "{\"level\":\"ERROR\",\"event\":\"shutdown_timeout\",\"message\":\"not stopped in "
+				   "time: leaving\"}\n";
+	ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
+
+	(void)signal_number;
+	(void)n;
+	_exit(EXIT_RETRY);
+}
+
+static void install_signals(void)
+{
+	struct sigaction stop = { .sa_handler = on_stop }, late = { .sa_handler = on_alarm };
+
+	self.wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	sigaction(SIGTERM, &stop, NULL);
+	sigaction(SIGINT, &stop, NULL);
+	sigaction(SIGALRM, &late, NULL);
+	signal(SIGPIPE, SIG_IGN);
+}
+
+bool worker_stopping(void)
+{
+	return self.stopping;
+}
+
+void worker_wait(int64_t ms)
+{
+	struct pollfd wake = { .fd = self.wake, .events = POLLIN };
+
+	poll(&wake, 1, (int)ms);
+}
+
+int64_t worker_backoff(int64_t ms, int64_t first_ms, int64_t max_ms)
+{
+	if (ms < first_ms)
+		ms = first_ms;
+	worker_wait(ms / 2 + random() % (ms / 2 + 1));
+	return ms * 2 > max_ms ? max_ms : ms * 2;
+}
+
+/* --- HTTP ------------------------------------------------------------------------------------------------------------ */
+
+void worker_set_ready(bool ready, const char *missing)
+{
+	pthread_mutex_lock(&self.lock);
+	self.ready = ready;
+	snprintf(self.missing, sizeof(self.missing), "%s", missing);
+	pthread_mutex_unlock(&self.lock);
+}
+
+static void serve_metrics(struct http_response *response)
+{
+	response->content_type = "text/plain; version=0.0.4";
+	metrics_render(worker_metrics, WORKER_METRICS, &response->body);
+	metrics_render(self.spec->metrics, self.spec->metric_count, &response->body);
+}
+
+static void serve_health(struct http_response *response)
+{
+	response->content_type = "text/plain";
+	buf_put_text(&response->body, "ok\n");
+}
+
+static void serve_ready(struct http_response *response)
+{
+	response->content_type = "text/plain";
+	pthread_mutex_lock(&self.lock);
+	response->status = self.ready ? 200 : 503;
+	buf_printf(&response->body, "%s\n", self.ready ? "ready" : self.missing);
+	pthread_mutex_unlock(&self.lock);
+}
+
+bool worker_serve(const struct http_request *request, struct http_response *response)
+{
+	static const struct {
+		const char *path;
+		void (*serve)(struct http_response *response);
+	} routes[] = {
+		{ "/metrics", serve_metrics },
+		{ "/healthz", serve_health },
+		{ "/readyz", serve_ready },
+	};
+
+	for (unsigned i = 0; i < sizeof(routes) / sizeof(*routes); i++)
+		if (strcmp(request->path, routes[i].path) == 0 && strcmp(request->method, "GET") == 0) {
+			routes[i].serve(response);
+			return true;
+		}
+	return false;
+}
+
+static void on_request(void *unused, const struct http_request *request, struct http_response *response)
+{
+	(void)unused;
+	if (worker_serve(request, response))
+		return;
+	if (self.spec->handler) {
+		self.spec->handler(NULL, request, response);
+		return;
+	}
+	response->status = 404;
+	response->content_type = "text/plain";
+	buf_put_text(&response->body, "not found\n");
+}
+
+/* --- names ----------------------------------------------------------------------------------------------------------- */
+
+const char *worker_instance(const struct config *cfg)
+{
+	static char host[65];
+	const char *instance = config_text(cfg, "instance");
+
+	if (instance[0])
+		return instance;
+	if (gethostname(host, sizeof(host) - 1))
+		strcpy(host, "localhost");
+	return host;
+}
+
+/* The socket stays open, and with it the name taken, until the process ends. */
+static bool claim(const char *name)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	size_t n = strlen(name);
+	int fd;
+
+	if (n > sizeof(address.sun_path) - 1)
+		n = sizeof(address.sun_path) - 1;
+	memcpy(address.sun_path + 1, name, n);
+	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	if (bind(fd, (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + n)) == 0)
+		return true;
+	close(fd);
+	return false;
+}
+
+char *worker_transactional_id(const struct worker *worker, const char *stage, struct err *err)
+{
+	for (unsigned slot = 0; slot < SLOTS_MAX; slot++) {
+		char *id = mem_printf("%spenstock.%s.%s.%u", config_text(worker->cfg, "topics.prefix"), stage,
+				      worker_instance(worker->cfg), slot);
+
+		if (claim(id))
+			return id;
+		free(id);
+	}
+	err_set(err, ERR_FATAL, "more than %d workers of one kind on this host; set `instance`", SLOTS_MAX);
+	return NULL;
+}
+
+/* --- main ------------------------------------------------------------------------------------------------------------ */
+
+static int run(const struct worker_spec *spec, struct config *cfg, struct err *err)
+{
+	CLEANUP(topics_freep) struct topics *topics = NULL;
+	CLEANUP(http_server_freep) struct http_server *http = NULL;
+	struct worker worker = { .cfg = cfg };
+
+	if (topics_open(&topics, cfg, err) ||
+	    http_server_open(&http, cfg, spec->http_threads, on_request, NULL, err))
+		return -1;
+	worker.topics = topics;
+	log_info("http_listening", LOG_FIELDS(log_str("address", config_text(cfg, "http.bind")),
+					      log_i64("port", http_server_port(http))),
+		 "listening on %s:%d", config_text(cfg, "http.bind"), http_server_port(http));
+	return spec->run(&worker, err);
+}
+
+int worker_main(const struct worker_spec *spec, int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	struct err err = ERR_INIT;
+	enum log_level level = LOG_INFO;
+
+	switch (config_load(&cfg, &spec->config, argc, argv)) {
+	case CONFIG_EXIT:
+		return EXIT_OK;
+	case CONFIG_BAD:
+		return EXIT_USAGE;
+	case CONFIG_RUN:
+		break;
+	}
+	self.spec = spec;
+	srandom((unsigned)getpid());
+	if (!log_level_parse(config_text(cfg, "log.level"), &level)) {
+		fprintf(stderr, "%s: log.level: debug, info, warning or error\n", spec->config.binary);
+		return EXIT_USAGE;
+	}
+	log_open(spec->config.binary, level);
+	install_signals();
+	log_info("started", LOG_FIELDS(log_i64("pid", getpid())), "%s started", spec->config.binary);
+	if (run(spec, cfg, &err)) {
+		log_err("stopped_by_error", &err);
+		return err_exit_code(&err);
+	}
+	log_info("stopped", NULL, "%s stopped", spec->config.binary);
+	return EXIT_OK;
+}

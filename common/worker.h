@@ -1,0 +1,67 @@
+#pragma once
+/*
+ * What every long-running binary has: configuration, log, signals, its own
+ * metrics, health and readiness over HTTP, exit codes. main() is one call.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/http_server.h"
+#include "common/metrics.h"
+#include "common/topics.h"
+
+struct worker {
+	struct config *cfg;
+	struct topics *topics;
+};
+
+/* Metrics that every worker has; its own stand in its own table. */
+enum worker_metric {
+	WORKER_RECORDS,
+	WORKER_REJECTED,
+	WORKER_BATCHES,
+	WORKER_BATCHES_DROPPED,
+	WORKER_PARTITIONS,
+	WORKER_METRICS,
+};
+extern struct metric worker_metrics[WORKER_METRICS];
+
+struct worker_spec {
+	struct config_spec config;
+	struct metric *metrics; /* its own */
+	unsigned metric_count;
+	/* Serves paths that the worker itself does not; NULL: only /metrics, /healthz, /readyz. */
+	http_handler_fn *handler;
+	unsigned http_threads;
+	int (*run)(struct worker *worker, struct err *err);
+};
+
+/* The whole of main(): returns the exit code. */
+int worker_main(const struct worker_spec *spec, int argc, char **argv);
+
+/* SIGTERM or SIGINT came: finish and return. */
+bool worker_stopping(void);
+
+/* Sleeps, but not past a stop. */
+void worker_wait(int64_t ms);
+
+/* Sleeps for about ms (with jitter) and returns the next one: doubled, at most max. */
+int64_t worker_backoff(int64_t ms, int64_t first_ms, int64_t max_ms);
+
+/* What /readyz answers; missing is copied. */
+void worker_set_ready(bool ready, const char *missing);
+
+/* Answers /metrics, /healthz, /readyz; false: another path. */
+bool worker_serve(const struct http_request *request, struct http_response *response);
+
+/* This process among others: `instance`, else the host's name. */
+const char *worker_instance(const struct config *cfg);
+
+/*
+ * "<prefix>penstock.<stage>.<instance>.<slot>": slot is the first number whose
+ * abstract socket is free on this host, held until the process ends, so that
+ * two unnamed workers on one host never fence each other. Owned by the caller.
+ */
+char *worker_transactional_id(const struct worker *worker, const char *stage, struct err *err);
