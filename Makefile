@@ -110,10 +110,13 @@ units: $(UNITS) ## build the unit tests (with SANITIZE=... into a folder of thei
 -include $(patsubst %.c,$(B)/obj/%.d,$(COMMON_C) $(GEN_C) $(STAGES_C) $(CLI_C) $(SIM_C) $(MAIN_C) $(UNIT_C))
 
 
+# Objects that only lead to a program are kept too.
+.SECONDARY:
+
 # --- for users ------------------------------------------------------------------------------------------------------
 # The packages that the build needs may be installed by the same call: what follows an install is a make of its own.
 PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
-SUBMAKE  = $(MAKE) --no-print-directory $(PARALLEL)
+SUBMAKE  = $(MAKE) -s --no-print-directory $(PARALLEL)
 UNIT_SANITIZERS := address,undefined
 UNIT_FOLDERS    := build/unit build/$(subst $(comma),-,$(UNIT_SANITIZERS))/unit
 

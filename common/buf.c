@@ -6,6 +6,8 @@
 
 #include "common/mem.h"
 
+#define CAP_FIRST 256 /* bytes */
+
 void buf_release(struct buf *buf)
 {
 	free(buf->data);
@@ -14,13 +16,15 @@ void buf_release(struct buf *buf)
 
 uint8_t *buf_grow(struct buf *buf, size_t n)
 {
-	size_t want, cap = buf->cap ? buf->cap : 256;
+	size_t want, cap = buf->cap ? buf->cap : CAP_FIRST;
 
 	if (buf->overflow || n > buf->max || buf->len > buf->max - n) {
 		buf->overflow = true;
 		return NULL;
 	}
 	want = buf->len + n;
+	if (cap > buf->max)
+		cap = buf->max;
 	while (cap < want)
 		cap = cap > buf->max / 2 ? buf->max : cap * 2;
 	if (cap > buf->cap) {

@@ -48,9 +48,9 @@ static void put_quoted(struct buf *buf, struct str value)
 		uint32_t n = c < 0x80 ? 1 : c >= 0xF0 ? 4 : c >= 0xE0 ? 3 : 2;
 		struct str sequence = { value.data + i, n };
 
-		if (c < 0x80) {
+		if (c > 0 && c < 0x80) {
 			put_escaped(buf, c);
-		} else if (n <= value.len - i && str_is_text(sequence)) {
+		} else if (c > 0 && n <= value.len - i && str_is_text(sequence)) {
 			buf_put_str(buf, sequence);
 		} else {
 			buf_put_text(buf, "\xEF\xBF\xBD");

@@ -1,7 +1,8 @@
 #pragma once
 /*
  * Writes JSON text into a buffer, commas and quotes included. Bytes that are
- * no UTF-8 become U+FFFD, so that what comes out always parses.
+ * no UTF-8, and NUL, become U+FFFD, so that what comes out always parses (also
+ * as PostgreSQL's jsonb, which knows no NUL).
  */
 #include <stdbool.h>
 #include <stdint.h>

@@ -38,7 +38,6 @@ static void on_log(const rd_kafka_t *client, int level, const char *facility, co
 static const struct kafka_property common_defaults[] = {
 	{ "bootstrap.servers", "127.0.0.1:9092" },
 	{ "socket.nagle.disable", "true" },
-	{ "retry.backoff.ms", "5" }, /* 100 ms would be added to every transaction after the first */
 	{ "reconnect.backoff.max.ms", "2000" },
 	{ "log.connection.close", "false" },
 	{ 0 },

@@ -68,6 +68,7 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 		       struct err *err)
 {
 	static const struct kafka_property defaults[] = {
+		{ "retry.backoff.ms", "5" }, /* 100 ms would be added to every transaction after the first */
 		{ "linger.ms", "5" },
 		{ "batch.num.messages", "10000" },
 		{ "batch.size", "1000000" },

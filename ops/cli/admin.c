@@ -1,0 +1,56 @@
+/* topics apply, topics check, db migrate */
+#include <stdio.h>
+
+#include "common/cleanup.h"
+#include "common/pg.h"
+#include "common/topics.h"
+#include "ops/cli/cli.h"
+
+int command_topics_apply(int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(topics_freep) struct topics *topics = NULL;
+	bool dry_run = cli_flag(&argc, argv, "--dry-run");
+	struct err err = ERR_INIT;
+
+	if (cli_config(&cfg, &argc, argv, &err))
+		return cli_fail("topics apply", &err), EXIT_USAGE;
+	if (cli_leftover("topics apply", argc, argv, 0))
+		return EXIT_USAGE;
+	if (topics_open(&topics, cfg, &err) || topics_apply(topics, cfg, dry_run, cli_print_line, NULL, &err))
+		return cli_fail("topics apply", &err);
+	return EXIT_OK;
+}
+
+int command_topics_check(int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(topics_freep) struct topics *topics = NULL;
+	unsigned differences = 0;
+	struct err err = ERR_INIT;
+
+	if (cli_config(&cfg, &argc, argv, &err))
+		return cli_fail("topics check", &err), EXIT_USAGE;
+	if (cli_leftover("topics check", argc, argv, 0))
+		return EXIT_USAGE;
+	if (topics_open(&topics, cfg, &err) || topics_check(topics, cfg, cli_print_line, NULL, &differences, &err))
+		return cli_fail("topics check", &err);
+	printf("%u topics, %u differences\n", topics_count(topics), differences);
+	return differences ? EXIT_FAILED : EXIT_OK;
+}
+
+int command_db_migrate(int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(pg_freep) struct pg *pg = NULL;
+	bool dry_run = cli_flag(&argc, argv, "--dry-run");
+	struct err err = ERR_INIT;
+
+	if (cli_config(&cfg, &argc, argv, &err))
+		return cli_fail("db migrate", &err), EXIT_USAGE;
+	if (cli_leftover("db migrate", argc, argv, 0))
+		return EXIT_USAGE;
+	if (pg_open(&pg, cfg, "penstock.migrate", &err) || pg_migrate(pg, dry_run, cli_print_line, NULL, &err))
+		return cli_fail("db migrate", &err);
+	return EXIT_OK;
+}

@@ -1,0 +1,240 @@
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/control.h"
+#include "common/json_out.h"
+#include "common/kafka.h"
+#include "common/kafka_admin.h"
+#include "common/mem.h"
+#include "common/topics.h"
+#include "ops/cli/cli.h"
+#include "schemas.h"
+
+#define LINE_MAX_BYTES ((size_t)64 * 1024 * 1024)
+#define FROM_BEGINNING (-2)
+
+struct cat {
+	const struct config *cfg;
+	const char *topic;
+	int64_t left; /* messages still to print */
+	bool follow;
+	struct buf line;
+};
+
+static const struct record_type *const types[] = { &ohlcv_type, &ohlcv_clean_type };
+
+/* --- values ---------------------------------------------------------------------------------------------------------- */
+
+/* A data record's JSON; false where it is none of ours. */
+static bool put_record(struct json_out *out, struct str value)
+{
+	uint32_t id = record_schema_id(value);
+	struct err err = ERR_INIT;
+
+	for (unsigned i = 0; i < sizeof(types) / sizeof(*types); i++) {
+		CLEANUP(freep) void *record = mem_zalloc(1, types[i]->size);
+
+		if (types[i]->schema_id == id && record_decode(types[i], record, value, &err) == 0) {
+			record_json(types[i], record, out);
+			return true;
+		}
+	}
+	return false;
+}
+
+static void put_text(struct json_out *out, const char *key, const char *value)
+{
+	json_put_key(out, key);
+	json_put_str(out, str_of(value ? value : ""));
+}
+
+static void put_number(struct json_out *out, const char *key, int64_t value)
+{
+	json_put_key(out, key);
+	json_put_int(out, value);
+}
+
+static bool put_task(struct json_out *out, struct str value)
+{
+	CLEANUP(fetch_task_release) struct fetch_task task = FETCH_TASK_INIT;
+	struct err err = ERR_INIT;
+
+	if (record_schema_id(value) != control_schema_id("fetch_task") || fetch_task_decode(value, &task, &err))
+		return false;
+	json_put_open(out, '{');
+	put_number(out, "attempt", task.attempt);
+	put_number(out, "task", task.task);
+	put_number(out, "run", task.run);
+	put_text(out, "subscription", task.subscription);
+	put_text(out, "source", task.source);
+	put_text(out, "record_type", task.record_type);
+	put_text(out, "dataset", task.dataset);
+	put_text(out, "schema", task.schema);
+	put_text(out, "path", task.path);
+	json_put_close(out, '}');
+	return true;
+}
+
+static bool put_event(struct json_out *out, struct str value)
+{
+	CLEANUP(task_event_release) struct task_event event = TASK_EVENT_INIT;
+	struct err err = ERR_INIT;
+
+	if (record_schema_id(value) != control_schema_id("task_event") || task_event_decode(value, &event, &err))
+		return false;
+	json_put_open(out, '{');
+	put_number(out, "attempt", event.attempt);
+	put_number(out, "task", event.task);
+	put_number(out, "run", event.run);
+	put_text(out, "state", attempt_state_name(event.state));
+	put_number(out, "fetched", event.fetched);
+	put_number(out, "refused", event.refused);
+	put_number(out, "skipped", event.skipped);
+	put_number(out, "input_bytes", event.input_bytes);
+	put_text(out, "worker", event.worker);
+	json_put_key(out, "ts");
+	json_put_time(out, event.ts);
+	put_text(out, "message", event.message);
+	json_put_close(out, '}');
+	return true;
+}
+
+/* What decodes as JSON, text as text, everything else in hex. */
+static void put_value(struct json_out *out, struct str value)
+{
+	if (put_record(out, value) || put_task(out, value) || put_event(out, value))
+		return;
+	if (str_is_text(value)) {
+		json_put_str(out, value);
+		return;
+	}
+	CLEANUP(buf_release) struct buf hex = BUF_INIT(LINE_MAX_BYTES);
+
+	for (uint32_t i = 0; i < value.len; i++)
+		buf_printf(&hex, "%02x", (unsigned char)value.data[i]);
+	json_put_str(out, buf_str(&hex));
+}
+
+static void put_headers(struct json_out *out, const struct kafka_message *m)
+{
+	struct kafka_header header;
+
+	if (!kafka_message_header(m, 0, &header))
+		return;
+	json_put_key(out, "headers");
+	json_put_open(out, '{');
+	for (unsigned i = 0; kafka_message_header(m, i, &header); i++) {
+		json_put_key(out, header.name);
+		json_put_str(out, header.value);
+	}
+	json_put_close(out, '}');
+}
+
+static bool print_message(struct cat *cat, const struct kafka_message *m)
+{
+	struct json_out out = JSON_OUT(&cat->line);
+
+	buf_reset(&cat->line);
+	json_put_open(&out, '{');
+	put_number(&out, "partition", m->partition);
+	put_number(&out, "offset", m->offset);
+	json_put_key(&out, "timestamp");
+	json_put_time(&out, m->timestamp_ms * 1000000);
+	json_put_key(&out, "key");
+	json_put_str(&out, m->key);
+	put_headers(&out, m);
+	json_put_key(&out, "value");
+	put_value(&out, m->value);
+	json_put_close(&out, '}');
+	buf_put_u8(&cat->line, '\n');
+	return fwrite(cat->line.data, 1, cat->line.len, stdout) == cat->line.len;
+}
+
+/* --- reading --------------------------------------------------------------------------------------------------------- */
+
+/* To the partition's end, or for ever. */
+static int cat_partition(struct cat *cat, int32_t partition, struct err *err)
+{
+	CLEANUP(kafka_consumer_freep) struct kafka_consumer *consumer = NULL;
+	bool more = true;
+
+	if (kafka_consumer_assign_new(&consumer, cat->cfg, cat->topic, partition, FROM_BEGINNING, err))
+		return -1;
+	while (more && cat->left > 0) {
+		CLEANUP(kafka_message_done) struct kafka_message m = { .handle = NULL };
+
+		switch (kafka_consumer_poll(consumer, 1000, &m, err)) {
+		case KAFKA_MESSAGE:
+			more = print_message(cat, &m);
+			cat->left--;
+			break;
+		case KAFKA_END:
+			fflush(stdout);
+			more = cat->follow;
+			break;
+		case KAFKA_ERROR:
+			return -1;
+		case KAFKA_NOTHING:
+			break;
+		}
+	}
+	return 0;
+}
+
+/* The name as it is, or a base name of the table with the prefix. */
+static const char *topic_name(const struct topics *topics, const char *name)
+{
+	for (unsigned i = 0; i < topics_count(topics); i++)
+		if (strcmp(topics_at(topics, i)->base, name) == 0)
+			return topics_at(topics, i)->name;
+	return name;
+}
+
+static int cat_topic(struct cat *cat, const char *only, struct err *err)
+{
+	CLEANUP(kafka_admin_freep) struct kafka_admin *admin = NULL;
+	int32_t partitions;
+
+	if (kafka_admin_open(&admin, cat->cfg, err) || kafka_admin_partitions(admin, cat->topic, &partitions, err))
+		return -1;
+	if (partitions == 0)
+		return err_set(err, ERR_FATAL, "topic %s does not exist", cat->topic);
+	if (cat->follow && !only && partitions > 1)
+		return err_set(err, ERR_FATAL, "%s has %d partitions: --follow takes one of them (--partition P)",
+			       cat->topic, partitions);
+	for (int32_t p = 0; p < partitions; p++)
+		if ((!only || atoi(only) == p) && cat_partition(cat, p, err))
+			return -1;
+	return 0;
+}
+
+int command_cat(int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(topics_freep) struct topics *topics = NULL;
+	const char *count = cli_option(&argc, argv, "-n"), *partition = cli_option(&argc, argv, "--partition");
+	struct cat cat = { .left = count ? atoll(count) : INT64_MAX, .follow = cli_flag(&argc, argv, "--follow"),
+			   .line = BUF_INIT(LINE_MAX_BYTES) };
+	struct err err = ERR_INIT;
+	int r;
+
+	signal(SIGPIPE, SIG_DFL); /* `penstock cat … | head` ends quietly */
+	if (cli_config(&cfg, &argc, argv, &err))
+		return cli_fail("cat", &err), EXIT_USAGE;
+	if (cli_leftover("cat", argc, argv, 1))
+		return EXIT_USAGE;
+	if (argc != 1)
+		return fprintf(stderr, "penstock cat: name a topic, e.g. etl.dlq\n"), EXIT_USAGE;
+	if (topics_open(&topics, cfg, &err))
+		return cli_fail("cat", &err);
+	cat.cfg = cfg;
+	cat.topic = topic_name(topics, argv[0]);
+	r = cat_topic(&cat, partition, &err);
+	fflush(stdout);
+	buf_release(&cat.line);
+	return r ? cli_fail("cat", &err) : EXIT_OK;
+}

@@ -1,0 +1,44 @@
+#pragma once
+/*
+ * The command line: a table of commands, each in its own file, and what they
+ * share: configuration, options, printing.
+ */
+#include <stdbool.h>
+
+#include "common/config.h"
+#include "common/err.h"
+
+struct command {
+	const char *name;   /* "run show" */
+	const char *args;   /* "[ID] [--json]" */
+	const char *summary;
+	int (*run)(int argc, char **argv); /* after the name; returns the exit code */
+};
+
+extern const struct command cli_commands[]; /* ends with a name of NULL */
+
+/* Configuration of the commands: section `cli`, api.*, kafka, database. Options that config takes
+ * (--config, --set) are taken out of argv; exits never. */
+int cli_config(struct config **ret, int *argc, char **argv, struct err *err);
+
+/* "--name VALUE" or "--name": taken out of argv. */
+const char *cli_option(int *argc, char **argv, const char *name);
+bool cli_flag(int *argc, char **argv, const char *name);
+
+/* Anything left that starts with '-', or more than `max` words, is a usage error: printed; EXIT_USAGE, else 0. */
+int cli_leftover(const char *command, int argc, char **argv, int max);
+
+/* Prints "penstock <command>: text" and returns the exit code of the error's kind. */
+int cli_fail(const char *command, const struct err *err);
+
+/* Prints one line; for report callbacks. */
+void cli_print_line(void *self, const char *line);
+
+int command_run_full(int argc, char **argv);
+int command_run_show(int argc, char **argv);
+int command_runs(int argc, char **argv);
+int command_status(int argc, char **argv);
+int command_topics_apply(int argc, char **argv);
+int command_topics_check(int argc, char **argv);
+int command_db_migrate(int argc, char **argv);
+int command_cat(int argc, char **argv);

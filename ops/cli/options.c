@@ -1,0 +1,73 @@
+#include "ops/cli/cli.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+
+static const struct config_key keys[] = { { 0 } };
+static const struct config_key *const shared[] = { config_common_keys, config_database_keys, NULL };
+
+static void take_out(int *argc, char **argv, int at, int count)
+{
+	memmove(&argv[at], &argv[at + count], (size_t)(*argc - at - count + 1) * sizeof(*argv));
+	*argc -= count;
+}
+
+const char *cli_option(int *argc, char **argv, const char *name)
+{
+	for (int i = 0; i + 1 < *argc; i++)
+		if (strcmp(argv[i], name) == 0) {
+			const char *value = argv[i + 1];
+
+			take_out(argc, argv, i, 2);
+			return value;
+		}
+	return NULL;
+}
+
+bool cli_flag(int *argc, char **argv, const char *name)
+{
+	for (int i = 0; i < *argc; i++)
+		if (strcmp(argv[i], name) == 0) {
+			take_out(argc, argv, i, 1);
+			return true;
+		}
+	return false;
+}
+
+int cli_leftover(const char *command, int argc, char **argv, int max)
+{
+	for (int i = 0; i < argc; i++)
+		if (i >= max || argv[i][0] == '-') {
+			fprintf(stderr, "penstock %s: unknown or incomplete argument '%s' (see `penstock help`)\n",
+				command, argv[i]);
+			return EXIT_USAGE;
+		}
+	return 0;
+}
+
+int cli_fail(const char *command, const struct err *err)
+{
+	fprintf(stderr, "penstock %s: %s\n", command, err->text);
+	return err_exit_code(err);
+}
+
+void cli_print_line(void *self, const char *line)
+{
+	(void)self;
+	puts(line);
+}
+
+int cli_config(struct config **ret, int *argc, char **argv, struct err *err)
+{
+	static const struct config_spec spec = { .binary = "cli", .summary = "", .keys = keys, .shared = shared };
+	const char *assignment;
+
+	if (config_open(ret, &spec, cli_option(argc, argv, "--config"), err))
+		return -1;
+	while ((assignment = cli_option(argc, argv, "--set")))
+		if (config_set(*ret, assignment, err))
+			return -1;
+	return 0;
+}

@@ -1,0 +1,309 @@
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/mem.h"
+#include "ops/cli/api.h"
+#include "ops/cli/cli.h"
+
+#define POLL_MS 250
+
+static int64_t number(const json_t *object, const char *key)
+{
+	return json_integer_value(json_object_get(object, key));
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+	const char *value = json_string_value(json_object_get(object, key));
+
+	return value ? value : "";
+}
+
+static bool is_over(const json_t *run)
+{
+	const char *status = text(run, "status");
+
+	return strcmp(status, "success") == 0 || strcmp(status, "failed") == 0;
+}
+
+static int run_exit_code(const json_t *run)
+{
+	return strcmp(text(run, "status"), "failed") == 0 ? EXIT_FAILED : EXIT_OK;
+}
+
+static void print_json(const json_t *json)
+{
+	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
+	putchar('\n');
+}
+
+/* --- the report ------------------------------------------------------------------------------------------------------ */
+
+static void print_counts(const json_t *run)
+{
+	static const char *const rows[][2] = {
+		{ "fetched", "records with an ordinal" },
+		{ "inserted", "new rows" },
+		{ "updated", "rows that a newer reading corrected" },
+		{ "unchanged", "rows that were there already" },
+		{ "duplicate", "the same row again in one batch" },
+		{ "superseded", "older than the row that is there" },
+		{ "dead_letters", "refused, with their reasons in etl.dlq" },
+		{ "in_flight", "not accounted for yet" },
+	};
+
+	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++)
+		printf("  %-13s %12" PRId64 "  %s\n", rows[i][0], number(run, rows[i][0]), rows[i][1]);
+}
+
+static void print_checks(const json_t *run)
+{
+	size_t i;
+	json_t *check;
+
+	json_array_foreach(json_object_get(run, "checks"), i, check)
+		printf("  check %-16s %s  observed %" PRId64 ", expected %" PRId64 "%s%s\n", text(check, "name"),
+		       json_is_true(json_object_get(check, "passed")) ? "passed" : "FAILED", number(check, "observed"),
+		       number(check, "expected"), text(check, "detail")[0] ? ": " : "", text(check, "detail"));
+}
+
+/* Records per second between the run's start and its end, 0 where they are not known. */
+static double rate_of(const json_t *run, double *ret_seconds)
+{
+	int64_t from, to;
+
+	*ret_seconds = 0;
+	if (!clock_parse(str_of(text(run, "started_at")), &from) || !clock_parse(str_of(text(run, "finished_at")), &to) ||
+	    to <= from)
+		return 0;
+	*ret_seconds = (double)(to - from) / 1e9;
+	return (double)number(run, "fetched") / *ret_seconds;
+}
+
+static void print_run(const json_t *run)
+{
+	double seconds, rate = rate_of(run, &seconds);
+
+	printf("run %" PRId64 " (%s): %s%s%s\n", number(run, "run"), text(run, "kind"), text(run, "status"),
+	       text(run, "message")[0] ? ": " : "", text(run, "message"));
+	print_counts(run);
+	printf("  balanced      %12s  %s\n", json_is_true(json_object_get(run, "balanced")) ? "yes" : "NO",
+	       "fetched = everything that became of it, by count and by mix");
+	print_checks(run);
+	printf("  tasks %" PRId64 " of %" PRId64 " closed", number(run, "tasks_closed"), number(run, "tasks"));
+	if (seconds > 0)
+		printf(", %.1f s, %.0f records/s", seconds, rate);
+	printf("\n");
+}
+
+static int fetch_run(const struct config *cfg, const char *id, json_t **ret, struct err *err)
+{
+	CLEANUP(api_decrefp) json_t *list = NULL;
+	CLEANUP(freep) char *path = NULL;
+	json_t *last;
+
+	if (!id) {
+		if (api_call(cfg, "GET", "/api/v1/runs?limit=1", NULL, &list, err))
+			return -1;
+		last = json_array_get(json_object_get(list, "runs"), 0);
+		if (!last)
+			return err_set(err, ERR_FATAL, "there is no run yet; `penstock run full` starts one");
+		path = mem_printf("/api/v1/runs/%" PRId64, number(last, "run"));
+	} else {
+		path = mem_printf("/api/v1/runs/%s", id);
+	}
+	return api_call(cfg, "GET", path, NULL, ret, err);
+}
+
+int command_run_show(int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(api_decrefp) json_t *run = NULL;
+	struct err err = ERR_INIT;
+	bool as_json = cli_flag(&argc, argv, "--json");
+
+	if (cli_config(&cfg, &argc, argv, &err))
+		return cli_fail("run show", &err), EXIT_USAGE;
+	if (cli_leftover("run show", argc, argv, 1))
+		return EXIT_USAGE;
+	if (argc == 1 && (strspn(argv[0], "0123456789") != strlen(argv[0]) || !argv[0][0]))
+		return fprintf(stderr, "penstock run show: '%s' is not a run's number\n", argv[0]), EXIT_USAGE;
+	if (fetch_run(cfg, argc ? argv[0] : NULL, &run, &err))
+		return cli_fail("run show", &err);
+	if (as_json)
+		print_json(run);
+	else
+		print_run(run);
+	return run_exit_code(run);
+}
+
+/* --- run full -------------------------------------------------------------------------------------------------------- */
+
+static void print_progress(const json_t *run, bool terminal)
+{
+	int64_t fetched = number(run, "fetched"), in_flight = number(run, "in_flight");
+
+	printf("%srun %" PRId64 ": %s, %" PRId64 " fetched, %" PRId64 " accounted for, %" PRId64 " of %" PRId64
+	       " tasks closed%s",
+	       terminal ? "\r\033[K" : "", number(run, "run"), text(run, "status"), fetched, fetched - in_flight,
+	       number(run, "tasks_closed"), number(run, "tasks"), terminal ? "" : "\n");
+	fflush(stdout);
+}
+
+/* The API may be away for a moment: the run is not. */
+static int follow(const struct config *cfg, const char *id, bool quiet, json_t **ret, struct err *err)
+{
+	bool terminal = isatty(STDOUT_FILENO);
+	const struct timespec pause = { 0, POLL_MS * 1000000L };
+	unsigned failures = 0;
+	int64_t shown = -1;
+
+	for (;;) {
+		json_decref(*ret);
+		*ret = NULL;
+		if (fetch_run(cfg, id, ret, err)) {
+			if (err->kind != ERR_RETRY || ++failures > 40)
+				return -1;
+			err_clear(err);
+			nanosleep(&pause, NULL);
+			continue;
+		}
+		failures = 0;
+		if (!quiet && (terminal || number(*ret, "fetched") - number(*ret, "in_flight") != shown))
+			print_progress(*ret, terminal);
+		shown = number(*ret, "fetched") - number(*ret, "in_flight");
+		if (is_over(*ret))
+			break;
+		nanosleep(&pause, NULL);
+	}
+	if (!quiet && terminal)
+		printf("\n");
+	return 0;
+}
+
+static json_t *request_of(int *argc, char **argv)
+{
+	json_t *request = json_object(), *names = json_array();
+	const char *name;
+
+	while ((name = cli_option(argc, argv, "--subscription")))
+		json_array_append_new(names, json_string(name));
+	if (json_array_size(names) > 0)
+		json_object_set(request, "subscriptions", names);
+	json_decref(names);
+	return request;
+}
+
+int command_run_full(int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(api_decrefp) json_t *request = request_of(&argc, argv);
+	CLEANUP(api_decrefp) json_t *accepted = NULL;
+	CLEANUP(api_decrefp) json_t *run = NULL;
+	bool as_json = cli_flag(&argc, argv, "--json"), wait = cli_flag(&argc, argv, "--follow");
+	CLEANUP(freep) char *body = json_dumps(request, 0);
+	CLEANUP(freep) char *id = NULL;
+	struct err err = ERR_INIT;
+
+	if (cli_config(&cfg, &argc, argv, &err))
+		return cli_fail("run full", &err), EXIT_USAGE;
+	if (cli_leftover("run full", argc, argv, 0))
+		return EXIT_USAGE;
+	if (api_call(cfg, "POST", "/api/etl/execute-full-pipeline", body, &accepted, &err))
+		return cli_fail("run full", &err);
+	id = mem_printf("%" PRId64, number(accepted, "run"));
+	if (!wait) {
+		if (as_json)
+			print_json(accepted);
+		else
+			printf("run %s is %s; `penstock run show %s` tells what becomes of it\n", id,
+			       text(accepted, "status"), id);
+		return EXIT_OK;
+	}
+	if (follow(cfg, id, as_json, &run, &err))
+		return cli_fail("run full", &err);
+	if (as_json)
+		print_json(run);
+	else
+		print_run(run);
+	return run_exit_code(run);
+}
+
+/* --- runs, status ---------------------------------------------------------------------------------------------------- */
+
+int command_runs(int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(api_decrefp) json_t *list = NULL;
+	bool as_json = cli_flag(&argc, argv, "--json");
+	const char *limit = cli_option(&argc, argv, "--limit");
+	CLEANUP(freep) char *path = mem_printf("/api/v1/runs?limit=%d", limit ? atoi(limit) : 20);
+	struct err err = ERR_INIT;
+	size_t i;
+	json_t *run;
+
+	if (cli_config(&cfg, &argc, argv, &err))
+		return cli_fail("runs", &err), EXIT_USAGE;
+	if (cli_leftover("runs", argc, argv, 0))
+		return EXIT_USAGE;
+	if (api_call(cfg, "GET", path, NULL, &list, &err))
+		return cli_fail("runs", &err);
+	if (as_json)
+		return print_json(list), EXIT_OK;
+	printf("%8s  %-10s %-8s %-8s %12s %12s %12s  %s\n", "run", "kind", "status", "balanced", "fetched", "inserted",
+	       "dead", "created");
+	json_array_foreach(json_object_get(list, "runs"), i, run)
+		printf("%8" PRId64 "  %-10s %-8s %-8s %12" PRId64 " %12" PRId64 " %12" PRId64 "  %s\n", number(run, "run"),
+		       text(run, "kind"), text(run, "status"),
+		       json_is_true(json_object_get(run, "balanced")) ? "yes" : "no", number(run, "fetched"),
+		       number(run, "inserted"), number(run, "dead_letters"), text(run, "created_at"));
+	return EXIT_OK;
+}
+
+static void print_status(const json_t *status)
+{
+	const json_t *runs = json_object_get(status, "runs"), *last = json_object_get(status, "last_run");
+	size_t i;
+	json_t *alarm_text;
+
+	printf("status        %s\n", text(status, "status"));
+	printf("runs          %" PRId64 " pending, %" PRId64 " running, %" PRId64 " successful, %" PRId64 " failed\n",
+	       number(runs, "pending"), number(runs, "running"), number(runs, "success"), number(runs, "failed"));
+	printf("in flight     %" PRId64 "\n", number(status, "in_flight"));
+	printf("dead letters  %" PRId64 "\n", number(status, "dead_letters"));
+	if (json_is_object(last))
+		printf("last run      %" PRId64 ": %s, balanced: %s\n", number(last, "run"), text(last, "status"),
+		       json_is_true(json_object_get(last, "balanced")) ? "yes" : "no");
+	json_array_foreach(json_object_get(status, "alarms"), i, alarm_text)
+		printf("ALARM         %s\n", json_string_value(alarm_text));
+}
+
+int command_status(int argc, char **argv)
+{
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(api_decrefp) json_t *status = NULL;
+	bool as_json = cli_flag(&argc, argv, "--json");
+	struct err err = ERR_INIT;
+
+	if (cli_config(&cfg, &argc, argv, &err))
+		return cli_fail("status", &err), EXIT_USAGE;
+	if (cli_leftover("status", argc, argv, 0))
+		return EXIT_USAGE;
+	if (api_call(cfg, "GET", "/api/etl/status", NULL, &status, &err))
+		return cli_fail("status", &err);
+	if (as_json)
+		print_json(status);
+	else
+		print_status(status);
+	return json_array_size(json_object_get(status, "alarms")) > 0 || strcmp(text(status, "status"), "degraded") == 0
+		       ? EXIT_FAILED
+		       : EXIT_OK;
+}

@@ -1,0 +1,53 @@
+#include "stages/fetcher/cursor.h"
+
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/json_out.h"
+
+static void decrefp(json_t **json)
+{
+	json_decref(*json);
+}
+
+void cursor_format(const struct cursor *cursor, char text[CURSOR_TEXT_MAX])
+{
+	CLEANUP(buf_release) struct buf buf = BUF_INIT(CURSOR_TEXT_MAX);
+	struct json_out out = JSON_OUT(&buf);
+	const struct {
+		const char *key;
+		int64_t value;
+	} numbers[] = {
+		{ "attempt", cursor->attempt }, { "as_of", cursor->as_of },     { "fetched", cursor->fetched },
+		{ "refused", cursor->refused }, { "skipped", cursor->skipped },
+	};
+
+	json_put_open(&out, '{');
+	for (unsigned i = 0; i < sizeof(numbers) / sizeof(*numbers); i++) {
+		json_put_key(&out, numbers[i].key);
+		json_put_int(&out, numbers[i].value);
+	}
+	json_put_key(&out, "identity");
+	json_put_str(&out, str_of(cursor->identity));
+	json_put_close(&out, '}');
+	snprintf(text, CURSOR_TEXT_MAX, "%s", buf_text(&buf));
+}
+
+bool cursor_parse(const char *text, struct cursor *ret)
+{
+	CLEANUP(decrefp) json_t *json = json_loads(text, 0, NULL);
+	json_int_t attempt, as_of, fetched, refused, skipped;
+	const char *identity;
+
+	if (!json || json_unpack(json, "{s:I, s:I, s:I, s:I, s:I, s:s}", "attempt", &attempt, "as_of", &as_of,
+				 "fetched", &fetched, "refused", &refused, "skipped", &skipped, "identity", &identity))
+		return false;
+	*ret = (struct cursor){ .attempt = attempt, .as_of = as_of, .fetched = fetched, .refused = refused,
+				.skipped = skipped };
+	if (strlen(identity) >= sizeof(ret->identity) || fetched < 0 || attempt <= 0)
+		return false;
+	strcpy(ret->identity, identity);
+	return true;
+}

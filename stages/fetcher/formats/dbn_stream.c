@@ -1,0 +1,197 @@
+#include "stages/fetcher/formats/dbn_stream.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zstd.h>
+
+#include "common/mem.h"
+
+#define WINDOW_BYTES (256 * 1024)
+#define INPUT_BYTES (128 * 1024)
+#define ZSTD_WINDOW_LOG 27 /* 128 MiB: zstd's own limit for streams that do not say --long */
+#define MAGIC_BYTES 12
+
+/* Errors of open() and read() that the path is to blame for; everything else may pass. */
+static enum err_kind errno_kind(int error)
+{
+	switch (error) {
+	case ENOENT:
+	case ENOTDIR:
+	case EISDIR:
+	case EACCES:
+	case EPERM:
+	case ELOOP:
+	case ENAMETOOLONG:
+		return ERR_RECORD;
+	default:
+		return ERR_RETRY;
+	}
+}
+
+static int set_errno(struct err *err, int error)
+{
+	return err_set(err, errno_kind(error), "%s", strerror(error));
+}
+
+/* Fills up to n bytes at `to` with what read() gives at once; 0: none, with the reason kept. */
+static size_t read_file(struct dbn_stream *stream, uint8_t *to, size_t n)
+{
+	ssize_t got;
+
+	do
+		got = read(stream->fd, to, n);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		set_errno(&stream->failure, errno);
+	if (got <= 0) {
+		stream->file_ended = true;
+		return 0;
+	}
+	stream->file_bytes += got;
+	return (size_t)got;
+}
+
+static void advance_plain(struct dbn_stream *stream)
+{
+	size_t n = read_file(stream, stream->window + stream->len, WINDOW_BYTES - stream->len);
+
+	stream->len += n;
+	stream->ended = n == 0;
+}
+
+static void fail_zstd(struct dbn_stream *stream, const char *what)
+{
+	err_set(&stream->failure, ERR_RECORD, "zstd stream %s at byte %" PRId64 " of the file", what,
+		dbn_stream_input_bytes(stream));
+	stream->ended = true;
+}
+
+/* One step of decompression. Ends the stream on a failure, a cut frame, or the last frame's end. */
+static void advance_zstd(struct dbn_stream *stream)
+{
+	ZSTD_outBuffer out = { stream->window, WINDOW_BYTES, stream->len };
+	ZSTD_inBuffer in;
+	size_t hint;
+
+	if (stream->in_pos == stream->in_len && !stream->file_ended) {
+		stream->in_pos = 0;
+		stream->in_len = read_file(stream, stream->in, INPUT_BYTES);
+	}
+	in = (ZSTD_inBuffer){ stream->in, stream->in_len, stream->in_pos };
+	if (stream->failure.kind != ERR_OK || (in.pos == in.size && !stream->in_frame)) {
+		stream->ended = true;
+		return;
+	}
+	hint = ZSTD_decompressStream(stream->zstd, &out, &in);
+	stream->in_pos = in.pos;
+	if (ZSTD_isError(hint)) {
+		fail_zstd(stream, "corrupt");
+		err_wrap(&stream->failure, "%s", ZSTD_getErrorName(hint));
+		return;
+	}
+	stream->in_frame = hint != 0;
+	if (out.pos == stream->len && stream->in_pos == stream->in_len && stream->file_ended && stream->in_frame)
+		fail_zstd(stream, "cut short");
+	stream->len = out.pos;
+}
+
+size_t dbn_stream_need(struct dbn_stream *stream, size_t n)
+{
+	size_t left = dbn_stream_left(stream);
+
+	if (left >= n || stream->ended)
+		return left;
+	memmove(stream->window, stream->window + stream->pos, left);
+	stream->offset += stream->pos;
+	stream->pos = 0;
+	stream->len = left;
+	while (stream->len < n && !stream->ended) {
+		if (stream->zstd)
+			advance_zstd(stream);
+		else
+			advance_plain(stream);
+	}
+	return stream->len;
+}
+
+int64_t dbn_stream_input_bytes(const struct dbn_stream *stream)
+{
+	size_t ahead = stream->zstd ? stream->in_len - stream->in_pos : dbn_stream_left(stream);
+
+	return stream->file_bytes - (int64_t)ahead;
+}
+
+static bool is_zstd(const uint8_t magic[4])
+{
+	static const uint8_t frame[] = { 0x28, 0xB5, 0x2F, 0xFD }, skippable[] = { 0x2A, 0x4D, 0x18 };
+
+	return memcmp(magic, frame, sizeof(frame)) == 0 ||
+	       ((magic[0] & 0xF0) == 0x50 && memcmp(magic + 1, skippable, sizeof(skippable)) == 0);
+}
+
+/* The first bytes are in the window: from now on they are compressed input. */
+static int start_zstd(struct dbn_stream *stream, struct err *err)
+{
+	size_t failed;
+
+	stream->zstd = ZSTD_createDCtx();
+	if (!stream->zstd)
+		return err_set(err, ERR_RETRY, "no memory for a zstd decoder");
+	failed = ZSTD_DCtx_setParameter(stream->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG);
+	if (ZSTD_isError(failed))
+		return err_set(err, ERR_FATAL, "zstd: %s", ZSTD_getErrorName(failed));
+	stream->in = mem_alloc(INPUT_BYTES);
+	memcpy(stream->in, stream->window, stream->len);
+	stream->in_len = stream->len;
+	stream->len = 0;
+	stream->ended = false;
+	return 0;
+}
+
+int dbn_stream_open(struct dbn_stream *stream, const char *path, struct err *err)
+{
+	struct stat st;
+	size_t n;
+
+	*stream = (struct dbn_stream)DBN_STREAM_INIT;
+	stream->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	if (stream->fd < 0 || fstat(stream->fd, &st) != 0)
+		return set_errno(err, errno);
+	if (S_ISDIR(st.st_mode))
+		return set_errno(err, EISDIR);
+	posix_fadvise(stream->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+	stream->window = mem_alloc(WINDOW_BYTES);
+	/* One read only: it must fit into the input buffer, should this be zstd. */
+	while (stream->len < MAGIC_BYTES) {
+		n = read_file(stream, stream->window + stream->len, MAGIC_BYTES - stream->len);
+		if (n == 0)
+			break;
+		stream->len += n;
+	}
+	if (stream->failure.kind != ERR_OK)
+		return *err = stream->failure, -1;
+	if (stream->len == 0)
+		return err_set(err, ERR_RECORD, "the file is empty");
+	if (stream->len == MAGIC_BYTES && is_zstd(stream->window) && memcmp(stream->window + 8, "DBZ", 3) == 0)
+		return err_set(
+			err, ERR_RECORD,
+			"a file of the legacy format DBZ (version 0); supported is DBN version 3: fetch it again");
+	if (stream->len >= 4 && is_zstd(stream->window))
+		return start_zstd(stream, err);
+	return 0;
+}
+
+void dbn_stream_release(struct dbn_stream *stream)
+{
+	ZSTD_freeDCtx(stream->zstd);
+	free(stream->in);
+	free(stream->window);
+	if (stream->fd >= 0)
+		close(stream->fd);
+	*stream = (struct dbn_stream)DBN_STREAM_INIT;
+}

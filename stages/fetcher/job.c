@@ -1,0 +1,287 @@
+#include "stages/fetcher/job.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/dead_letter.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "stages/fetcher/metrics.h"
+
+#define ENCODED_MAX ((size_t)1024 * 1024)
+
+struct job {
+	const struct job_outputs *outputs;
+	struct kafka_message message;
+	struct fetch_task task;
+	bool task_known; /* the message decoded */
+	struct source *source;
+	enum job_state state;
+	struct cursor cursor;
+	char reason[480]; /* why it failed or was abandoned */
+	struct buf encoded;
+	char cursor_text[CURSOR_TEXT_MAX];
+};
+
+void job_freep(struct job **pointer)
+{
+	struct job *job = *pointer;
+
+	if (!job)
+		return;
+	source_freep(&job->source);
+	fetch_task_release(&job->task);
+	kafka_message_done(&job->message);
+	buf_release(&job->encoded);
+	free(job);
+	*pointer = NULL;
+}
+
+enum job_state job_state(const struct job *job)
+{
+	return job->state;
+}
+
+static void end(struct job *job, enum job_state state, const char *reason)
+{
+	job->state = state;
+	snprintf(job->reason, sizeof(job->reason), "%s", reason);
+	source_freep(&job->source);
+}
+
+/* --- dead letters ---------------------------------------------------------------------------------------------------- */
+
+static int refuse(struct job *job, struct dead_letter *letter, struct str key, struct str value, struct err *err)
+{
+	letter->stage = "fetcher";
+	letter->topic = job->message.topic;
+	letter->partition = job->message.partition;
+	letter->offset = job->message.offset;
+	return dead_letter_produce(job->outputs->producer, job->outputs->dlq, letter, key, value, err);
+}
+
+static int refuse_item(struct job *job, const struct source_item *item, struct err *err)
+{
+	struct dead_letter letter = DEAD_LETTER_INIT;
+
+	letter.class = "decode_errors";
+	letter.schema = item->schema;
+	letter.symbol = item->symbol;
+	letter.ts_event = item->ts_event;
+	letter.message = str_of(item->message);
+	letter.exception = "RecordNotDecoded";
+	letter.lineage = (struct lineage){ job->cursor.attempt, job->cursor.fetched, job->cursor.as_of };
+	job->cursor.refused++;
+	metric_add(&fetcher_metrics[FETCHER_REFUSED], 1);
+	return refuse(job, &letter, item->symbol, item->bytes, err);
+}
+
+/* The task itself: no source could be read, or not to its end. It is ordinal 0, outside the account. */
+static int refuse_task(struct job *job, const char *reason, struct err *err)
+{
+	struct dead_letter letter = DEAD_LETTER_INIT;
+
+	letter.class = "api_errors";
+	letter.schema = job->task_known ? job->task.schema : "";
+	letter.message = str_of(reason);
+	letter.exception = "TaskFailed";
+	letter.lineage = (struct lineage){ job->cursor.attempt, 0, job->cursor.as_of };
+	end(job, JOB_FAILED, reason);
+	metric_add(&fetcher_metrics[FETCHER_TASKS_FAILED], 1);
+	log_error("task_failed", LOG_FIELDS(log_i64("task", job->task.task), log_i64("attempt", job->cursor.attempt)),
+		  "%s", reason);
+	return refuse(job, &letter, job->message.key, job->message.value, err);
+}
+
+/* --- starting -------------------------------------------------------------------------------------------------------- */
+
+/* Items before the cursor are there already: read past them. */
+static int skip_ahead(struct job *job, const struct cursor *from, struct err *err)
+{
+	struct source_item item;
+
+	while (job->cursor.fetched < from->fetched || job->cursor.skipped < from->skipped) {
+		if (source_next(job->source, &item, err))
+			return -1;
+		if (item.kind == SOURCE_END)
+			return err_set(err, ERR_RECORD, "the source ends before record %" PRId64, from->fetched);
+		if (item.kind == SOURCE_SKIPPED)
+			job->cursor.skipped++;
+		else
+			job->cursor.fetched++;
+	}
+	job->cursor = *from;
+	return 0;
+}
+
+static int resume(struct job *job, const struct cursor *from, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (strcmp(from->identity, source_identity(job->source)) != 0) {
+		end(job, JOB_ABANDONED, "the source changed while it was read");
+		job->cursor = *from;
+		return 0;
+	}
+	if (skip_ahead(job, from, &why) == 0)
+		return 0;
+	job->cursor = *from;
+	if (why.kind == ERR_RECORD) {
+		end(job, JOB_ABANDONED, why.text);
+		return 0;
+	}
+	*err = why;
+	return -1;
+}
+
+static int open_source(struct job *job, const struct cursor *from, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (source_open(&job->source, &job->task, &why)) {
+		if (from)
+			job->cursor = *from;
+		if (why.kind == ERR_RECORD)
+			return refuse_task(job, why.text, err);
+		*err = why;
+		return -1;
+	}
+	snprintf(job->cursor.identity, sizeof(job->cursor.identity), "%s", source_identity(job->source));
+	return from ? resume(job, from, err) : 0;
+}
+
+int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_message *message,
+	      const char *metadata, struct err *err)
+{
+	CLEANUP(job_freep) struct job *job = mem_zalloc(1, sizeof(*job));
+	struct cursor from;
+	bool resumed;
+	struct err why = ERR_INIT;
+	int r;
+
+	job->outputs = outputs;
+	job->message = *message;
+	message->handle = NULL; /* the job's from here on */
+	job->encoded = (struct buf)BUF_INIT(ENCODED_MAX);
+	job->cursor.as_of = clock_now_ns();
+	job->task_known = fetch_task_decode(job->message.value, &job->task, &why) == 0;
+	job->cursor.attempt = job->task.attempt;
+	resumed = metadata && cursor_parse(metadata, &from) && from.attempt == job->task.attempt;
+	if (job->task_known)
+		r = open_source(job, resumed ? &from : NULL, err);
+	else
+		r = refuse_task(job, why.text, err);
+	if (r)
+		return err_wrap(err, "task %" PRId64, job->task.task);
+	log_info("task_started",
+		 LOG_FIELDS(log_i64("task", job->task.task), log_i64("attempt", job->task.attempt),
+			    log_str("subscription", job->task.subscription), log_str("path", job->task.path),
+			    log_i64("from_record", job->cursor.fetched)),
+		 "task %" PRId64 " of %s %s", job->task.task, job->task.subscription ? job->task.subscription : "?",
+		 resumed ? "goes on" : "begins");
+	*ret = STEAL(job);
+	return 0;
+}
+
+/* --- working --------------------------------------------------------------------------------------------------------- */
+
+static int produce_record(struct job *job, const struct source_item *item, struct err *err)
+{
+	struct kafka_topic *raw = job->outputs->raw;
+
+	*item->lineage = (struct lineage){ job->cursor.attempt, job->cursor.fetched, job->cursor.as_of };
+	buf_reset(&job->encoded);
+	record_encode(item->type, item->record, &job->encoded);
+	return kafka_produce(job->outputs->producer, raw, kafka_partition(item->symbol, kafka_topic_partitions(raw)),
+			     item->symbol, buf_str(&job->encoded), NULL, 0, err);
+}
+
+static int take_item(struct job *job, const struct source_item *item, struct err *err)
+{
+	switch (item->kind) {
+	case SOURCE_END:
+		end(job, JOB_DONE, "");
+		metric_add(&fetcher_metrics[FETCHER_TASKS_DONE], 1);
+		return 0;
+	case SOURCE_SKIPPED:
+		job->cursor.skipped++;
+		return 0;
+	case SOURCE_REFUSED:
+		job->cursor.fetched++;
+		return refuse_item(job, item, err);
+	case SOURCE_RECORD:
+		job->cursor.fetched++;
+		metric_add(&fetcher_metrics[FETCHER_RECORDS], 1);
+		return produce_record(job, item, err);
+	}
+	return 0;
+}
+
+int job_work(struct job *job, unsigned records, struct err *err)
+{
+	struct source_item item;
+	struct err why = ERR_INIT;
+
+	for (; records > 0 && job->state == JOB_RUNNING; records--) {
+		if (source_next(job->source, &item, &why) == 0) {
+			if (take_item(job, &item, err))
+				return -1;
+		} else if (why.kind == ERR_RECORD) {
+			return refuse_task(job, why.text, err);
+		} else {
+			*err = why;
+			return -1;
+		}
+	}
+	return 0;
+}
+
+/* --- reporting ------------------------------------------------------------------------------------------------------- */
+
+int job_report(struct job *job, struct err *err)
+{
+	static const enum attempt_state states[] = {
+		[JOB_RUNNING] = ATTEMPT_RUNNING,
+		[JOB_DONE] = ATTEMPT_DONE,
+		[JOB_FAILED] = ATTEMPT_FAILED,
+		[JOB_ABANDONED] = ATTEMPT_ABANDONED,
+	};
+	char key[24];
+	const struct task_event event = {
+		.attempt = job->task.attempt,
+		.task = job->task.task,
+		.run = job->task.run,
+		.state = states[job->state],
+		.fetched = job->cursor.fetched,
+		.refused = job->cursor.refused,
+		.skipped = job->cursor.skipped,
+		.input_bytes = job->source ? source_input_bytes(job->source) : 0,
+		.worker = (char *)job->outputs->worker,
+		.ts = clock_now_ns(),
+		.message = job->reason,
+	};
+
+	if (!job->task_known)
+		return 0; /* nobody's attempt */
+	snprintf(key, sizeof(key), "%" PRId64, event.attempt);
+	buf_reset(&job->encoded);
+	if (task_event_encode(&event, &job->encoded, err))
+		return -1;
+	return kafka_produce(job->outputs->producer, job->outputs->events, 0, str_of(key), buf_str(&job->encoded), NULL,
+			     0, err);
+}
+
+struct kafka_offset job_offset(struct job *job)
+{
+	bool over = job->state != JOB_RUNNING;
+
+	job->cursor_text[0] = '\0';
+	if (!over)
+		cursor_format(&job->cursor, job->cursor_text);
+	return (struct kafka_offset){ job->message.topic, job->message.partition, job->message.offset + over,
+				      job->cursor_text };
+}

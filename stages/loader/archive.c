@@ -1,0 +1,288 @@
+#include "stages/loader/archive.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/json_out.h"
+#include "common/mem.h"
+#include "common/record.h"
+#include "stages/loader/copy.h"
+
+#define ROWS_MAX ((size_t)256 * 1024 * 1024) /* bytes of one batch */
+#define TEXT_MAX 65536                      /* bytes of one stored text */
+
+/* Staged like the archive, plus the ordinal's mix. The order here is the order of put_row(). */
+static const char columns[] = "attempt, ordinal, class, schema, symbol, day, stage, rules_version, message, record,"
+			      " replays, key, value, headers, origin_topic, origin_partition, origin_offset,"
+			      " letter_topic, letter_partition, letter_offset, failed_at, rules";
+#define COLUMN_COUNT 22
+
+struct archive {
+	struct buf rows;
+	struct buf scratch;
+	int64_t count;
+};
+
+/* The headers that have columns of their own. */
+struct letter {
+	struct str class, schema, symbol, day, stage, rules, rules_version, message, record, attempt, ordinal, replays,
+		topic, partition, offset;
+};
+
+static const struct {
+	const char *name;
+	size_t offset;
+} header_columns[] = {
+	{ "etl.class", offsetof(struct letter, class) },
+	{ "etl.schema", offsetof(struct letter, schema) },
+	{ "etl.symbol", offsetof(struct letter, symbol) },
+	{ "etl.day", offsetof(struct letter, day) },
+	{ "etl.stage", offsetof(struct letter, stage) },
+	{ "etl.rules", offsetof(struct letter, rules) },
+	{ "etl.rules.version", offsetof(struct letter, rules_version) },
+	{ "etl.message", offsetof(struct letter, message) },
+	{ "etl.record", offsetof(struct letter, record) },
+	{ "etl.attempt", offsetof(struct letter, attempt) },
+	{ "etl.ordinal", offsetof(struct letter, ordinal) },
+	{ "etl.replays", offsetof(struct letter, replays) },
+	{ "__connect.errors.topic", offsetof(struct letter, topic) },
+	{ "__connect.errors.partition", offsetof(struct letter, partition) },
+	{ "__connect.errors.offset", offsetof(struct letter, offset) },
+};
+
+struct archive *archive_new(void)
+{
+	struct archive *archive = mem_zalloc(1, sizeof(*archive));
+
+	archive->rows = (struct buf)BUF_INIT(ROWS_MAX);
+	archive->scratch = (struct buf)BUF_INIT(ROWS_MAX);
+	return archive;
+}
+
+void archive_freep(struct archive **archive)
+{
+	if (!*archive)
+		return;
+	buf_release(&(*archive)->rows);
+	buf_release(&(*archive)->scratch);
+	free(*archive);
+	*archive = NULL;
+}
+
+int archive_create_stage(struct pg *pg, struct err *err)
+{
+	return pg_exec(pg,
+		       "CREATE TEMP TABLE IF NOT EXISTS stage_dead_letters ON COMMIT DELETE ROWS AS"
+		       " SELECT 0::bigint AS mix, ''::text AS rule_list, * FROM etl.dead_letters WITH NO DATA;"
+		       "ALTER TABLE stage_dead_letters DROP COLUMN id, DROP COLUMN archived_at, DROP COLUMN rules",
+		       err);
+}
+
+int64_t archive_count(const struct archive *archive)
+{
+	return archive->count;
+}
+
+bool archive_overflow(const struct archive *archive)
+{
+	return archive->rows.overflow || archive->scratch.overflow;
+}
+
+void archive_reset(struct archive *archive)
+{
+	buf_reset(&archive->rows);
+	archive->count = 0;
+}
+
+/* --- reading a letter ------------------------------------------------------------------------------------------------ */
+
+static void read_headers(const struct kafka_message *message, struct letter *letter)
+{
+	struct kafka_header header;
+
+	for (unsigned i = 0; kafka_message_header(message, i, &header); i++)
+		for (unsigned c = 0; c < sizeof(header_columns) / sizeof(*header_columns); c++)
+			if (strcmp(header.name, header_columns[c].name) == 0)
+				*(struct str *)((char *)letter + header_columns[c].offset) = header.value;
+}
+
+/* A non-negative number, or false. */
+static bool number_of(struct str text, int64_t *ret)
+{
+	*ret = 0;
+	for (uint32_t i = 0; i < text.len; i++)
+		if (!isdigit((unsigned char)text.data[i]) || __builtin_mul_overflow(*ret, 10, ret) ||
+		    __builtin_add_overflow(*ret, text.data[i] - '0', ret))
+			return false;
+	return text.len > 0;
+}
+
+/* Every header as a JSON object, foreign ones included. */
+static struct str headers_json(struct archive *archive, const struct kafka_message *message)
+{
+	struct json_out out = JSON_OUT(&archive->scratch);
+	struct kafka_header header;
+
+	buf_reset(&archive->scratch);
+	buf_put_u8(&archive->scratch, 1); /* jsonb's version byte */
+	json_put_open(&out, '{');
+	for (unsigned i = 0; kafka_message_header(message, i, &header); i++) {
+		json_put_key(&out, header.name);
+		json_put_str(&out, header.value);
+	}
+	json_put_close(&out, '}');
+	return buf_str(&archive->scratch);
+}
+
+/* --- writing a row --------------------------------------------------------------------------------------------------- */
+
+static void put_bytes(struct buf *rows, struct str s)
+{
+	buf_put_be32(rows, s.len);
+	buf_put_str(rows, s);
+}
+
+/* Text as PostgreSQL takes it: what is no UTF-8, and NUL, become '?'. */
+static void put_text(struct buf *rows, struct str s)
+{
+	uint8_t *room;
+
+	if (s.len > TEXT_MAX)
+		s.len = TEXT_MAX;
+	while (s.len > 0 && s.len == TEXT_MAX && (s.data[s.len - 1] & 0x80))
+		s.len--;
+	buf_put_be32(rows, s.len);
+	if (str_is_text(s)) {
+		buf_put_str(rows, s);
+		return;
+	}
+	room = buf_room(rows, s.len);
+	if (!room)
+		return;
+	for (uint32_t i = 0; i < s.len; i++)
+		room[i] = s.data[i] <= 0 ? '?' : (uint8_t)s.data[i];
+	rows->len += s.len;
+}
+
+static void put_number(struct buf *rows, bool present, int64_t value)
+{
+	uint8_t *room = buf_room(rows, 12);
+
+	if (room)
+		rows->len += (size_t)((present ? copy_int8(room, value) : copy_null(room)) - room);
+}
+
+static void put_int4(struct buf *rows, bool present, int64_t value)
+{
+	uint8_t *room = buf_room(rows, 8);
+
+	if (room)
+		rows->len += (size_t)((present ? copy_int4(room, (int32_t)value) : copy_null(room)) - room);
+}
+
+static void put_day(struct buf *rows, struct str day)
+{
+	int64_t ns;
+
+	if (day.len == 10 && clock_parse(day, &ns))
+		put_int4(rows, true, clock_day_of(ns) - COPY_EPOCH_DAYS);
+	else
+		put_int4(rows, false, 0);
+}
+
+static void put_origin(struct buf *rows, const struct letter *letter)
+{
+	int64_t partition, offset;
+	bool has_partition = number_of(letter->partition, &partition) && partition <= INT32_MAX;
+	bool has_offset = number_of(letter->offset, &offset);
+
+	put_text(rows, letter->topic);
+	put_int4(rows, has_partition, partition);
+	put_number(rows, has_offset, offset);
+}
+
+static void put_failed_at(struct buf *rows, int64_t timestamp_ms)
+{
+	uint8_t *room = buf_room(rows, 12);
+
+	if (room)
+		rows->len += (size_t)(copy_timestamp(room, timestamp_ms * 1000000) - room);
+}
+
+void archive_add(struct archive *archive, const struct kafka_message *message)
+{
+	struct letter letter = { .class = { "", 0 } };
+	struct buf *rows = &archive->rows;
+	int64_t attempt, ordinal, replays;
+	bool ours;
+
+	read_headers(message, &letter);
+	ours = number_of(letter.attempt, &attempt) && number_of(letter.ordinal, &ordinal) && attempt > 0;
+	if (!number_of(letter.replays, &replays) || replays > INT32_MAX)
+		replays = 0;
+	buf_put_be16(rows, COLUMN_COUNT + 1);
+	put_number(rows, true, ours ? (int64_t)record_mix(ordinal) : 0);
+	put_number(rows, ours, attempt);
+	put_number(rows, ours, ordinal);
+	put_text(rows, letter.class.len ? letter.class : STR_LIT("foreign"));
+	put_text(rows, letter.schema);
+	put_text(rows, letter.symbol.data ? letter.symbol : message->key);
+	put_day(rows, letter.day);
+	put_text(rows, letter.stage);
+	put_text(rows, letter.rules_version);
+	put_text(rows, letter.message);
+	put_text(rows, letter.record);
+	put_int4(rows, true, replays);
+	put_bytes(rows, message->key);
+	put_bytes(rows, message->value);
+	put_bytes(rows, headers_json(archive, message));
+	put_origin(rows, &letter);
+	put_text(rows, str_of(message->topic));
+	put_int4(rows, true, message->partition);
+	put_number(rows, true, message->offset);
+	put_failed_at(rows, message->timestamp_ms);
+	put_text(rows, letter.rules);
+	archive->count++;
+}
+
+/* --- storing --------------------------------------------------------------------------------------------------------- */
+
+static int count_new(struct pg *pg, const char *topic, struct ledger *ledger, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	CLEANUP(freep) char *sql = mem_printf(
+		"WITH new AS (INSERT INTO etl.dead_letters (%s)"
+		" SELECT %.*s, coalesce(string_to_array(nullif(rule_list, ''), ','), '{}')"
+		" FROM stage_dead_letters"
+		" ORDER BY letter_partition, letter_offset ON CONFLICT DO NOTHING"
+		" RETURNING letter_topic, letter_partition, letter_offset)"
+		" SELECT s.attempt, s.letter_partition, count(*),"
+		" mod(mod(sum(s.mix), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
+		" FROM new JOIN stage_dead_letters s USING (letter_topic, letter_partition, letter_offset)"
+		" WHERE s.attempt IS NOT NULL AND s.ordinal > 0 GROUP BY 1, 2",
+		columns, (int)(strlen(columns) - strlen(", rules")), columns);
+
+	if (pg_query(pg, sql, PG_NO_PARAMS, &r, err))
+		return -1;
+	for (int row = 0; row < pg_rows(r); row++)
+		ledger_add(ledger, pg_int(r, row, 0), topic, (int32_t)pg_int(r, row, 1), OUTCOME_DEAD_LETTER,
+			   pg_int(r, row, 2), strtoull(pg_text(r, row, 3), NULL, 10));
+	return 0;
+}
+
+int archive_write(struct archive *archive, struct pg *pg, const char *topic, struct ledger *ledger, struct err *err)
+{
+	CLEANUP(freep) char *copy = mem_printf("COPY stage_dead_letters (mix, %.*s, rule_list) FROM STDIN (FORMAT binary)",
+					       (int)(strlen(columns) - strlen(", rules")), columns);
+	int64_t staged = 0;
+
+	if (archive->count == 0)
+		return 0;
+	if (pg_copy_binary(pg, copy, &archive->rows, &staged, err) ||
+	    count_new(pg, topic, ledger, err))
+		return err_wrap(err, "dead letters");
+	return 0;
+}

@@ -1,0 +1,87 @@
+#pragma once
+/*
+ * Fields of a binary COPY row (PostgreSQL documentation, "COPY", Binary
+ * Format): each a length and the type's own binary form, big-endian. All
+ * return where the next one goes; the caller has made room for COPY_FIELD_MAX
+ * bytes a field, and the text's own length.
+ */
+#include <endian.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/decimal.h"
+#include "common/str.h"
+
+#define COPY_FIELD_MAX 48 /* bytes with the length word: a numeric has at most 8 + 2 * 10 */
+#define COPY_EPOCH_DAYS 10957 /* 2000-01-01 in days since 1970 */
+
+static inline uint8_t *copy_be16(uint8_t *p, uint16_t v)
+{
+	v = htobe16(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static inline uint8_t *copy_be32(uint8_t *p, uint32_t v)
+{
+	v = htobe32(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static inline uint8_t *copy_be64(uint8_t *p, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static inline uint8_t *copy_row(uint8_t *p, unsigned fields)
+{
+	return copy_be16(p, (uint16_t)fields);
+}
+
+static inline uint8_t *copy_null(uint8_t *p)
+{
+	return copy_be32(p, UINT32_MAX);
+}
+
+static inline uint8_t *copy_int4(uint8_t *p, int32_t v)
+{
+	return copy_be32(copy_be32(p, 4), (uint32_t)v);
+}
+
+static inline uint8_t *copy_int8(uint8_t *p, int64_t v)
+{
+	return copy_be64(copy_be32(p, 8), (uint64_t)v);
+}
+
+static inline uint8_t *copy_date(uint8_t *p, int32_t days)
+{
+	return copy_int4(p, days - COPY_EPOCH_DAYS);
+}
+
+/* ns since 1970 to µs since 2000, downwards. */
+static inline uint8_t *copy_timestamp(uint8_t *p, int64_t ns)
+{
+	int64_t us = ns / 1000 - (ns % 1000 < 0);
+
+	return copy_int8(p, us - COPY_EPOCH_DAYS * (NS_PER_DAY / 1000));
+}
+
+static inline uint8_t *copy_text(uint8_t *p, struct str s)
+{
+	p = copy_be32(p, s.len);
+	if (s.len)
+		memcpy(p, s.data, s.len);
+	return p + s.len;
+}
+
+static inline uint8_t *copy_numeric(uint8_t *p, int64_t coefficient, int exponent)
+{
+	unsigned n = decimal_numeric(coefficient, exponent, p + 4);
+
+	copy_be32(p, n);
+	return p + 4 + n;
+}

@@ -1,0 +1,53 @@
+/* loader: etl.clean.<type>, etl.dlq -> PostgreSQL */
+#include "common/cleanup.h"
+#include "common/mem.h"
+#include "stages/loader/loader.h"
+
+static const struct config_key keys[] = {
+	{ "batch.records_max", CONFIG_INT, "10000", 1, 1000000, "records", "A batch (one transaction) is committed at this size." },
+	{ "batch.ms", CONFIG_INT, "200", 1, 60000, "ms", "A batch is committed this long after its first record." },
+	{ 0 },
+};
+static const struct config_key *const shared[] = { config_common_keys, config_database_keys, NULL };
+
+static int run(struct worker *worker, struct err *err)
+{
+	CLEANUP(loader_freep) struct loader *loader = NULL;
+	CLEANUP(commit_pg_freep) struct commit_pg *commit = NULL;
+	const char *topics[] = { topics_name(worker->topics, "etl.clean.ohlcv"), topics_name(worker->topics, "etl.dlq") };
+	const char *group = topics_group(worker->topics, "penstock.loader");
+	CLEANUP(freep) char *owner = mem_printf("penstock.loader.%s", worker_instance(worker->cfg));
+
+	if (loader_open(&loader, worker, err))
+		return -1;
+	const struct commit_pg_effects effects = loader_effects(loader);
+
+	if (commit_pg_open(&commit, worker->cfg, group, owner, &effects, err))
+		return -1;
+	const struct stage stage = {
+		.group = group,
+		.topics = topics,
+		.topic_count = 2,
+		.batch_ms = config_int(worker->cfg, "batch.ms"),
+		.batch_records_max = config_int(worker->cfg, "batch.records_max"),
+		.ops = loader_stage_ops(loader),
+		.commit = commit_pg_ops(commit),
+	};
+
+	return stage_run(&stage, worker->cfg, err);
+}
+
+int main(int argc, char **argv)
+{
+	const struct worker_spec spec = {
+		.config = { .binary = "loader",
+			    .summary = "Loads clean records into PostgreSQL and archives dead letters.",
+			    .keys = keys,
+			    .shared = shared },
+		.metrics = loader_metrics,
+		.metric_count = loader_metric_count,
+		.run = run,
+	};
+
+	return worker_main(&spec, argc, argv);
+}

@@ -1,0 +1,267 @@
+#include "stages/loader/table.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/decimal.h"
+#include "common/mem.h"
+#include "schemas.h"
+#include "stages/loader/copy.h"
+
+#define COLUMNS_MAX 64
+#define STAGE_COLUMNS 4       /* seq, source_partition, mix, ordinal */
+#define SQL_MAX 65536
+#define EXPONENT_SUFFIX "_exponent"
+
+static const char *const ohlcv_keys[] = { "symbol", "interval", "ts_event", "dataset", "publisher_id", NULL };
+
+const struct table_spec ohlcv_table = {
+	.name = "ohlcv_data", .type = &ohlcv_clean_type, .time_column = "ts_event", .keys = ohlcv_keys,
+};
+
+/* How a field's value goes into its column. */
+enum column_kind { COLUMN_TEXT, COLUMN_INT4, COLUMN_INT8, COLUMN_DATE, COLUMN_TIMESTAMP, COLUMN_PRICE, COLUMN_QUANTITY };
+
+struct column {
+	const struct record_field *field;
+	const struct record_field *exponent; /* COLUMN_QUANTITY */
+	enum column_kind kind;
+};
+
+struct table {
+	const struct table_spec *spec;
+	struct column columns[COLUMNS_MAX];
+	unsigned count;
+	const struct record_field *time;
+	struct buf column_list, key_list, content_list;
+};
+
+/* --- matching fields and columns ------------------------------------------------------------------------------------- */
+
+static const char *const type_names[] = {
+	[COLUMN_TEXT] = "text",      [COLUMN_INT4] = "integer",
+	[COLUMN_INT8] = "bigint",    [COLUMN_DATE] = "date",
+	[COLUMN_TIMESTAMP] = "timestamp with time zone",
+	[COLUMN_PRICE] = "numeric",  [COLUMN_QUANTITY] = "numeric",
+};
+
+/* `volume` with a sibling `volume_exponent` is one quantity. */
+static const struct record_field *exponent_of(const struct record_type *type, const struct record_field *field)
+{
+	CLEANUP(freep) char *name = mem_printf("%s" EXPONENT_SUFFIX, field->name);
+
+	return record_field_find(type, str_of(name));
+}
+
+static bool is_exponent(const struct record_field *field)
+{
+	size_t n = strlen(field->name), suffix = strlen(EXPONENT_SUFFIX);
+
+	return n > suffix && strcmp(field->name + n - suffix, EXPONENT_SUFFIX) == 0;
+}
+
+static enum column_kind kind_of(const struct column *column)
+{
+	switch (column->field->type) {
+	case FIELD_STRING:
+		return COLUMN_TEXT;
+	case FIELD_DECIMAL:
+		return COLUMN_PRICE;
+	case FIELD_LONG:
+		if (column->exponent)
+			return COLUMN_QUANTITY;
+		return column->field->logical == LOGICAL_TIMESTAMP_NANOS ? COLUMN_TIMESTAMP : COLUMN_INT8;
+	default:
+		return column->field->logical == LOGICAL_DATE ? COLUMN_DATE : COLUMN_INT4;
+	}
+}
+
+static bool is_key(const struct table_spec *spec, const char *name)
+{
+	for (const char *const *key = spec->keys; *key; key++)
+		if (strcmp(*key, name) == 0)
+			return true;
+	return false;
+}
+
+static void list_add(struct buf *list, const char *name)
+{
+	buf_printf(list, "%s\"%s\"", list->len ? ", " : "", name);
+}
+
+static void list_column(struct table *table, const char *name)
+{
+	list_add(&table->column_list, name);
+	if (!is_key(table->spec, name) && strcmp(name, "attempt") != 0 && strcmp(name, "as_of") != 0)
+		list_add(&table->content_list, name);
+}
+
+/* Lineage's ordinal has no column, and a quantity's exponent is in the quantity. */
+static void plan_columns(struct table *table)
+{
+	const struct record_type *type = table->spec->type;
+
+	for (unsigned i = 0; i < type->field_count; i++) {
+		const struct record_field *field = &type->fields[i];
+		struct column *column = &table->columns[table->count];
+
+		if (is_exponent(field) || strcmp(field->name, "ordinal") == 0)
+			continue;
+		*column = (struct column){ .field = field, .exponent = exponent_of(type, field) };
+		column->kind = kind_of(column);
+		list_column(table, field->name);
+		table->count++;
+	}
+	for (const char *const *key = table->spec->keys; *key; key++)
+		list_add(&table->key_list, *key);
+	table->time = record_field_find(type, str_of(table->spec->time_column));
+}
+
+static const char *stored_type(const struct pg_result *attributes, const char *name)
+{
+	for (int row = 0; row < pg_rows(attributes); row++)
+		if (strcmp(pg_text(attributes, row, 0), name) == 0)
+			return pg_text(attributes, row, 1);
+	return "missing";
+}
+
+static int check_columns(const struct table *table, struct pg *pg, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	CLEANUP(buf_release) struct buf wrong = BUF_INIT(400);
+
+	if (pg_query(pg,
+		     "SELECT a.attname, format_type(a.atttypid, NULL) FROM pg_attribute a"
+		     " WHERE a.attrelid = to_regclass($1) AND a.attnum > 0 AND NOT a.attisdropped",
+		     PG_PARAMS(table->spec->name), &r, err))
+		return -1;
+	if (pg_rows(r) == 0)
+		return err_set(err, ERR_FATAL, "table %s does not exist; run `penstock db migrate`", table->spec->name);
+	for (unsigned i = 0; i < table->count; i++) {
+		const char *name = table->columns[i].field->name, *wanted = type_names[table->columns[i].kind];
+		const char *found = stored_type(r, name);
+
+		if (strcmp(found, wanted) != 0)
+			buf_printf(&wrong, "%s%s is %s, needed: %s", wrong.len ? "; " : "", name, found, wanted);
+	}
+	if (wrong.len)
+		return err_set(err, ERR_FATAL, "table %s does not fit record %s: %s; run `penstock db migrate`",
+			       table->spec->name, table->spec->type->name, buf_text(&wrong));
+	return 0;
+}
+
+int table_open(struct table **ret, struct pg *pg, const struct table_spec *spec, struct err *err)
+{
+	CLEANUP(table_freep) struct table *table = mem_zalloc(1, sizeof(*table));
+
+	table->spec = spec;
+	table->column_list = table->key_list = table->content_list = (struct buf)BUF_INIT(SQL_MAX);
+	plan_columns(table);
+	if (check_columns(table, pg, err))
+		return -1;
+	*ret = STEAL(table);
+	return 0;
+}
+
+void table_freep(struct table **table)
+{
+	if (!*table)
+		return;
+	buf_release(&(*table)->column_list);
+	buf_release(&(*table)->key_list);
+	buf_release(&(*table)->content_list);
+	free(*table);
+	*table = NULL;
+}
+
+const struct table_spec *table_spec(const struct table *table)
+{
+	return table->spec;
+}
+
+const char *table_columns(const struct table *table)
+{
+	return buf_text((struct buf *)&table->column_list);
+}
+
+const char *table_key(const struct table *table)
+{
+	return buf_text((struct buf *)&table->key_list);
+}
+
+const char *table_content(const struct table *table)
+{
+	return buf_text((struct buf *)&table->content_list);
+}
+
+/* --- staging --------------------------------------------------------------------------------------------------------- */
+
+int table_create_stage(const struct table *table, struct pg *pg, struct err *err)
+{
+	CLEANUP(buf_release) struct buf sql = BUF_INIT(SQL_MAX);
+
+	buf_printf(&sql,
+		   "CREATE TEMP TABLE IF NOT EXISTS stage_%s ON COMMIT DELETE ROWS AS"
+		   " SELECT 0 AS seq, 0 AS source_partition, 0::bigint AS mix, 0::bigint AS ordinal, %s FROM %s"
+		   " WITH NO DATA",
+		   table->spec->name, table_columns(table), table->spec->name);
+	return pg_exec(pg, buf_text(&sql), err);
+}
+
+static inline uint8_t *put_column(uint8_t *p, const struct column *column, const void *record)
+{
+	int64_t number;
+
+	if (column->field->nullable && !record_has(record, column->field))
+		return copy_null(p);
+	if (column->kind == COLUMN_TEXT)
+		return copy_text(p, record_string(record, column->field));
+	number = record_number(record, column->field);
+	switch (column->kind) {
+	case COLUMN_INT4:
+		return copy_int4(p, (int32_t)number);
+	case COLUMN_DATE:
+		return copy_date(p, (int32_t)number);
+	case COLUMN_TIMESTAMP:
+		return copy_timestamp(p, number);
+	case COLUMN_PRICE:
+		return copy_numeric(p, number, -DECIMAL_SCALE);
+	case COLUMN_QUANTITY:
+		return copy_numeric(p, number, (int)record_number(record, column->exponent));
+	default:
+		return copy_int8(p, number);
+	}
+}
+
+static size_t row_bytes_max(const struct table *table, const void *record)
+{
+	size_t n = 2 + (STAGE_COLUMNS + table->count) * (size_t)COPY_FIELD_MAX;
+
+	for (unsigned i = 0; i < table->count; i++)
+		if (table->columns[i].kind == COLUMN_TEXT)
+			n += record_string(record, table->columns[i].field).len;
+	return n;
+}
+
+void table_encode(const struct table *table, const void *record, int32_t sequence, int32_t partition,
+		  const struct lineage *lineage, struct buf *rows)
+{
+	uint8_t *start = buf_room(rows, row_bytes_max(table, record)), *p = start;
+
+	if (!start)
+		return;
+	p = copy_row(p, STAGE_COLUMNS + table->count);
+	p = copy_int4(p, sequence);
+	p = copy_int4(p, partition);
+	p = copy_int8(p, (int64_t)record_mix(lineage->ordinal));
+	p = copy_int8(p, lineage->ordinal);
+	for (unsigned i = 0; i < table->count; i++)
+		p = put_column(p, &table->columns[i], record);
+	rows->len += (size_t)(p - start);
+}
+
+int64_t table_time(const struct table *table, const void *record)
+{
+	return record_number(record, table->time);
+}

@@ -1,0 +1,45 @@
+#pragma once
+/*
+ * How a record type becomes rows: columns matched by name with pg_attribute at
+ * start, so that a schema and a table that have drifted apart are found before
+ * the first record. Rows are encoded for binary COPY into a session's staging
+ * table, which has the table's columns and, in front, what the merge needs.
+ */
+#include <stdint.h>
+
+#include "common/buf.h"
+#include "common/pg.h"
+#include "common/record.h"
+
+struct table_spec {
+	const char *name;               /* "ohlcv_data" */
+	const struct record_type *type;
+	const char *time_column;        /* partitioned by it, by month */
+	const char *const *keys;        /* ends with NULL */
+};
+
+extern const struct table_spec ohlcv_table;
+
+struct table;
+
+/* ERR_FATAL names every column that does not match its field. */
+int table_open(struct table **ret, struct pg *pg, const struct table_spec *spec, struct err *err);
+void table_freep(struct table **table);
+const struct table_spec *table_spec(const struct table *table);
+
+/* Comma-separated, quoted: every column the record fills, and the key's. */
+const char *table_columns(const struct table *table);
+const char *table_key(const struct table *table);
+
+/* "a, b" of what may differ between two rows of one key: no key, no lineage. */
+const char *table_content(const struct table *table);
+
+/* Makes the session's staging table "stage_<name>" (dropped with the session). */
+int table_create_stage(const struct table *table, struct pg *pg, struct err *err);
+
+/* Appends one row of the staging table: sequence in the batch, source partition, mix, ordinal, then the columns. */
+void table_encode(const struct table *table, const void *record, int32_t sequence, int32_t partition,
+		  const struct lineage *lineage, struct buf *rows);
+
+/* The row's time, in ns. */
+int64_t table_time(const struct table *table, const void *record);
