@@ -223,7 +223,7 @@ static int check_frame(const struct record_type *type, struct str message, struc
 	if (id == 0)
 		return err_set(err, ERR_RECORD, "not framed: a message starts with 0x00 and a schema id");
 	if (id != type->schema_id)
-		return err_set(err, ERR_RETRY, "schema id %u is not known here: expected %u (%s)", id, type->schema_id,
+		return err_set(err, ERR_RECORD, "schema id %u is not known here: expected %u (%s)", id, type->schema_id,
 			       type->name);
 	return 0;
 }

@@ -104,8 +104,8 @@ void record_encode(const struct record_type *type, const void *record, struct bu
 
 /*
  * Decodes one framed message of this type's schema. ERR_RECORD for anything
- * that is not framed, is cut short, or has bytes left over; ERR_RETRY for
- * another schema id, which a newer producer may be about to explain.
+ * that is not framed, is cut short, has bytes left over, or has another schema
+ * id: every schema is compiled in, so there is nobody who could explain it.
  */
 int record_decode(const struct record_type *type, void *record, struct str message, struct err *err);
 

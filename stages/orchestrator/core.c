@@ -1,0 +1,228 @@
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/log.h"
+#include "stages/orchestrator/dispatch.h"
+#include "stages/orchestrator/events.h"
+#include "stages/orchestrator/gauges.h"
+#include "stages/orchestrator/orchestrator.h"
+#include "stages/orchestrator/run.h"
+
+#define REFRESH_NS (5 * NS_PER_SECOND) /* gauges, alarms that the database alone can tell, the broker's health */
+
+#define SLICE_MS 20 /* between looks for events */
+
+struct orchestrator_shared orchestrator_shared = { .wake = -1 };
+
+void orchestrator_wake(void)
+{
+	const uint64_t one = 1;
+	ssize_t n = write(orchestrator_shared.wake, &one, sizeof(one));
+
+	(void)n; /* full: it is awake */
+}
+
+int orchestrator_kafka_trouble(struct orchestrator *self, struct err *err)
+{
+	if (err->kind != ERR_RETRY)
+		return -1;
+	link_failed(&self->kafka, err);
+	err_clear(err);
+	return 0;
+}
+
+/* --- leadership -------------------------------------------------------------------------------------------------------- */
+
+static void show_leader(const struct orchestrator *self)
+{
+	bool active = self->leader.epoch > 0;
+
+	atomic_store(&orchestrator_shared.leader, active);
+	metric_set(&orchestrator_metrics[GAUGE_LEADER], active);
+}
+
+/* Also drops what only the active one may hold; the advisory lock goes with the connection. */
+static void stand_by(struct orchestrator *self, const char *why)
+{
+	if (self->leader.epoch > 0)
+		log_warning("leadership_lost", LOG_FIELDS(log_i64("epoch", self->leader.epoch)), "standing by: %s",
+			    why);
+	self->leader = (struct leader){ 0 };
+	dispatch_freep(&self->dispatch);
+	events_freep(&self->events);
+	show_leader(self);
+}
+
+static int try_to_lead(struct orchestrator *self, struct err *err)
+{
+	if (self->leader.epoch > 0)
+		return 0;
+	if (leader_try(&self->leader, self->pg, self->instance, err))
+		return -1;
+	worker_set_ready(true, "");
+	if (self->leader.epoch == 0)
+		return 0;
+	self->dispatch = dispatch_new();
+	self->refreshed_ns = 0;
+	log_info("leadership_taken", LOG_FIELDS(log_i64("epoch", self->leader.epoch)),
+		 "this is the active orchestrator");
+	show_leader(self);
+	return 0;
+}
+
+/* --- one turn ---------------------------------------------------------------------------------------------------------- */
+
+static int connect_database(struct orchestrator *self, struct err *err)
+{
+	if (pg_usable(self->pg))
+		return 0;
+	stand_by(self, "the connection to the database is lost");
+	pg_freep(&self->pg);
+	return pg_open(&self->pg, self->cfg, "penstock-orchestrator", err);
+}
+
+static int ask_broker(struct orchestrator *self, struct err *err)
+{
+	int64_t low, high;
+
+	if (!self->events || !link_ready(&self->kafka))
+		return 0;
+	if (kafka_watermarks(events_consumer(self->events), topics_name(self->topics, "etl.events"), 0, &low, &high,
+			     err))
+		return orchestrator_kafka_trouble(self, err);
+	link_works(&self->kafka);
+	return 0;
+}
+
+static int refresh(struct orchestrator *self, struct err *err)
+{
+	if (self->refreshed_ns && clock_monotonic_ns() - self->refreshed_ns < REFRESH_NS)
+		return 0;
+	if (ask_broker(self, err) || closing_watch(self, err) || gauges_refresh(self, err))
+		return -1;
+	self->refreshed_ns = clock_monotonic_ns();
+	return 0;
+}
+
+static int read_events(struct orchestrator *self, bool *ret_busy, struct err *err)
+{
+	if (!link_ready(&self->kafka))
+		return 0;
+	if (self->events && events_broken(self->events))
+		events_freep(&self->events);
+	if (!self->events)
+		return events_open(&self->events, self, err);
+	return events_step(self->events, self, ret_busy, err);
+}
+
+/* Accounts before dispatch: what ends a run ends its dispatch in the same turn. */
+static int lead(struct orchestrator *self, bool *ret_busy, struct err *err)
+{
+	if (run_start_pending(self, ret_busy, err) || read_events(self, ret_busy, err) ||
+	    closing_step(&self->closing, self, ret_busy, err) ||
+	    (self->events && dispatch_step(self->dispatch, self, ret_busy, err)) ||
+	    run_finish_ended(self, ret_busy, err) || refresh(self, err))
+		return -1;
+	return 0;
+}
+
+static int turn(struct orchestrator *self, bool *ret_busy, struct err *err)
+{
+	if (connect_database(self, err) || try_to_lead(self, err) ||
+	    (self->leader.epoch > 0 && lead(self, ret_busy, err)))
+		return -1;
+	link_works(&self->database);
+	return 0;
+}
+
+/*
+ * Whatever was begun is rolled back and read again. A statement that would
+ * fail again and again is no reason to go on as if nothing were.
+ */
+static int recover(struct orchestrator *self, struct err *err)
+{
+	if (self->pg)
+		pg_rollback(self->pg);
+	events_freep(&self->events); /* its readers are ahead of the database */
+	if (self->leader.lost) {
+		stand_by(self, err->text);
+		pg_freep(&self->pg);
+		err_clear(err);
+		return 0;
+	}
+	if (err->kind != ERR_RETRY)
+		return -1;
+	link_failed(&self->database, err);
+	worker_set_ready(false, "waiting for the database");
+	err_clear(err);
+	return 0;
+}
+
+static bool was_woken(int64_t ms)
+{
+	struct pollfd wake = { .fd = orchestrator_shared.wake, .events = POLLIN };
+	uint64_t count;
+
+	return poll(&wake, 1, (int)ms) > 0 && read(orchestrator_shared.wake, &count, sizeof(count)) > 0;
+}
+
+/* Until a request or an event comes, at most poll_ms: an ended task frees its slot without waiting for the clock. */
+static void sleep_until_woken(struct orchestrator *self, int64_t poll_ms)
+{
+	for (int64_t left = poll_ms; left > 0 && !worker_stopping(); left -= SLICE_MS) {
+		if (was_woken(left < SLICE_MS ? left : SLICE_MS))
+			return;
+		if (self->events && !self->kafka.failing && events_arrived(self->events))
+			return;
+	}
+}
+
+static void publish_links(struct orchestrator *self)
+{
+	metric_set(&orchestrator_metrics[GAUGE_DATABASE_UP], atomic_load(self->database.up));
+	metric_set(&orchestrator_metrics[GAUGE_KAFKA_UP], atomic_load(self->kafka.up));
+}
+
+static int loop(struct orchestrator *self, struct err *err)
+{
+	int64_t poll_ms = config_int(self->cfg, "poll_ms");
+
+	while (!worker_stopping()) {
+		bool busy = false;
+
+		if (link_ready(&self->database) && turn(self, &busy, err) && recover(self, err))
+			return -1;
+		if (link_ready(&self->database) && !self->database.failing)
+			worker_set_ready(true, "");
+		publish_links(self);
+		if (!busy)
+			sleep_until_woken(self, poll_ms);
+	}
+	return 0;
+}
+
+static void release(struct orchestrator *self)
+{
+	atomic_store(&orchestrator_shared.scheduler_running, false);
+	dispatch_freep(&self->dispatch);
+	events_freep(&self->events);
+	closing_release(&self->closing);
+	pg_freep(&self->pg);
+}
+
+int orchestrator_run(struct worker *worker, struct err *err)
+{
+	CLEANUP(release) struct orchestrator self = { .cfg = worker->cfg, .topics = worker->topics };
+
+	self.instance = worker_instance(worker->cfg);
+	self.database = (struct link){ .name = "database", .up = &orchestrator_shared.database_up };
+	self.kafka = (struct link){ .name = "kafka", .up = &orchestrator_shared.kafka_up };
+	atomic_store(&orchestrator_shared.scheduler_running, true);
+	return loop(&self, err);
+}

@@ -1,0 +1,73 @@
+#include "stages/orchestrator/gauges.h"
+
+#include "common/cleanup.h"
+#include "stages/orchestrator/orchestrator.h"
+
+#define RUNS "penstock_orchestrator_runs"
+#define RUNS_HELP "Runs that wait or run."
+#define FINISHED "penstock_orchestrator_runs_finished_total"
+#define FINISHED_HELP "Runs finished by this process."
+#define IGNORED "penstock_orchestrator_events_ignored_total"
+#define IGNORED_HELP "Events that could not be booked: of an unknown attempt, or undecodable."
+#define ALARMS_RAISED "penstock_orchestrator_alarms_raised_total"
+#define ALARMS_HELP "Alarms about an attempt's account."
+
+struct metric orchestrator_metrics[GAUGES] = {
+	[GAUGE_LEADER] = { "penstock_orchestrator_leader", NULL, METRIC_GAUGE, "1: active, 0: standing by.", 0 },
+	[GAUGE_DATABASE_UP] = { "penstock_orchestrator_up", "to=\"database\"", METRIC_GAUGE, "1: connected.", 0 },
+	[GAUGE_KAFKA_UP] = { "penstock_orchestrator_up", "to=\"kafka\"", METRIC_GAUGE, "1: connected.", 0 },
+	[GAUGE_RUNS_PENDING] = { RUNS, "status=\"pending\"", METRIC_GAUGE, RUNS_HELP, 0 },
+	[GAUGE_RUNS_RUNNING] = { RUNS, "status=\"running\"", METRIC_GAUGE, RUNS_HELP, 0 },
+	[GAUGE_RUNS_SUCCESS] = { FINISHED, "status=\"success\"", METRIC_COUNTER, FINISHED_HELP, 0 },
+	[GAUGE_RUNS_FAILED] = { FINISHED, "status=\"failed\"", METRIC_COUNTER, FINISHED_HELP, 0 },
+	[GAUGE_TASKS_PENDING] = { "penstock_orchestrator_tasks_pending", NULL, METRIC_GAUGE,
+				  "Tasks that wait for a slot.", 0 },
+	[GAUGE_ATTEMPTS_OPEN] = { "penstock_orchestrator_attempts_open", NULL, METRIC_GAUGE,
+				  "Attempts of open runs that are not closed.", 0 },
+	[GAUGE_IN_FLIGHT] = { "penstock_orchestrator_in_flight_records", NULL, METRIC_GAUGE,
+			      "Records of open runs that are fetched and not accounted, signed.", 0 },
+	[GAUGE_ALARMS] = { "penstock_orchestrator_alarms", NULL, METRIC_GAUGE, "Alarms that stand.", 0 },
+	[GAUGE_DISPATCHED] = { "penstock_orchestrator_dispatched_total", NULL, METRIC_COUNTER, "Attempts sent.", 0 },
+	[GAUGE_RECONCILED] = { "penstock_orchestrator_reconciled_total", NULL, METRIC_COUNTER,
+			       "Attempts of unknown fate that were found in their slot.", 0 },
+	[GAUGE_EVENTS] = { "penstock_orchestrator_events_total", NULL, METRIC_COUNTER, "Events booked.", 0 },
+	[GAUGE_EVENTS_UNKNOWN] = { IGNORED, "reason=\"unknown_attempt\"", METRIC_COUNTER, IGNORED_HELP, 0 },
+	[GAUGE_EVENTS_UNDECODABLE] = { IGNORED, "reason=\"undecodable\"", METRIC_COUNTER, IGNORED_HELP, 0 },
+	[GAUGE_CLOSED] = { "penstock_orchestrator_attempts_closed_total", NULL, METRIC_COUNTER,
+			   "Attempts whose account balanced.", 0 },
+	[GAUGE_NEGATIVE] = { ALARMS_RAISED, "alarm=\"in_flight_negative\"", METRIC_COUNTER, ALARMS_HELP, 0 },
+	[GAUGE_MIX_DIFFERS] = { ALARMS_RAISED, "alarm=\"ledger_mix_differs\"", METRIC_COUNTER, ALARMS_HELP, 0 },
+	[GAUGE_STALLED] = { ALARMS_RAISED, "alarm=\"attempt_stalled\"", METRIC_COUNTER, ALARMS_HELP, 0 },
+	[GAUGE_UNAUTHORIZED] = { "penstock_orchestrator_http_unauthorized_total", NULL, METRIC_COUNTER,
+				 "Requests without the right token.", 0 },
+};
+
+void gauges_run_finished(const char *status)
+{
+	metric_add(&orchestrator_metrics[status[0] == 's' ? GAUGE_RUNS_SUCCESS : GAUGE_RUNS_FAILED], 1);
+}
+
+/* Bounded by what is open, not by history. */
+static const char refresh_sql[] =
+	"SELECT (SELECT count(*) FROM etl.runs WHERE status = 'pending'),"
+	" (SELECT count(*) FROM etl.runs WHERE status IN ('running', 'checking')),"
+	" (SELECT count(*) FROM etl.tasks WHERE state = 'pending'),"
+	" o.attempts, o.in_flight, (SELECT count(*) FROM etl.alarms)"
+	" FROM (SELECT count(*) AS attempts,"
+	"       coalesce(sum(a.fetched - coalesce((SELECT sum(l.records) FROM etl.ledger l"
+	"                                          WHERE l.attempt = a.attempt), 0)), 0)::bigint AS in_flight"
+	"       FROM etl.attempts a JOIN etl.runs r USING (run)"
+	"       WHERE a.closed_at IS NULL AND r.status IN ('running', 'checking')) o";
+
+int gauges_refresh(struct orchestrator *self, struct err *err)
+{
+	static const enum gauge columns[] = { GAUGE_RUNS_PENDING,  GAUGE_RUNS_RUNNING, GAUGE_TASKS_PENDING,
+					      GAUGE_ATTEMPTS_OPEN, GAUGE_IN_FLIGHT,    GAUGE_ALARMS };
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(self->pg, refresh_sql, PG_NO_PARAMS, &r, err))
+		return err_wrap(err, "counting what is open");
+	for (unsigned i = 0; i < sizeof(columns) / sizeof(*columns); i++)
+		metric_set(&orchestrator_metrics[columns[i]], pg_int(r, 0, (int)i));
+	return 0;
+}

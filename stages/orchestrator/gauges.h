@@ -1,0 +1,37 @@
+#pragma once
+/* The orchestrator's own metrics, and the core's refresh of those that are counts in the database. */
+#include "common/metrics.h"
+
+struct orchestrator;
+struct err;
+
+enum gauge {
+	GAUGE_LEADER,
+	GAUGE_DATABASE_UP,
+	GAUGE_KAFKA_UP,
+	GAUGE_RUNS_PENDING,
+	GAUGE_RUNS_RUNNING,
+	GAUGE_RUNS_SUCCESS,
+	GAUGE_RUNS_FAILED,
+	GAUGE_TASKS_PENDING,
+	GAUGE_ATTEMPTS_OPEN,
+	GAUGE_IN_FLIGHT,
+	GAUGE_ALARMS,
+	GAUGE_DISPATCHED,
+	GAUGE_RECONCILED,
+	GAUGE_EVENTS,
+	GAUGE_EVENTS_UNKNOWN,
+	GAUGE_EVENTS_UNDECODABLE,
+	GAUGE_CLOSED,
+	GAUGE_NEGATIVE,
+	GAUGE_MIX_DIFFERS,
+	GAUGE_STALLED,
+	GAUGE_UNAUTHORIZED,
+	GAUGES,
+};
+extern struct metric orchestrator_metrics[GAUGES];
+
+int gauges_refresh(struct orchestrator *self, struct err *err);
+
+/* Runs that became what they are in this process. */
+void gauges_run_finished(const char *status);

@@ -1,0 +1,56 @@
+#pragma once
+/*
+ * The orchestrator's core: what its one thread works on. The HTTP threads see
+ * nothing of it but `struct orchestrator_shared`; they and the core meet in
+ * the database and in a wake-up.
+ */
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/config.h"
+#include "common/err.h"
+#include "common/pg.h"
+#include "common/worker.h"
+#include "stages/orchestrator/closing.h"
+#include "stages/orchestrator/leader.h"
+#include "stages/orchestrator/link.h"
+
+struct dispatch;
+struct events;
+
+/* A number as a statement's parameter; lives as long as the block around it. */
+#define INT_TEXT(value) pg_int_text((value), (char[PG_INT_MAX]){ 0 })
+
+/* Read by the HTTP threads without a lock. */
+struct orchestrator_shared {
+	_Atomic bool scheduler_running;
+	_Atomic bool leader;
+	_Atomic bool database_up;
+	_Atomic bool kafka_up;
+	int wake; /* eventfd: written by whoever leaves work in the database */
+};
+extern struct orchestrator_shared orchestrator_shared;
+
+struct orchestrator {
+	const struct config *cfg;
+	const struct topics *topics;
+	const char *instance;
+	struct pg *pg;
+	struct leader leader;
+	struct link database;
+	struct link kafka;
+	struct dispatch *dispatch; /* NULL while standing by */
+	struct events *events;     /* NULL while standing by */
+	struct closing closing;
+	int64_t refreshed_ns;
+};
+
+/* Wakes the core thread; safe from any thread. */
+void orchestrator_wake(void);
+
+/* Runs until a stop is asked for; ERR_FATAL where waiting would not help. */
+int orchestrator_run(struct worker *worker, struct err *err);
+
+/* A broker's trouble: noted in the link, the core goes on with the rest. ERR_FATAL and ERR_RECORD are passed on. */
+int orchestrator_kafka_trouble(struct orchestrator *self, struct err *err);

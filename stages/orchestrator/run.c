@@ -1,0 +1,247 @@
+#include "stages/orchestrator/run.h"
+
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "stages/orchestrator/checks.h"
+#include "stages/orchestrator/gauges.h"
+#include "stages/orchestrator/orchestrator.h"
+#include "stages/orchestrator/plan.h"
+
+#define RUNS_PER_STEP 10
+
+static void json_freep(json_t **json)
+{
+	json_decref(*json);
+}
+
+/* A switch of the run's options; absent means the default. */
+static bool option(const char *options, const char *name, bool fallback)
+{
+	CLEANUP(json_freep) json_t *object = json_loads(options, 0, NULL);
+	const json_t *value = json_object_get(object, name);
+
+	return json_is_boolean(value) ? json_is_true(value) : fallback;
+}
+
+/* --- failing ----------------------------------------------------------------------------------------------------------- */
+
+int run_fail(struct orchestrator *self, int64_t run, const char *message, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(self->pg,
+		     "UPDATE etl.runs SET status = 'failed', message = $2, finished_at = now(),"
+		     " started_at = coalesce(started_at, now())"
+		     " WHERE run = $1 AND status IN ('pending', 'running', 'checking')",
+		     PG_PARAMS(INT_TEXT(run), message), &r, err) ||
+	    pg_query(self->pg,
+		     "UPDATE etl.tasks SET state = 'failed', message = 'not dispatched: the run had failed'"
+		     " WHERE run = $1 AND state = 'pending'",
+		     PG_PARAMS(INT_TEXT(run)), NULL, err))
+		return -1;
+	if (pg_affected(r) == 0)
+		return 0;
+	gauges_run_finished("failed");
+	log_error("run_failed", LOG_FIELDS(log_i64("run", run)), "ETL pipeline run %" PRId64 " failed: %s", run,
+		  message);
+	return 0;
+}
+
+int run_task_failed(struct orchestrator *self, int64_t run, const char *options, const char *message, struct err *err)
+{
+	if (option(options, "continueOnComponentFailure", true))
+		return 0;
+	return run_fail(self, run, message, err);
+}
+
+/* --- starting ---------------------------------------------------------------------------------------------------------- */
+
+static int start(struct orchestrator *self, int64_t run, struct plan *plan, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (leader_begin(&self->leader, self->pg, err) ||
+	    pg_query(self->pg,
+		     "UPDATE etl.runs SET status = 'running', started_at = now() WHERE run = $1 AND status = 'pending'",
+		     PG_PARAMS(INT_TEXT(run)), &r, err))
+		return -1;
+	if (pg_affected(r) == 0) { /* ended by somebody meanwhile */
+		pg_rollback(self->pg);
+		return 0;
+	}
+	if (plan_store(plan, self->pg, run, err) || pg_commit(self->pg, err))
+		return -1;
+	return 0;
+}
+
+static int fail_planning(struct orchestrator *self, int64_t run, const struct err *why, struct err *err)
+{
+	pg_rollback(self->pg);
+	if (leader_begin(&self->leader, self->pg, err) || run_fail(self, run, why->text, err))
+		return -1;
+	return pg_commit(self->pg, err);
+}
+
+/* A plan that cannot be made or stored is this run's failure, never the orchestrator's. */
+static int start_one(struct orchestrator *self, int64_t run, const char *kind, const char *options, struct err *err)
+{
+	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
+	struct err why = ERR_INIT;
+
+	log_info("run_started", LOG_FIELDS(log_i64("run", run), log_str("kind", kind)),
+		 "Starting %s ETL pipeline run %" PRId64, kind, run);
+	if (plan_make(&plan, self->cfg, kind, options, &why))
+		return fail_planning(self, run, &why, err);
+	if (start(self, run, &plan, &why) == 0) {
+		log_info("run_planned", LOG_FIELDS(log_i64("run", run), log_i64("tasks", plan.count)),
+			 "run %" PRId64 " has %u tasks", run, plan.count);
+		return 0;
+	}
+	if (why.kind == ERR_RECORD)
+		return fail_planning(self, run, &why, err);
+	*err = why;
+	return -1;
+}
+
+int run_start_pending(struct orchestrator *self, bool *ret_busy, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(self->pg, "SELECT run, kind, options FROM etl.runs WHERE status = 'pending' ORDER BY run LIMIT $1",
+		     PG_PARAMS(INT_TEXT(RUNS_PER_STEP)), &r, err))
+		return err_wrap(err, "reading pending runs");
+	for (int i = 0; i < pg_rows(r); i++) {
+		*ret_busy = true;
+		if (start_one(self, pg_int(r, i, 0), pg_text(r, i, 1), pg_text(r, i, 2), err))
+			return err_wrap(err, "starting run %s", pg_text(r, i, 0));
+	}
+	return 0;
+}
+
+/* --- finishing --------------------------------------------------------------------------------------------------------- */
+
+static const char verdict_sql[] =
+	"SELECT count(*), count(*) FILTER (WHERE state = 'failed'),"
+	" (SELECT format('%s %s: %s', f.subscription, f.parameters->>'path', f.message) FROM etl.tasks f"
+	"  WHERE f.run = $1 AND f.state = 'failed' ORDER BY f.task LIMIT 1),"
+	" (SELECT string_agg(name, ', ' ORDER BY name) FROM etl.run_checks WHERE run = $1 AND NOT passed)"
+	" FROM etl.tasks WHERE run = $1";
+
+/* Empty: a success. Owned by the caller. */
+static char *verdict(const struct pg_result *tasks, unsigned failed_checks)
+{
+	if (pg_int(tasks, 0, 1) > 0)
+		return mem_printf("%s of %s tasks failed: %.600s", pg_text(tasks, 0, 1), pg_text(tasks, 0, 0),
+				  pg_text(tasks, 0, 2));
+	if (failed_checks > 0)
+		return mem_printf("checks that did not pass: %s", pg_text(tasks, 0, 3));
+	return mem_strdup("");
+}
+
+static const char completed_sql[] =
+	"SELECT r.status, (extract(epoch FROM r.finished_at - r.started_at) * 1000)::bigint,"
+	" (SELECT coalesce(sum(l.records), 0)::bigint FROM etl.attempts a JOIN etl.ledger l USING (attempt)"
+	"  WHERE a.run = r.run) FROM etl.runs r WHERE r.run = $1";
+
+/* Of this program only: what getrusage() says begins with the one that started it. 0 where there is no /proc. */
+static int64_t memory_peak(void)
+{
+	FILE *status = fopen("/proc/self/status", "re");
+	char line[256];
+	int64_t kib = 0;
+
+	while (status && fgets(line, sizeof(line), status))
+		if (sscanf(line, "VmHWM: %" SCNd64, &kib) == 1)
+			break;
+	if (status)
+		fclose(status);
+	return kib * 1024;
+}
+
+static int log_completed(struct orchestrator *self, int64_t run, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	int64_t ms, records;
+
+	if (pg_query(self->pg, completed_sql, PG_PARAMS(INT_TEXT(run)), &r, err))
+		return -1;
+	ms = pg_int(r, 0, 1);
+	records = pg_int(r, 0, 2);
+	log_info("run_completed",
+		 LOG_FIELDS(log_i64("run", run), log_str("status", pg_text(r, 0, 0)),
+			    log_i64("records_processed", records), log_i64("execution_time", ms),
+			    log_i64("processing_rate", ms > 0 ? records * 1000 / ms : records),
+			    log_i64("memory_peak", memory_peak())),
+		 "Pipeline completed");
+	return 0;
+}
+
+static int succeed(struct orchestrator *self, int64_t run, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(self->pg,
+		     "UPDATE etl.runs SET status = 'success', finished_at = now() WHERE run = $1 AND status = "
+		     "'checking'",
+		     PG_PARAMS(INT_TEXT(run)), &r, err))
+		return -1;
+	if (pg_affected(r) > 0)
+		gauges_run_finished("success");
+	return 0;
+}
+
+static int set_checking(struct orchestrator *self, int64_t run, struct err *err)
+{
+	if (leader_begin(&self->leader, self->pg, err) ||
+	    pg_query(self->pg, "UPDATE etl.runs SET status = 'checking' WHERE run = $1 AND status = 'running'",
+		     PG_PARAMS(INT_TEXT(run)), NULL, err))
+		return -1;
+	return pg_commit(self->pg, err);
+}
+
+static int end(struct orchestrator *self, int64_t run, const char *message, struct err *err)
+{
+	if (leader_begin(&self->leader, self->pg, err) ||
+	    (message[0] ? run_fail(self, run, message, err) : succeed(self, run, err)) || pg_commit(self->pg, err))
+		return -1;
+	return log_completed(self, run, err);
+}
+
+static int finish_one(struct orchestrator *self, int64_t run, const char *options, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *tasks = NULL;
+	CLEANUP(freep) char *message = NULL;
+	unsigned failed_checks = 0;
+
+	if (set_checking(self, run, err) ||
+	    (option(options, "validateAfterExecution", true) && checks_run(self, run, &failed_checks, err)) ||
+	    pg_query(self->pg, verdict_sql, PG_PARAMS(INT_TEXT(run)), &tasks, err))
+		return -1;
+	message = verdict(tasks, failed_checks);
+	return end(self, run, message, err);
+}
+
+int run_finish_ended(struct orchestrator *self, bool *ret_busy, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(self->pg,
+		     "SELECT r.run, r.options FROM etl.runs r WHERE r.status IN ('running', 'checking')"
+		     " AND NOT EXISTS (SELECT 1 FROM etl.tasks t WHERE t.run = r.run"
+		     "                 AND t.state IN ('pending', 'dispatched')) ORDER BY r.run LIMIT $1",
+		     PG_PARAMS(INT_TEXT(RUNS_PER_STEP)), &r, err))
+		return err_wrap(err, "reading ended runs");
+	for (int i = 0; i < pg_rows(r); i++) {
+		*ret_busy = true;
+		if (finish_one(self, pg_int(r, i, 0), pg_text(r, i, 1), err))
+			return err_wrap(err, "finishing run %s", pg_text(r, i, 0));
+	}
+	return 0;
+}

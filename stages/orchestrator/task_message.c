@@ -1,0 +1,44 @@
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "common/cleanup.h"
+#include "common/control.h"
+#include "common/mem.h"
+#include "stages/orchestrator/dispatch.h"
+
+static void json_freep(json_t **json)
+{
+	json_decref(*json);
+}
+
+static char *copy_member(const json_t *object, const char *key, const char *fallback)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return mem_strdup(text ? text : fallback);
+}
+
+/* etl.tasks.parameters, as plan.c wrote it, becomes a task that holds all a fetcher needs. */
+int task_message(const struct task_columns *columns, struct buf *out, struct err *err)
+{
+	CLEANUP(fetch_task_release) struct fetch_task task = FETCH_TASK_INIT;
+	CLEANUP(json_freep) json_t *parameters = NULL;
+	json_error_t where;
+
+	parameters = json_loads(columns->parameters, JSON_REJECT_DUPLICATES, &where);
+	if (!json_is_object(parameters))
+		return err_set(err, ERR_RECORD, "task parameters: %s", parameters ? "no object" : where.text);
+	task = (struct fetch_task){
+		.attempt = columns->attempt,
+		.task = columns->task,
+		.run = columns->run,
+		.subscription = mem_strdup(columns->subscription),
+		.source = mem_strdup(columns->source),
+		.record_type = copy_member(parameters, "record_type", "ohlcv"),
+		.dataset = copy_member(parameters, "dataset", ""),
+		.schema = copy_member(parameters, "schema", ""),
+		.path = copy_member(parameters, "path", ""),
+		.stype_in = copy_member(parameters, "stype_in", ""),
+	};
+	return fetch_task_encode(&task, out, err);
+}

@@ -1,0 +1,46 @@
+/* validator: etl.raw.<type> -> etl.valid.<type> | etl.dlq */
+#include "common/forward.h"
+#include "stages/validator/validator.h"
+
+static const struct config_key *const shared[] = { config_common_keys, NULL };
+
+static int open_validator(void **ret_self, struct worker *worker, struct kafka_producer *producer,
+			  struct stage_ops *ret_ops, struct err *err)
+{
+	struct validator *validator;
+
+	if (validator_open(&validator, worker, producer, err))
+		return -1;
+	*ret_self = validator;
+	*ret_ops = validator_stage_ops(validator);
+	return 0;
+}
+
+static void close_validator(void *self)
+{
+	struct validator *validator = self;
+
+	validator_freep(&validator);
+}
+
+static int run(struct worker *worker, struct err *err)
+{
+	const struct forward forward = { "validator", "etl.raw.ohlcv", open_validator, close_validator };
+
+	return forward_run(&forward, worker, err);
+}
+
+int main(int argc, char **argv)
+{
+	const struct worker_spec spec = {
+		.config = { .binary = "validator",
+			    .summary = "Checks raw records against the rules of their type.",
+			    .keys = forward_keys,
+			    .shared = shared },
+		.metrics = validator_metrics,
+		.metric_count = validator_metric_count,
+		.run = run,
+	};
+
+	return worker_main(&spec, argc, argv);
+}

@@ -1,0 +1,69 @@
+"""Fixtures of the stage and end-to-end tests."""
+
+import os
+import signal
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
+
+from harness.pipeline import Pipeline  # noqa: E402
+from harness.servers import Servers  # noqa: E402
+
+
+def pytest_configure(config):
+    """A session that is told to end runs its clean-up, as after ctrl-c."""
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    """What the workers said, in the report of a test that failed."""
+    report = yield
+    if report.failed and call.when == "call":
+        for pipeline in getattr(item, "pipelines", []):
+            for name, text in pipeline.logs():
+                report.sections.append((f"log of {name} ({pipeline.folder})", text))
+    return report
+
+
+@pytest.fixture(scope="session")
+def servers():
+    """Kafka and PostgreSQL of this session."""
+    servers = Servers()
+    try:
+        servers.start()
+        yield servers
+    finally:
+        servers.stop()
+
+
+@pytest.fixture
+def make_pipeline(servers, request, tmp_path_factory):
+    """make_pipeline() as often as a test needs one; all are closed at its end."""
+    request.node.pipelines = []
+
+    def make(**options):
+        pipeline = Pipeline(servers, tmp_path_factory.mktemp("pipeline"), **options)
+        request.node.pipelines.append(pipeline)
+        return pipeline
+
+    yield make
+    for pipeline in request.node.pipelines:
+        pipeline.close()
+
+
+@pytest.fixture
+def pipeline(make_pipeline):
+    """Topics and tables are there; no worker runs."""
+    return make_pipeline().prepare()
+
+
+@pytest.fixture(scope="session")
+def samples():
+    """The folder of vendors' files; without it the test is skipped."""
+    folder = os.environ.get("PENSTOCK_SAMPLES") or ""
+    if not os.path.isdir(folder):
+        pytest.skip("PENSTOCK_SAMPLES names no folder")
+    return folder

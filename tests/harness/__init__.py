@@ -1,0 +1,1 @@
+"""What the stage and end-to-end tests stand on: private servers, pipelines over them, waiting with a deadline."""

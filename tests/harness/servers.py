@@ -1,0 +1,110 @@
+"""Kafka and PostgreSQL of one test session: ops/local/stack in a folder of its own, on free ports.
+
+PENSTOCK_TEST_STACK=FOLDER uses a stack that runs already (`ops/local/stack --dir FOLDER up --only kafka,postgres`) and
+leaves it running: quicker while tests are being written.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import psycopg
+from psycopg import sql
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
+sys.path.insert(0, os.path.join(TOP, "ops", "local"))
+
+from local_stack.place import Place  # noqa: E402
+from local_stack.postgres import Postgres  # noqa: E402
+from local_stack.process import PidFile, choose_port  # noqa: E402
+
+STACK = os.path.join(TOP, "ops", "local", "stack")
+START_SECONDS = 240
+STOP_SECONDS = 90
+
+
+def stack(folder, *arguments, seconds=START_SECONDS):
+    done = subprocess.run(
+        [sys.executable, STACK, "--dir", folder, *arguments], capture_output=True, text=True, timeout=seconds
+    )
+    if done.returncode:
+        raise RuntimeError(f"stack {' '.join(arguments)}: {done.stderr or done.stdout}")
+    return done.stdout
+
+
+def session_folders():
+    return os.path.join(tempfile.gettempdir(), f"penstock-tests-{os.getuid()}")
+
+
+def remove(folder):
+    stack(folder, "down", "--purge", seconds=STOP_SECONDS)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep():
+    """Servers of sessions that were killed: their folder names a process that is gone."""
+    base = session_folders()
+    for name in os.listdir(base) if os.path.isdir(base) else []:
+        folder = os.path.join(base, name)
+        if PidFile(os.path.join(folder, "session.pid")).pid() is None:
+            remove(folder)
+
+
+class Servers:
+    def __init__(self):
+        shared = os.environ.get("PENSTOCK_TEST_STACK")
+        self.shared = bool(shared)
+        if shared:
+            self.folder = os.path.realpath(shared)
+        else:
+            os.makedirs(session_folders(), mode=0o700, exist_ok=True)
+            sweep()
+            self.folder = tempfile.mkdtemp(dir=session_folders())
+            PidFile(os.path.join(self.folder, "session.pid")).write(os.getpid())
+        self.next_number = 0
+
+    def start(self):
+        if not self.shared:
+            stack(self.folder, "up", "--only", "kafka,postgres", "--throwaway")
+        self.place = Place(self.folder)
+        self.postgres = Postgres(self.place)
+        if not self.place.ports:
+            raise RuntimeError(f"PENSTOCK_TEST_STACK={self.folder}: there is no stack")
+        self.kafka = f"127.0.0.1:{self.place.ports['kafka']}"
+
+    def stop(self):
+        if not self.shared:
+            remove(self.folder)
+
+    def restart(self, name, signal_name="TERM"):
+        """Stops one server (kafka or postgres), hard with KILL, and starts it again on the same port and data."""
+        import signal
+
+        pid = PidFile(self.place.run(name)).pid()
+        assert pid, f"{name} does not run"
+        if signal_name == "KILL":
+            os.kill(pid, signal.SIGKILL)
+        else:
+            PidFile(self.place.run(name)).stop([(signal.SIGTERM if name == "kafka" else signal.SIGINT, 30)])
+        stack(self.folder, "up", "--only", "kafka,postgres", "--throwaway")
+
+    def unique(self, stem):
+        """A name that no other test of this session, and no earlier session on a shared stack, has."""
+        self.next_number += 1
+        return f"{stem}{os.getpid()}_{self.next_number}"
+
+    def free_port(self):
+        return choose_port(None, set(self.place.ports.values()))
+
+    def dsn(self, database="penstock"):
+        return self.postgres.dsn(database)
+
+    def create_database(self, name):
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+
+    def drop_database(self, name):
+        with psycopg.connect(self.dsn(), autocommit=True) as connection:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))

@@ -1,0 +1,23 @@
+"""The one place where a test waits: for a condition, with a deadline."""
+
+import time
+
+POLL_SECONDS = 0.05
+
+
+def wait_until(condition, seconds, what):
+    """The condition's first true value. `what` says in the failure what was waited for; it may be a callable."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
+        time.sleep(POLL_SECONDS)
+    return value
+
+
+def remains(condition, seconds, what):
+    """Fails as soon as the condition is false within that time: for what must not happen."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        assert condition(), what() if callable(what) else what
+        time.sleep(POLL_SECONDS)

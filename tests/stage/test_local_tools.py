@@ -1,0 +1,73 @@
+"""ops/local's smaller tools: install where nothing is missing, demo with a wrong DATA, subscribe."""
+
+import os
+import subprocess
+import time
+
+import pytest
+
+from harness.servers import TOP
+
+LOCAL = os.path.join(TOP, "ops", "local")
+
+
+def call(*arguments, env=None):
+    return subprocess.run(
+        arguments, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, env=os.environ | (env or {})
+    )
+
+
+def test_install_does_nothing_where_nothing_is_missing():
+    begin = time.monotonic()
+    done = call(os.path.join(LOCAL, "install"), "run", "test")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert time.monotonic() - begin < 5
+
+
+def test_install_names_an_unknown_group():
+    done = call(os.path.join(LOCAL, "install"), "everything")
+    assert done.returncode == 1
+    assert "no group everything; there are: run, test, lint" in done.stderr
+
+
+@pytest.mark.parametrize("data", ["none/*.dbn.zst", "none.dbn"])
+def test_demo_with_data_that_matches_nothing_ends_before_anything_starts(tmp_path, data):
+    path = str(tmp_path / data)
+    done = call(os.path.join(LOCAL, "demo"), env={"DATA": path, "YES": ""})
+    assert (done.returncode, done.stdout) == (1, "")
+    assert f"DATA={path} matches no file" in done.stderr
+
+
+ENTRY = '  - name: {}\n    source: file\n    path: "{}"\n'
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("subscriptions: []\n", "subscriptions:\n" + ENTRY.format("a", "/x/*")),
+        ("# mine\nsubscriptions:\n" + ENTRY.format("b", "/y"), None),
+        ("subscriptions:\n" + ENTRY.format("a", "/old") + ENTRY.format("b", "/y"), None),
+    ],
+)
+def test_subscribe_touches_its_own_entry_only(tmp_path, before, after):
+    file = tmp_path / "subscriptions.yaml"
+    file.write_text(before)
+    assert call(os.path.join(LOCAL, "subscribe"), str(file), "a", "/x/*").returncode == 0
+    text = file.read_text()
+    assert text.count("name: a\n") == 1
+    assert ENTRY.format("a", "/x/*") in text
+    assert "/old" not in text
+    if after:
+        assert text == after
+    else:
+        assert ENTRY.format("b", "/y") in text
+        assert ("# mine" in text) == ("# mine" in before)
+
+
+def test_subscribe_says_what_to_add_where_it_cannot(tmp_path):
+    file = tmp_path / "subscriptions.yaml"
+    file.write_text("{subscriptions: []}\n")
+    done = call(os.path.join(LOCAL, "subscribe"), str(file), "a", "/x/*")
+    assert done.returncode == 1
+    assert "has no line `subscriptions:`" in done.stderr
+    assert file.read_text() == "{subscriptions: []}\n"

@@ -1,0 +1,293 @@
+/* subscriptions.yaml, the plan made of it, and the sums that accounts are compared with. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "common/cleanup.h"
+#include "common/config.h"
+#include "common/mem.h"
+#include "common/record.h"
+#include "stages/orchestrator/mix_sum.h"
+#include "stages/orchestrator/plan.h"
+#include "stages/orchestrator/subscriptions.h"
+
+static char folder[] = "/tmp/penstock-subscriptions-XXXXXX";
+static char *file;
+
+static void write_file(const char *name, const char *text)
+{
+	CLEANUP(freep) char *path = mem_printf("%s/%s", folder, name);
+	FILE *f = fopen(path, "w");
+
+	assert_non_null(f);
+	fputs(text, f);
+	fclose(f);
+}
+
+static int set_up(void **state)
+{
+	CLEANUP(freep) char *data = NULL, *odd = NULL, *nested = NULL;
+
+	(void)state;
+	if (!mkdtemp(folder))
+		return -1;
+	file = mem_printf("%s/subscriptions.yaml", folder);
+	data = mem_printf("%s/data", folder);
+	odd = mem_printf("%s/[odd]", folder);
+	nested = mem_printf("%s/data/c.dbn", folder);
+	if (mkdir(data, 0700) || mkdir(odd, 0700) || mkdir(nested, 0700))
+		return -1;
+	write_file("data/b.dbn", "");
+	write_file("data/a.dbn", "");
+	write_file("data/a.csv", "");
+	write_file("[odd]/x.dbn", "");
+	return 0;
+}
+
+static int tear_down(void **state)
+{
+	static const char *const names[] = { "subscriptions.yaml",
+					     "data/b.dbn",
+					     "data/a.dbn",
+					     "data/a.csv",
+					     "data/c.dbn",
+					     "data/\xff.dbn",
+					     "[odd]/x.dbn",
+					     "[odd]/subscriptions.yaml",
+					     "data",
+					     "[odd]",
+					     "" };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(names) / sizeof(*names); i++) {
+		CLEANUP(freep) char *path = mem_printf("%s/%s", folder, names[i]);
+
+		remove(path);
+	}
+	free(file);
+	return 0;
+}
+
+/* --- reading ----------------------------------------------------------------------------------------------------------- */
+
+static void expect_error(const char *yaml, const char *place, const char *text)
+{
+	struct subscriptions list = SUBSCRIPTIONS_INIT;
+	struct err err = ERR_INIT;
+	CLEANUP(freep) char *where = mem_printf("subscriptions.yaml:%s", place);
+
+	write_file("subscriptions.yaml", yaml);
+	assert_int_equal(subscriptions_read(&list, file, &err), -1);
+	assert_int_equal(err.kind, ERR_RECORD);
+	if (!strstr(err.text, where) || !strstr(err.text, text))
+		fail_msg("'%s' lacks '%s' or '%s'", err.text, where, text);
+}
+
+static void test_reads(void **state)
+{
+	CLEANUP(subscriptions_release) struct subscriptions list = SUBSCRIPTIONS_INIT;
+	struct err err = ERR_INIT;
+	const struct subscription *s;
+
+	(void)state;
+	write_file("subscriptions.yaml",
+		   "subscriptions:\n"
+		   "  - name: one\n    source: file\n    path: data/*.dbn\n"
+		   "  - {name: two, source: file, path: [a, b], dataset: XNAS.ITCH, schema: ohlcv-1m}\n"
+		   "  - {name: es, source: databento, symbols: [ES.FUT], start: 2024-01-01}\n");
+	assert_int_equal(subscriptions_read(&list, file, &err), 0);
+	assert_int_equal(list.count, 3);
+	s = subscriptions_find(&list, "two");
+	assert_non_null(s);
+	assert_true(s->supported);
+	assert_int_equal(s->path_count, 2);
+	assert_string_equal(s->paths[1], "b");
+	assert_string_equal(s->dataset, "XNAS.ITCH");
+	assert_string_equal(s->schema, "ohlcv-1m");
+	assert_int_equal(s->line, 5);
+	assert_false(subscriptions_find(&list, "es")->supported);
+	assert_null(subscriptions_find(&list, "three"));
+}
+
+static void test_errors_name_the_line(void **state)
+{
+	(void)state;
+	expect_error("", "1", "subscriptions");
+	expect_error("subs: []\n", "1", "subs");
+	expect_error("subscriptions: {}\n", "1", "list");
+	expect_error("subscriptions:\n  - text\n", "2", "mapping");
+	expect_error("subscriptions:\n  - source: file\n", "2", "name");
+	expect_error("subscriptions:\n  - name: a\n", "2", "source");
+	expect_error("subscriptions:\n  - name: a\n    source: file\n", "2", "path");
+	expect_error("subscriptions:\n  - {name: a, source: file, path: []}\n", "2", "path");
+	expect_error("subscriptions:\n  - {name: a, source: file, path: {b: c}}\n", "2", "path");
+	expect_error("subscriptions:\n  - {name: a, source: file, path: [[b]]}\n", "2", "path");
+	expect_error("subscriptions:\n  - name: a\n    source: file\n    paht: x\n", "4", "paht");
+	expect_error("subscriptions:\n  - &a {name: a, source: file, path: x}\n  - {name: a, source: file, path: y}\n",
+		     "3", "twice, first in line 2");
+}
+
+static void test_missing_file(void **state)
+{
+	struct subscriptions list = SUBSCRIPTIONS_INIT;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	assert_int_equal(subscriptions_read(&list, "/nowhere/subscriptions.yaml", &err), -1);
+	assert_int_equal(err.kind, ERR_RECORD);
+	assert_non_null(strstr(err.text, "/nowhere/subscriptions.yaml"));
+}
+
+/* --- planning ---------------------------------------------------------------------------------------------------------- */
+
+static const struct config_key keys[] = {
+	{ "subscriptions", CONFIG_TEXT, "", 0, 0, NULL, "file" },
+	{ "tasks_max", CONFIG_INT, "100", 1, 1000, NULL, "tasks" },
+	{ 0 },
+};
+
+static int make(struct plan *plan, const char *in, const char *yaml, const char *options, const char *setting,
+		struct err *err)
+{
+	static const struct config_key *const shared[] = { NULL };
+	const struct config_spec spec = { .binary = "orchestrator", .summary = "", .keys = keys, .shared = shared };
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(freep) char *name = mem_printf("%ssubscriptions.yaml", in);
+	CLEANUP(freep) char *assignment = mem_printf("subscriptions=%s/%s", folder, name);
+
+	write_file(name, yaml);
+	assert_int_equal(config_open(&cfg, &spec, "/dev/null", err), 0);
+	assert_int_equal(config_set(cfg, assignment, err), 0);
+	if (setting)
+		assert_int_equal(config_set(cfg, setting, err), 0);
+	return plan_make(plan, cfg, "full", options, err);
+}
+
+/* The paths of the plan's tasks below the folder, joined with spaces. */
+static char *paths_of(struct plan *plan)
+{
+	json_t *tasks = json_loads(buf_text(&plan->tasks), 0, NULL);
+	char *all = mem_strdup("");
+	size_t i;
+	json_t *task;
+
+	assert_true(json_is_array(tasks));
+	assert_int_equal(json_array_size(tasks), plan->count);
+	json_array_foreach(tasks, i, task)
+	{
+		const char *path = json_string_value(json_object_get(json_object_get(task, "parameters"), "path"));
+		CLEANUP(freep) char *before = all;
+
+		assert_non_null(path);
+		assert_memory_equal(path, folder, strlen(folder));
+		all = mem_printf("%s%s%s", before, i ? " " : "", path + strlen(folder) + 1);
+	}
+	json_decref(tasks);
+	return all;
+}
+
+static void expect_plan(const char *in, const char *yaml, const char *options, const char *paths)
+{
+	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
+	CLEANUP(freep) char *found = NULL;
+	struct err err = ERR_INIT;
+
+	if (make(&plan, in, yaml, options, NULL, &err))
+		fail_msg("%s", err.text);
+	found = paths_of(&plan);
+	assert_string_equal(found, paths);
+}
+
+static void expect_no_plan(const char *yaml, const char *options, const char *setting, const char *text)
+{
+	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
+	struct err err = ERR_INIT;
+
+	assert_int_equal(make(&plan, "", yaml, options, setting, &err), -1);
+	if (!strstr(err.text, text))
+		fail_msg("'%s' lacks '%s'", err.text, text);
+}
+
+#define TWO \
+	"subscriptions:\n  - {name: a, source: file, path: 'data/*.dbn'}\n  - {name: b, source: file, path: x.dbn}\n"
+
+static void test_plans(void **state)
+{
+	(void)state;
+	/* A glob is sorted and leaves folders out; a plain name needs not exist. */
+	expect_plan("", TWO, "{}", "data/a.dbn data/b.dbn x.dbn");
+	expect_plan("", TWO, "{\"subscriptions\": [\"b\", \"a\", \"b\"]}", "x.dbn data/a.dbn data/b.dbn");
+	/* Two patterns of one subscription, one file: one task. */
+	expect_plan("", "subscriptions:\n  - {name: a, source: file, path: ['data/*.dbn', 'data/a.*']}\n", "{}",
+		    "data/a.dbn data/b.dbn data/a.csv");
+	/* The folder of the YAML file is a name, whatever is in it. */
+	expect_plan("[odd]/", "subscriptions:\n  - {name: a, source: file, path: '*.dbn'}\n", "{}", "[odd]/x.dbn");
+	/* A source that is not asked for does no harm. */
+	expect_plan("", TWO "  - {name: c, source: databento}\n", "{\"subscriptions\": [\"b\"]}", "x.dbn");
+}
+
+static void test_plans_that_fail(void **state)
+{
+	(void)state;
+	expect_no_plan(TWO, "{\"subscriptions\": [\"zzz\"]}", NULL, "no subscription zzz");
+	expect_no_plan("subscriptions:\n  - {name: a, source: file, path: 'none*'}\n", "{}", NULL,
+		       "subscription a: no file matches");
+	expect_no_plan("subscriptions:\n  - {name: a, source: file, path: '*ata'}\n", "{}", NULL, "folders only");
+	expect_no_plan("subscriptions:\n  - {name: a, source: schwab}\n", "{}", NULL, "source 'schwab'");
+	expect_no_plan("subscriptions: []\n", "{}", NULL, "nothing to do");
+	expect_no_plan(TWO, "{}", "tasks_max=2", "more than 2 files");
+	write_file("data/\xff.dbn", "");
+	expect_no_plan(TWO, "{}", NULL, "not UTF-8");
+}
+
+static void test_only_kind_full(void **state)
+{
+	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
+	struct err err = ERR_INIT;
+	static const struct config_key *const shared[] = { NULL };
+	const struct config_spec spec = { .binary = "orchestrator", .summary = "", .keys = keys, .shared = shared };
+	CLEANUP(config_freep) struct config *cfg = NULL;
+
+	(void)state;
+	assert_int_equal(config_open(&cfg, &spec, "/dev/null", &err), 0);
+	assert_int_equal(plan_make(&plan, cfg, "backfill", "{}", &err), -1);
+	assert_non_null(strstr(err.text, "backfill"));
+}
+
+/* --- sums -------------------------------------------------------------------------------------------------------------- */
+
+static void test_mix_sum(void **state)
+{
+	CLEANUP(mix_sum_release) struct mix_sum mix = MIX_SUM_INIT;
+	const int64_t last = 2 * (INT64_C(1) << 20) + 1;
+	uint64_t sum = 0;
+
+	(void)state;
+	assert_true(mix_sum_to(&mix, 0) == 0);
+	for (int64_t i = 1; i <= last; i++) {
+		sum += record_mix(i);
+		/* Around the kept sums, and here and there. */
+		if ((i & 0xFFFFF) <= 1 || (i & 0xFFFFF) == 0xFFFFF || i % 700001 == 0)
+			assert_true(mix_sum_to(&mix, i) == sum);
+	}
+	assert_true(mix_sum_to(&mix, 1) == record_mix(1)); /* smaller again */
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_reads),           cmocka_unit_test(test_errors_name_the_line),
+		cmocka_unit_test(test_missing_file),    cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_plans_that_fail), cmocka_unit_test(test_only_kind_full),
+		cmocka_unit_test(test_mix_sum),
+	};
+
+	return cmocka_run_group_tests(tests, set_up, tear_down);
+}
