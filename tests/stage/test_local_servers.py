@@ -8,8 +8,8 @@ from confluent_kafka.admin import AdminClient, NewTopic
 def filled(make_pipeline):
     """A pipeline without workers: a topic of three partitions with 100 messages, a table with 5 rows."""
     pipeline = make_pipeline()
-    made = AdminClient(pipeline.kafka()).create_topics([NewTopic(pipeline.topic("kept"), 3, 1)])
-    for future in made.values():
+    admin = AdminClient(pipeline.kafka())  # its requests end with it
+    for future in admin.create_topics([NewTopic(pipeline.topic("kept"), 3, 1)]).values():
         future.result(15)
     pipeline.produce("kept", [{"key": b"k%d" % n, "value": b"v%d" % n} for n in range(100)])
     pipeline.query("CREATE TABLE kept AS SELECT generate_series(1, 5) AS n")

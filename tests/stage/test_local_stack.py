@@ -6,6 +6,7 @@ Kafka and no PostgreSQL.
 
 import json
 import os
+import pathlib
 import signal
 import subprocess
 import sys
@@ -160,6 +161,22 @@ def test_workers_of_a_killed_supervisor_are_replaced(stand_ins):
     stand_ins.up()
     assert [pid for pid in orphans if start_time(pid)] == []
     assert len(stand_ins.pids()) == 5
+
+
+def test_a_worker_whose_program_was_built_anew_is_restarted(stand_ins):
+    copy = stand_ins.bin / "copy"
+    copy.write_bytes(pathlib.Path(sys.executable).resolve().read_bytes())
+    copy.chmod(0o755)
+    stand_ins.program("penstock-loader", STAND_IN.format(python=copy))
+    stand_ins.up()
+    before = stand_ins.workers()
+    copy.unlink()
+    stand_ins.program("penstock-loader", STAND_IN.format(python=sys.executable))
+    stand_ins.up()
+    after = stand_ins.workers()
+    assert after["loader-1"]["pid"] != before["loader-1"]["pid"]
+    assert start_time(before["loader-1"]["pid"]) is None
+    assert after["fetcher-1"]["pid"] == before["fetcher-1"]["pid"]
 
 
 def test_a_missing_program_is_named_before_anything_starts(stand_ins):

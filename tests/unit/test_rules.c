@@ -486,7 +486,7 @@ static void test_bounds(void **state)
 	assert_true(holds(text, &record));
 	repeat(text, sizeof(text), "", "count + (", 20, "count");
 	repeat(text + strlen(text), sizeof(text) / 2, "", ")", 20, " > 1");
-	expect_wrong(text, 9 * 16 - 9, "arithmetic nested deeper than 16");
+	expect_wrong(text, 9 * 16 + 6, "arithmetic nested deeper than 16");
 }
 
 static void test_many_rules(void **state)

@@ -1,0 +1,125 @@
+"""The validator alone."""
+
+import pytest
+from harness.records import Codec, messages, price, raw_bar
+
+ATTEMPT = 6_000_000_000_000_000_001
+RAW, VALID, DLQ = "etl.raw.ohlcv", "etl.valid.ohlcv", "etl.dlq"
+
+BROKEN = {
+    "HIGH_LESS_THAN_LOW": {"high": price("1"), "low": price("2"), "open": price("1"), "close": price("1")},
+    "HIGH_LESS_THAN_OPEN": {"open": price("3705")},
+    "HIGH_LESS_THAN_CLOSE": {"close": price("3705")},
+    "LOW_GREATER_THAN_OPEN": {"open": price("3702")},
+    "LOW_GREATER_THAN_CLOSE": {"close": price("3702")},
+    "PRICE_MISSING": {"close": None},
+    "PRICE_OUT_OF_RANGE": {"high": price("9000000000")},
+    "VOLUME_OUT_OF_RANGE": {"volume": 9 * 10**18},
+    "TIMESTAMP_OUT_OF_RANGE": {"ts_event": 315_532_800 * 10**9},
+    "SYMBOL_INVALID": {"symbol": ""},
+}
+
+
+@pytest.fixture
+def codec():
+    return Codec("ohlcv")
+
+
+def outcomes(pipeline, count):
+    """Valid messages and letters, once there are so many of both."""
+    from harness.waiting import wait_until
+
+    def found():
+        valid, letters = pipeline.read(VALID), pipeline.read(DLQ)
+        return (valid, letters) if len(valid) + len(letters) >= count else None
+
+    return wait_until(found, 30, f"{count} outcomes")
+
+
+def test_what_passes_goes_on_as_the_bytes_it_came_in(pipeline, codec):
+    pipeline.start("validator")
+    bars = [raw_bar(ATTEMPT, n) for n in range(1, 101)]
+    pipeline.produce(RAW, messages(codec, bars, 4))
+    valid, letters = outcomes(pipeline, 100)
+    assert not letters
+    assert [(m.partition(), m.key(), m.value()) for m in valid] == [(4, b"ESH1", codec.encode(bar)) for bar in bars]
+
+
+@pytest.mark.parametrize("rule", BROKEN)
+def test_each_rule_rejects(pipeline, codec, rule):
+    pipeline.start("validator")
+    bad, good = raw_bar(ATTEMPT, 1, **BROKEN[rule]), raw_bar(ATTEMPT, 2)
+    pipeline.produce(RAW, messages(codec, [bad, good]))
+    valid, letters = outcomes(pipeline, 2)
+    assert [m.value() for m in valid] == [codec.encode(good)]
+    (letter,) = letters
+    headers = pipeline.headers(letter)
+    assert rule in headers["etl.rules"].split(","), headers
+    assert letter.value() == codec.encode(bad)
+    assert (headers["etl.class"], headers["etl.stage"]) == ("validation_failures", "validator")
+    assert (headers["etl.attempt"], headers["etl.ordinal"]) == (str(ATTEMPT), "1")
+    assert (headers["__connect.errors.topic"], headers["__connect.errors.offset"]) == (pipeline.topic(RAW), "0")
+    assert headers["__connect.errors.exception.class.name"] == "BusinessLogicValidation"
+    assert headers["etl.rules.version"] and headers["etl.record"].startswith("{") and headers["etl.message"]
+
+
+def test_every_violated_rule_is_reported(pipeline, codec):
+    pipeline.start("validator")
+    bad = raw_bar(ATTEMPT, 1, high=price("1"), volume=9 * 10**18)
+    pipeline.produce(RAW, messages(codec, [bad]))
+    _, (letter,) = outcomes(pipeline, 1)
+    assert set(pipeline.headers(letter)["etl.rules"].split(",")) == {
+        "HIGH_LESS_THAN_LOW",
+        "HIGH_LESS_THAN_OPEN",
+        "HIGH_LESS_THAN_CLOSE",
+        "VOLUME_OUT_OF_RANGE",
+    }
+
+
+def test_a_price_below_zero_is_flagged_and_passes(pipeline, codec):
+    """Crude oil settled at -37.63 on 20 April 2020."""
+    pipeline.start("validator")
+    prices = {name: price("-37.63") for name in ("open", "high", "low", "close")}
+    bar = raw_bar(ATTEMPT, 1, symbol="CLK0", **prices)
+    pipeline.produce(RAW, messages(codec, [bar]))
+    (valid,), letters = outcomes(pipeline, 1)
+    assert not letters
+    assert codec.decode(valid.value()) == bar | {"flags": 2}
+
+
+def test_what_does_not_decode_is_a_letter_and_stops_nothing(pipeline, codec):
+    pipeline.start("validator")
+    good = codec.encode(raw_bar(ATTEMPT, 2))
+    pipeline.produce(
+        RAW,
+        [
+            {"value": b"", "partition": 0},
+            {"value": b"hello", "key": b"x", "partition": 0},
+            {"value": codec.encode(raw_bar(ATTEMPT, 1))[:-2], "key": b"ESH1", "partition": 0},
+            {"value": b"\0\0\0\x27\x0fxyz", "partition": 0},
+            {"value": good, "key": b"ESH1", "partition": 0},
+        ],
+    )
+    valid, letters = outcomes(pipeline, 5)
+    assert [m.value() for m in valid] == [good] and len(letters) == 4
+
+
+def test_two_validators_share_the_partitions(pipeline, codec):
+    pipeline.start("validator", 2, ready=False)
+    for partition in range(6):
+        bars = [raw_bar(ATTEMPT, partition * 50 + n, symbol=f"S{partition}") for n in range(1, 51)]
+        pipeline.produce(RAW, messages(codec, bars, partition))
+    valid, _ = outcomes(pipeline, 300)
+    assert sorted(codec.decode(m.value())["ordinal"] for m in valid) == list(range(1, 301))
+
+
+def test_a_killed_validator_loses_and_doubles_nothing(pipeline, codec):
+    first = pipeline.start("validator", settings={"batch.ms": 50})
+    bars = [raw_bar(ATTEMPT, n) for n in range(1, 20_001)]
+    pipeline.produce(RAW, messages(codec, bars, 1))
+    outcomes(pipeline, 1)
+    first.kill()
+    pipeline.produce(RAW, messages(codec, [raw_bar(ATTEMPT, n) for n in range(20_001, 20_101)], 1))
+    pipeline.start("validator")
+    valid, letters = outcomes(pipeline, 20_100)
+    assert [codec.decode(m.value())["ordinal"] for m in valid] == list(range(1, 20_101)) and not letters
