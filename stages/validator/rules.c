@@ -164,7 +164,7 @@ static int read_rule(struct ruleset *set, const struct yaml_node *map, struct ex
 	expr->count = 0;
 	if ((text && parse_condition(expr, yaml_get(set->doc, map, "when"), &when)) ||
 	    parse_condition(expr, yaml_get(set->doc, map, "violated"), &violated) ||
-	    rule_compile(set, rule, expr, when, violated))
+	    rule_compile(set, expr, when, violated))
 		return -1;
 	add_fields(rule, set, expr);
 	set->rejecting |= (uint64_t)rejects << set->count++;
@@ -180,6 +180,7 @@ static int read_rules(struct ruleset *set, const struct yaml_node *list, struct 
 	for (unsigned i = 0; i < yaml_count(list); i++)
 		if (read_rule(set, yaml_item(set->doc, list, i), expr, err))
 			return -1;
+	ruleset_end(set);
 	return 0;
 }
 

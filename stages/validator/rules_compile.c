@@ -3,15 +3,23 @@
 
 #define LABELS_MAX (2 * EXPR_NODES_MAX)
 
-/* Where a condition goes on: a number until its place is known. */
+/* Where a condition jumps: a number until its place is known. */
 enum { LABEL_VIOLATED, LABEL_HOLDS, LABEL_FIRST };
+
+/* Stands for the OP_VIOLATED of a rule until that is written. */
+#define PLACE_VIOLATED 0x8000
 
 struct compiler {
 	struct ruleset *set;
 	struct expr *expr;
-	unsigned start; /* of this rule's code */
 	unsigned labels;
 	uint16_t places[LABELS_MAX];
+};
+
+/* To `label` where the condition is `sense`, else on. A null makes every comparison false. */
+struct jump {
+	unsigned label;
+	bool sense;
 };
 
 static struct insn *emit(struct compiler *c, const struct node *node, enum op op)
@@ -27,15 +35,24 @@ static struct insn *emit(struct compiler *c, const struct node *node, enum op op
 	return i;
 }
 
-static int branch(struct insn *i, const struct node *node, unsigned yes, unsigned no)
+/* An instruction that jumps where what it finds is in `accepts`, or is not where the jump's sense is false. */
+static struct insn *emit_test(struct compiler *c, const struct node *node, enum op op, uint8_t accepts,
+			      struct jump jump)
 {
+	struct insn *i = emit(c, node, op);
+
 	if (!i)
-		return -1;
-	i->accepts = node->accepts;
+		return NULL;
+	i->jumps_on = jump.sense ? accepts : (uint8_t)~accepts & (ORDER_NOT_EQUAL | ORDER_EQUAL);
+	i->jumps_on_null = !jump.sense;
 	i->needs = node->needs;
-	i->yes = (uint16_t)yes;
-	i->no = (uint16_t)no;
-	return 0;
+	i->to = (uint16_t)jump.label;
+	return i;
+}
+
+static void place(struct compiler *c, unsigned label)
+{
+	c->places[label] = (uint16_t)c->set->code_count;
 }
 
 /* --- values ----------------------------------------------------------------------------------------------------------- */
@@ -71,6 +88,7 @@ static int compile_arithmetic(struct compiler *c, const struct node *node, unsig
 		return -1;
 	i->a = (uint16_t)target;
 	i->b = (uint16_t)(target + 1);
+	i->to = LABEL_VIOLATED;
 	return 0;
 }
 
@@ -107,29 +125,29 @@ static uint8_t mirrored(uint8_t accepts)
 			 (accepts & ORDER_GREATER ? ORDER_LESS : 0));
 }
 
-static int compile_fields(struct compiler *c, const struct node *node, enum op op, unsigned yes, unsigned no)
+static int compile_fields(struct compiler *c, const struct node *node, enum op op, struct jump jump)
 {
-	struct insn *i = emit(c, node, op);
+	struct insn *i = emit_test(c, node, op, node->accepts, jump);
 
-	if (branch(i, node, yes, no))
+	if (!i)
 		return -1;
 	i->a = node->left->field->offset;
 	i->b = node->right->field->offset;
 	return 0;
 }
 
-static int compile_strings(struct compiler *c, const struct node *node, unsigned yes, unsigned no)
+static int compile_strings(struct compiler *c, const struct node *node, struct jump jump)
 {
 	const struct node *field = node->left->kind == NODE_FIELD ? node->left : node->right;
 	const struct node *literal = field == node->left ? node->right : node->left;
 	struct insn *i;
 
 	if (literal->kind == NODE_FIELD)
-		return compile_fields(c, node, OP_STRING_FIELDS, yes, no);
+		return compile_fields(c, node, OP_STRING_FIELDS, jump);
 	if (c->set->string_count == STRINGS_MAX)
 		return expr_error(c->expr, literal->pos, "the set has more than %d strings", STRINGS_MAX);
-	i = emit(c, node, OP_STRING_CONST);
-	if (branch(i, node, yes, no))
+	i = emit_test(c, node, OP_STRING_CONST, node->accepts, jump);
+	if (!i)
 		return -1;
 	i->a = field->field->offset;
 	i->k = c->set->string_count;
@@ -155,131 +173,147 @@ static enum op short_form(const struct node *left, const struct node *right, int
 		return OP_COMPARE_LENGTH;
 	if (left->kind != NODE_FIELD)
 		return OP_COMPARE;
-	return is_wide(left) ? OP_COMPARE_CONST : OP_COMPARE_INT;
+	return is_wide(left) ? OP_COMPARE_WIDE : OP_COMPARE_INT;
 }
 
-static int compile_short(struct compiler *c, const struct node *node, enum op op, bool swapped, int64_t k, unsigned yes,
-			 unsigned no)
+static int compile_short(struct compiler *c, const struct node *node, enum op op, bool swapped, int64_t k,
+			 struct jump jump)
 {
-	struct insn *i = emit(c, node, op);
+	const struct node *field = swapped ? node->right : node->left;
+	struct insn *i = emit_test(c, node, op, swapped ? mirrored(node->accepts) : node->accepts, jump);
 
-	if (branch(i, node, yes, no))
+	if (!i)
 		return -1;
-	if (swapped)
-		i->accepts = mirrored(node->accepts);
-	i->a = (swapped ? node->right : node->left)->field->offset;
+	i->a = field->field->offset;
+	i->b = op == OP_COMPARE_NOW ? LABEL_VIOLATED : offsetof(struct insn, k);
+	i->constant = true;
 	i->k = k;
 	return 0;
 }
 
 /* Nulls are looked for first: the bytes of a null field are anything, and must not overflow. */
-static int compile_registers(struct compiler *c, const struct node *node, unsigned yes, unsigned no)
+static int compile_registers(struct compiler *c, const struct node *node, struct jump jump)
 {
+	unsigned behind = c->labels++;
+	struct jump if_null = { jump.sense ? behind : jump.label, false };
 	struct insn *i;
 
-	if (node->needs) {
-		i = emit(c, node, OP_IS_PRESENT);
-		if (branch(i, node, c->labels, no))
-			return -1;
-		c->places[c->labels++] = (uint16_t)c->set->code_count;
-	}
+	if (node->needs && !emit_test(c, node, OP_IS_PRESENT, ORDER_EQUAL, if_null))
+		return -1;
 	if (compile_value(c, node->left, 0) || compile_value(c, node->right, 1))
 		return -1;
-	i = emit(c, node, OP_COMPARE);
-	if (branch(i, node, yes, no))
+	i = emit_test(c, node, OP_COMPARE, node->accepts, jump);
+	if (!i)
 		return -1;
 	i->a = 0;
 	i->b = 1;
+	place(c, behind);
 	return 0;
 }
 
-static int compile_comparison(struct compiler *c, const struct node *node, unsigned yes, unsigned no)
+static int compile_comparison(struct compiler *c, const struct node *node, struct jump jump)
 {
 	const struct node *left = node->left, *right = node->right;
 	enum op op;
 	int64_t k;
 
 	if (left->type == TYPE_STRING)
-		return compile_strings(c, node, yes, no);
+		return compile_strings(c, node, jump);
 	if (is_wide(left) && is_wide(right))
-		return compile_fields(c, node, OP_COMPARE_FIELDS, yes, no);
+		return compile_fields(c, node, OP_COMPARE_WIDE, jump);
 	op = short_form(left, right, &k);
 	if (op != OP_COMPARE)
-		return compile_short(c, node, op, false, k, yes, no);
+		return compile_short(c, node, op, false, k, jump);
 	op = short_form(right, left, &k);
 	if (op != OP_COMPARE)
-		return compile_short(c, node, op, true, k, yes, no);
-	return compile_registers(c, node, yes, no);
+		return compile_short(c, node, op, true, k, jump);
+	return compile_registers(c, node, jump);
 }
 
-static int compile_field_test(struct compiler *c, const struct node *node, enum op op, unsigned yes, unsigned no)
+static int compile_field_test(struct compiler *c, const struct node *node, struct jump jump)
 {
 	const struct node *field = node->kind == NODE_FIELD ? node : node->left;
-	struct insn *i = emit(c, node, op);
+	struct insn *i = node->kind == NODE_FIELD ? emit_test(c, node, OP_IS_TRUE, ORDER_EQUAL, jump)
+						  : emit_test(c, node, OP_IS_TEXT, node->accepts, jump);
 
-	if (branch(i, node, yes, no))
+	if (!i)
 		return -1;
 	i->a = field->field->offset;
 	return 0;
 }
 
-static int compile_condition(struct compiler *c, const struct node *node, unsigned yes, unsigned no)
+/* True for `a is null or b is null or …`: one look at the presence bits. Their nodes need these bits. */
+static bool is_any_null(const struct node *node)
 {
-	unsigned middle = c->labels;
-
-	switch (node->kind) {
-	case NODE_COMPARE:
-		return compile_comparison(c, node, yes, no);
-	case NODE_IS_TEXT:
-		return compile_field_test(c, node, OP_IS_TEXT, yes, no);
-	case NODE_IS_NULL:
-		return compile_field_test(c, node, OP_IS_PRESENT, no, yes);
-	case NODE_NOT:
-		return compile_condition(c, node->left, no, yes);
-	case NODE_FIELD:
-		return compile_field_test(c, node, OP_IS_TRUE, yes, no);
-	default:
-		break;
-	}
-	c->labels++;
-	if (compile_condition(c, node->left, node->kind == NODE_AND ? middle : yes,
-			      node->kind == NODE_AND ? no : middle))
-		return -1;
-	c->places[middle] = (uint16_t)c->set->code_count;
-	return compile_condition(c, node->right, yes, no);
+	if (node->kind == NODE_OR)
+		return is_any_null(node->left) && is_any_null(node->right);
+	return node->kind == NODE_IS_NULL;
 }
 
-/* Numbers of labels become places in the code. */
-static void resolve(struct compiler *c)
+/* `or` is decided by a side that is true, `and` by one that is false. */
+static int compile_condition(struct compiler *c, const struct node *node, struct jump jump)
 {
-	for (unsigned i = c->start; i < c->set->code_count; i++) {
-		struct insn *insn = &c->set->code[i];
+	bool decides = node->kind == NODE_OR;
+	unsigned behind;
 
-		if (insn->op <= OP_IS_PRESENT) {
-			insn->yes = c->places[insn->yes];
-			insn->no = c->places[insn->no];
-		}
-	}
-}
-
-int rule_compile(struct ruleset *set, struct rule *rule, struct expr *expr, const struct node *when,
-		 const struct node *violated)
-{
-	struct compiler c = { .set = set, .expr = expr, .start = set->code_count, .labels = LABEL_FIRST };
-
-	c.places[LABEL_VIOLATED] = PC_VIOLATED;
-	c.places[LABEL_HOLDS] = PC_HOLDS;
-	rule->start = (uint16_t)set->code_count;
-	set->needs |= violated->needs | (when ? when->needs : 0);
-	if (when) {
-		unsigned body = c.labels++;
-
-		if (compile_condition(&c, when, body, LABEL_HOLDS))
-			return -1;
-		c.places[body] = (uint16_t)set->code_count;
-	}
-	if (compile_condition(&c, violated, LABEL_VIOLATED, LABEL_HOLDS))
+	if (is_any_null(node))
+		return emit_test(c, node, OP_IS_PRESENT, ORDER_EQUAL, (struct jump){ jump.label, !jump.sense }) ? 0
+														: -1;
+	if (node->kind == NODE_NOT)
+		return compile_condition(c, node->left, (struct jump){ jump.label, !jump.sense });
+	if (node->kind == NODE_COMPARE)
+		return compile_comparison(c, node, jump);
+	if (node->kind != NODE_AND && node->kind != NODE_OR)
+		return compile_field_test(c, node, jump);
+	if (jump.sense == decides)
+		return compile_condition(c, node->left, jump) || compile_condition(c, node->right, jump) ? -1 : 0;
+	behind = c->labels++;
+	if (compile_condition(c, node->left, (struct jump){ behind, decides }) ||
+	    compile_condition(c, node->right, jump))
 		return -1;
-	resolve(&c);
+	place(c, behind);
 	return 0;
+}
+
+/* --- rules ------------------------------------------------------------------------------------------------------------ */
+
+int rule_compile(struct ruleset *set, struct expr *expr, const struct node *when, const struct node *violated)
+{
+	struct compiler c = { .set = set, .expr = expr, .labels = LABEL_FIRST };
+	unsigned start = set->code_count;
+
+	if ((when && compile_condition(&c, when, (struct jump){ LABEL_HOLDS, false })) ||
+	    compile_condition(&c, violated, (struct jump){ LABEL_VIOLATED, true }))
+		return -1;
+	c.places[LABEL_VIOLATED] = (uint16_t)(PLACE_VIOLATED | set->count);
+	place(&c, LABEL_HOLDS);
+	for (unsigned i = start; i < set->code_count; i++) {
+		set->code[i].to = c.places[set->code[i].to];
+		if (set->code[i].op == OP_COMPARE_NOW)
+			set->code[i].b = c.places[set->code[i].b];
+	}
+	set->rules[set->count].end = (uint16_t)set->code_count;
+	set->needs |= violated->needs | (when ? when->needs : 0);
+	return 0;
+}
+
+static void resolve_violated(uint16_t *target, unsigned first)
+{
+	if (*target & PLACE_VIOLATED)
+		*target = (uint16_t)(first + (*target & ~PLACE_VIOLATED));
+}
+
+void ruleset_end(struct ruleset *set)
+{
+	struct insn *end = &set->code[set->code_count++];
+	unsigned first = set->code_count;
+
+	*end = (struct insn){ .op = OP_END };
+	for (struct insn *i = set->code; i < end; i++) {
+		resolve_violated(&i->to, first);
+		if (i->op == OP_COMPARE_NOW)
+			resolve_violated(&i->b, first);
+	}
+	for (unsigned i = 0; i < set->count; i++)
+		set->code[set->code_count++] = (struct insn){ .op = OP_VIOLATED, .to = set->rules[i].end, .k = i };
 }

@@ -106,13 +106,16 @@ struct node *expr_logic(struct expr *expr, enum node_kind kind, struct node *lef
 
 /* --- programs --------------------------------------------------------------------------------------------------------- */
 
+/*
+ * A set is one program. A condition jumps or goes on behind itself, and it is laid out so that a record without fault
+ * goes straight through: a rule's OP_VIOLATED stands at the end and jumps back to the next rule.
+ */
 enum op {
-	/* conditions: go on at `yes` or `no`; `no` also where a field of `needs` is null */
-	OP_COMPARE_FIELDS, /* 64 bits at a with 64 bits at b */
-	OP_COMPARE_CONST,  /* 64 bits at a with k */
+	/* conditions */
+	OP_COMPARE_WIDE,   /* 64 bits at a with 64 bits at b of the record, or of this instruction: &k */
 	OP_COMPARE_INT,    /* 32 bits at a with k */
 	OP_COMPARE_LENGTH, /* of the string at a with k */
-	OP_COMPARE_NOW,    /* 64 bits at a with now + k */
+	OP_COMPARE_NOW,    /* 64 bits at a with now + k; overflow jumps to b */
 	OP_COMPARE,        /* register a with register b */
 	OP_STRING_FIELDS,
 	OP_STRING_CONST, /* string at a with literal k */
@@ -125,19 +128,21 @@ enum op {
 	OP_LENGTH,
 	OP_CONST,
 	OP_NOW,
-	OP_ADD, /* register b to register a; overflow ends the rule as violated */
+	OP_ADD, /* register b to register a; overflow jumps */
 	OP_SUBTRACT,
 	OP_MULTIPLY,
+	/* the frame */
+	OP_VIOLATED, /* rule k; jumps */
+	OP_END,
 };
-
-#define PC_VIOLATED UINT16_MAX
-#define PC_HOLDS (UINT16_MAX - 1)
 
 struct insn {
 	uint8_t op;
-	uint8_t accepts;
-	uint16_t a, b; /* offsets in the record, or registers */
-	uint16_t yes, no;
+	uint8_t jumps_on;   /* what a comparison finds: enum order; what a test finds: ORDER_EQUAL where it is so */
+	bool jumps_on_null; /* where a field of `needs` is null */
+	bool constant;      /* of OP_COMPARE_WIDE */
+	uint16_t a, b;      /* offsets, or registers */
+	uint16_t to;        /* where it jumps */
 	uint64_t needs;
 	int64_t k;
 };
@@ -145,7 +150,7 @@ struct insn {
 struct rule {
 	const char *name;
 	const char *condition;
-	uint16_t start;
+	uint16_t end; /* of its code */
 	uint8_t field_count;
 	uint8_t fields[64]; /* in order of appearance */
 };
@@ -159,10 +164,12 @@ struct ruleset {
 	uint64_t needs;     /* presence bits of the nullable fields in any rule */
 	struct rule rules[RULES_MAX];
 	unsigned code_count, string_count;
-	struct insn code[CODE_MAX];
+	struct insn code[CODE_MAX + 1 + RULES_MAX]; /* OP_END and the OP_VIOLATED */
 	struct str strings[STRINGS_MAX];
 };
 
-/* Appends the program of `violated`, where `when` (NULL: always) holds; sets rule->start. */
-int rule_compile(struct ruleset *set, struct rule *rule, struct expr *expr, const struct node *when,
-		 const struct node *violated);
+/* Appends the program of rule set->count: `violated`, where `when` (NULL: always) holds. */
+int rule_compile(struct ruleset *set, struct expr *expr, const struct node *when, const struct node *violated);
+
+/* Ends the set's program, once; there is room for this always. */
+void ruleset_end(struct ruleset *set);

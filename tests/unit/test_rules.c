@@ -279,6 +279,8 @@ static void test_overflow(void **state)
 		"not (count + 1 > 0)",
 		"final and count * count == 1",
 		"time + 106751d + 106751d < now",
+		"time > now + 106751d",
+		"not time < now + 106751d",
 		NULL,
 	};
 	struct thing record = thing();

@@ -1,0 +1,143 @@
+"""One Kafka broker, its own controller (KRaft), on 127.0.0.1. The recipe's figures stand in ops/local/README.md."""
+
+import base64
+import os
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+
+from local_stack.process import KILL, PidFile, Problem, clean_environment, launch, wait_until
+
+POM = os.path.join(os.path.dirname(__file__), "..", "kafka", "pom.xml")
+
+# Readiness is a metadata answer; a machine under load may take far longer than the usual four seconds.
+READY_SECONDS = 90
+
+PROPERTIES = """\
+# Written by ops/local/stack at every start.
+process.roles=broker,controller
+node.id=1
+controller.quorum.voters=1@127.0.0.1:{controller}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+controller.listener.names=CONTROLLER
+inter.broker.listener.name=PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+log.dirs={data}
+auto.create.topics.enable=false
+default.replication.factor=1
+offsets.topic.replication.factor=1
+offsets.topic.num.partitions=1
+transaction.state.log.replication.factor=1
+transaction.state.log.min.isr=1
+transaction.state.log.num.partitions=1
+share.coordinator.state.topic.replication.factor=1
+share.coordinator.state.topic.min.isr=1
+share.coordinator.state.topic.num.partitions=1
+group.initial.rebalance.delay.ms=0
+num.network.threads=2
+num.io.threads=2
+background.threads=2
+log.cleaner.dedupe.buffer.size=2097152
+log.index.size.max.bytes=1048576
+log.segment.bytes=67108864
+controlled.shutdown.enable=true
+broker.session.timeout.ms=3000
+broker.heartbeat.interval.ms=500
+"""
+
+
+def version():
+    with open(POM) as file:
+        return re.search(r"<kafka.version>(.*?)</kafka.version>", file.read()).group(1)
+
+
+def jars():
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(cache, "penstock", f"kafka-{version()}")
+
+
+class Kafka:
+    name = "kafka"
+
+    def __init__(self, place):
+        self.place = place
+        self.log = place.log(self.name)
+        self.pidfile = PidFile(place.run(self.name))
+        self.properties = place.path("kafka", "server.properties")
+        self.data = place.path("kafka", "data")
+
+    @property
+    def address(self):
+        return f"127.0.0.1:{self.place.ports['kafka']}"
+
+    def running(self):
+        return self.pidfile.pid()
+
+    def start(self, throwaway):
+        java = shutil.which("java")
+        if not java:
+            raise Problem("there is no java on PATH; Kafka's broker needs Java 17: make install-deps")
+        if not os.path.isdir(jars()):
+            raise Problem(f"Kafka's jars are not in {jars()}: make install-deps")
+        if not shutil.which("kcat"):
+            raise Problem("there is no kcat on PATH: make install-deps")
+        # For minutes only: the compiler that starts fast. Else the one that ends up fast.
+        jit = ["-XX:TieredStopAtLevel=1"] if throwaway else []
+        self.command = [
+            java,
+            "-Xms128m",
+            "-Xmx512m",
+            "-XX:+UseSerialGC",
+            "-XX:-UsePerfData",
+            "-Xshare:auto",
+            *jit,
+            "-Djava.awt.headless=true",
+            "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            "-Dorg.slf4j.simpleLogger.showDateTime=true",
+            "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
+            "-cp",
+            os.path.join(jars(), "*"),
+        ]
+        os.makedirs(self.data, exist_ok=True)
+        with open(self.properties, "w") as file:
+            ports = self.place.ports
+            file.write(PROPERTIES.format(port=ports["kafka"], controller=ports["controller"], data=self.data))
+        if not os.path.exists(os.path.join(self.data, "meta.properties")):
+            self.format()
+        launch(self.pidfile, [*self.command, "kafka.Kafka", self.properties], self.log, clean_environment())
+
+    def format(self):
+        cluster = "A" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
+        with open(self.log, "ab") as output:
+            done = subprocess.run(
+                [*self.command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=clean_environment(),
+            )
+        if done.returncode:
+            raise Problem(f"Kafka's storage could not be formatted in {self.data}", self.log)
+
+    def answers(self):
+        asked = subprocess.run(
+            ["kcat", "-b", self.address, "-L", "-m", "2"], stdin=subprocess.DEVNULL, capture_output=True, text=True
+        )
+        return asked.returncode == 0 and "broker 1 at" in asked.stdout
+
+    def wait(self):
+        wait_until(lambda: not self.running() or self.answers(), READY_SECONDS)
+        if not self.running():
+            self.pidfile.remove()
+            raise Problem("Kafka ended while it was starting", self.log)
+        if not self.answers():
+            raise Problem(f"Kafka on {self.address} gave no answer within {READY_SECONDS} s", self.log)
+
+    def stop(self):
+        self.pidfile.stop([(signal.SIGTERM, 20), KILL])
+
+    def purge(self):
+        shutil.rmtree(self.place.path("kafka"), ignore_errors=True)

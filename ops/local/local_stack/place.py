@@ -1,0 +1,151 @@
+"""The folder of one stack: its ports, its secrets, the configuration that its programs read."""
+
+import fcntl
+import json
+import os
+import secrets
+import shlex
+import time
+
+from local_stack.process import Problem, choose_port, read_json, write_atomic
+
+TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
+
+PREFERRED = {"kafka": 19092, "controller": 19093, "postgres": 15432, "api": 8000}
+
+CONFIG = """\
+# Written by `make up` for this machine's private Kafka and PostgreSQL. Yours to edit: from now on only the ports in it
+# are kept up to date.
+kafka:
+  bootstrap.servers: "127.0.0.1:{kafka}"
+database:
+  dsn_file: "{dir}/dsn"
+api:
+  url: "http://127.0.0.1:{api}"
+  token_file: "{dir}/token"
+orchestrator:
+  http: {{port: {api}}}
+  subscriptions: "{dir}/subscriptions.yaml"
+"""
+
+SUBSCRIPTIONS = """\
+# What to ingest; the orchestrator reads this file anew when it changes.
+subscriptions: []
+"""
+
+
+class Place:
+    def __init__(self, folder, say=print):
+        self.dir = os.path.realpath(folder)
+        self.say = say
+        self.config = self.path("penstock.yaml")
+        self.state_file = self.path("state.json")
+        self.load()
+
+    def load(self):
+        state = read_json(self.state_file)
+        self.id = state.get("id") or secrets.token_hex(16)
+        self.ports = state.get("ports") or {}
+        self.known_dir = state.get("dir", self.dir)
+
+    def path(self, *parts):
+        return os.path.join(self.dir, *parts)
+
+    def run(self, name):
+        return self.path("run", name + ".pid")
+
+    def log(self, name):
+        return self.path("log", name + ".log")
+
+    def exists(self):
+        return os.path.exists(self.state_file)
+
+    def make(self):
+        for folder in ("run", "log", "data"):
+            os.makedirs(self.path(folder), exist_ok=True)
+
+    def lock(self):
+        """One command at a time changes a stack; released when the process ends."""
+        file = open(self.path("run", "lock"), "w")
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.say("another command is changing this stack; waiting for it")
+            fcntl.flock(file, fcntl.LOCK_EX)
+        self.lock_held = file
+        self.load()
+
+    # --- ports -------------------------------------------------------------------------------------------------------
+    def settle_ports(self, used, anywhere):
+        """Keeps each port that its owner uses or that is free, and chooses another for the rest. used: names in use."""
+        before = dict(self.ports)
+        for name, preferred in PREFERRED.items():
+            if name in used and name in self.ports:
+                continue
+            others = {port for other, port in self.ports.items() if other != name}
+            self.ports[name] = choose_port(self.ports.get(name) or (None if anywhere else preferred), others)
+        write_atomic(
+            self.state_file, json.dumps({"id": self.id, "dir": self.dir, "ports": self.ports}, indent=1) + "\n"
+        )
+        return before
+
+    # --- files -------------------------------------------------------------------------------------------------------
+    def write_files(self, before, postgres):
+        if not os.path.exists(self.path("token")):
+            write_atomic(self.path("token"), secrets.token_urlsafe(32) + "\n", 0o600)
+        write_atomic(self.path("dsn"), postgres.dsn() + "\n", 0o600)
+        self.write_config(before)
+        if not os.path.exists(self.path("subscriptions.yaml")):
+            write_atomic(self.path("subscriptions.yaml"), SUBSCRIPTIONS)
+        values = {
+            "PENSTOCK_CONFIG": self.config,
+            "KAFKA": f"127.0.0.1:{self.ports['kafka']}",
+            "API": f"http://127.0.0.1:{self.ports['api']}",
+            "PGHOST": "127.0.0.1",
+            "PGPORT": str(self.ports["postgres"]),
+            "PGUSER": "penstock",
+            "PGDATABASE": "penstock",
+            "PGPASSFILE": self.path("pgpass"),
+        }
+        lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in values.items())
+        write_atomic(self.path("env"), lines)
+
+    def write_config(self, before):
+        try:
+            with open(self.config) as file:
+                text = file.read()
+        except FileNotFoundError:
+            write_atomic(self.config, CONFIG.format(dir=self.dir, **self.ports))
+            return
+        new = text.replace(f'"{self.known_dir}/', f'"{self.dir}/')
+        for name in ("kafka", "api"):
+            if before.get(name) and before[name] != self.ports[name]:
+                new = new.replace(f"127.0.0.1:{before[name]}", f"127.0.0.1:{self.ports[name]}")
+        if before.get("api"):
+            new = new.replace(f"port: {before['api']}", f"port: {self.ports['api']}")
+        if new != text:
+            write_atomic(self.config, new)
+
+    # --- programs ----------------------------------------------------------------------------------------------------
+    def program(self, name):
+        path = os.path.join(os.environ.get("PENSTOCK_BIN") or os.path.join(TOP, "build", "bin"), name)
+        if not os.access(path, os.X_OK):
+            raise Problem(f"{path} is not there; build it first: make")
+        return path
+
+    def trim_log(self, name):
+        """A log that grew while nobody trimmed it is kept once as .1."""
+        path = self.log(name)
+        if os.path.exists(path) and os.path.getsize(path) > LOG_BYTES_MAX:
+            os.replace(path, path + ".1")
+
+
+LOG_BYTES_MAX = 20 * 1024 * 1024
+
+
+def ago(when):
+    seconds = max(0, int(time.time() - when))
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"
