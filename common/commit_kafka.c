@@ -80,7 +80,8 @@ static int rewind_batch(void *self, struct kafka_consumer *consumer, struct kafk
 					     &partitions[i].offset, &metadata, err))
 			return -1;
 		if (partitions[i].offset == KAFKA_OFFSET_NONE)
-			return err_set(err, ERR_FATAL, "no offset is committed for %s [%d]; run `penstock topics apply`",
+			return err_set(err, ERR_FATAL,
+				       "no offset is committed for %s [%d]; run `penstock topics apply`",
 				       partitions[i].topic, partitions[i].partition);
 	}
 	return 0;
@@ -89,6 +90,10 @@ static int rewind_batch(void *self, struct kafka_consumer *consumer, struct kafk
 struct commit_ops commit_kafka_ops(struct commit_kafka *commit)
 {
 	return (struct commit_ops){
-		.self = commit, .begin = begin, .commit = commit_batch, .abort = abort_batch, .rewind = rewind_batch,
+		.self = commit,
+		.begin = begin,
+		.commit = commit_batch,
+		.abort = abort_batch,
+		.rewind = rewind_batch,
 	};
 }

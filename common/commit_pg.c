@@ -182,8 +182,10 @@ static void arrays_release(struct arrays *a)
 }
 
 #define ARRAYS_INIT \
-	{ BUF_INIT(ARRAY_TEXT_MAX), BUF_INIT(ARRAY_TEXT_MAX), BUF_INIT(ARRAY_TEXT_MAX), BUF_INIT(ARRAY_TEXT_MAX), \
-	  BUF_INIT(ARRAY_TEXT_MAX) }
+	{ \
+		BUF_INIT(ARRAY_TEXT_MAX), BUF_INIT(ARRAY_TEXT_MAX), BUF_INIT(ARRAY_TEXT_MAX), \
+			BUF_INIT(ARRAY_TEXT_MAX), BUF_INIT(ARRAY_TEXT_MAX) \
+	}
 
 static int fill_arrays(struct commit_pg *commit, const struct kafka_offset *offsets, unsigned count, struct arrays *a,
 		       struct err *err)
@@ -226,8 +228,8 @@ static int lock_offsets(struct commit_pg *commit, struct arrays *a, unsigned cou
 		     &r, err))
 		return -1;
 	if (pg_rows(r) != (int)count)
-		return err_set(err, ERR_RETRY, "another worker took over %d of %u partitions",
-			       (int)count - pg_rows(r), count);
+		return err_set(err, ERR_RETRY, "another worker took over %d of %u partitions", (int)count - pg_rows(r),
+			       count);
 	return 0;
 }
 

@@ -38,13 +38,17 @@ static const char *const binaries[] = { "fetcher", "validator", "transformer", "
 
 const struct config_key config_common_keys[] = {
 	{ "kafka", CONFIG_MAP, NULL, 0, 0, NULL, "Straight to librdkafka: bootstrap.servers, security.protocol, …" },
-	{ "topics.prefix", CONFIG_TEXT, "", 0, 0, NULL, "In front of every topic and group, so that pipelines can share a broker." },
-	{ "topics.replication_factor", CONFIG_INT, "1", 1, 32, NULL, "Of topics that `penstock topics apply` creates." },
+	{ "topics.prefix", CONFIG_TEXT, "", 0, 0, NULL,
+	  "In front of every topic and group, so that pipelines can share a broker." },
+	{ "topics.replication_factor", CONFIG_INT, "1", 1, 32, NULL,
+	  "Of topics that `penstock topics apply` creates." },
 	{ "instance", CONFIG_TEXT, "", 0, 0, NULL, "Name of this process among others; empty: the host's." },
 	{ "log.level", CONFIG_TEXT, "info", 0, 0, NULL, "debug, info, warning or error." },
-	{ "http.bind", CONFIG_TEXT, "127.0.0.1", 0, 0, NULL, "IPv4 address for /metrics, /healthz, /readyz and the API." },
+	{ "http.bind", CONFIG_TEXT, "127.0.0.1", 0, 0, NULL,
+	  "IPv4 address for /metrics, /healthz, /readyz and the API." },
 	{ "http.port", CONFIG_INT, "0", 0, 65535, NULL, "0: a free one, written to the log." },
-	{ "api.url", CONFIG_TEXT, "http://127.0.0.1:8000", 0, 0, NULL, "Where the command line finds the orchestrator." },
+	{ "api.url", CONFIG_TEXT, "http://127.0.0.1:8000", 0, 0, NULL,
+	  "Where the command line finds the orchestrator." },
 	{ "api.token", CONFIG_SECRET, NULL, 0, 0, NULL, "Bearer token of the API." },
 	{ 0 },
 };
@@ -150,7 +154,8 @@ static int check_int(const struct config_key *key, const char *text, struct err 
 		return err_set(err, ERR_FATAL, "%s: '%s' is not a whole number", key->name, text);
 	if ((key->min || key->max) && (v < key->min || v > key->max))
 		return err_set(err, ERR_FATAL, "%s: %s is not between %lld and %lld%s%s", key->name, text,
-			       (long long)key->min, (long long)key->max, key->unit ? " " : "", key->unit ? key->unit : "");
+			       (long long)key->min, (long long)key->max, key->unit ? " " : "",
+			       key->unit ? key->unit : "");
 	return 0;
 }
 
@@ -448,7 +453,8 @@ static void print_values(const struct config *cfg)
 	for (unsigned i = 0; i < cfg->count; i++) {
 		const struct value *v = &cfg->values[i];
 		const struct config_key *key = find_key(cfg->spec, v->name);
-		bool secret = (key && key->type == CONFIG_SECRET) || strstr(v->name, "password") || strstr(v->name, "secret");
+		bool secret =
+			(key && key->type == CONFIG_SECRET) || strstr(v->name, "password") || strstr(v->name, "secret");
 
 		printf("%-32s %-32s # %s\n", v->name, secret && v->text[0] ? "********" : v->text, v->where);
 	}

@@ -42,8 +42,8 @@ struct config;
 /* Tables end with a key whose name is NULL. The binary's name is its section. */
 struct config_spec {
 	const char *binary;
-	const char *summary;            /* first line of --help */
-	const struct config_key *keys;  /* its own keys */
+	const char *summary;                    /* first line of --help */
+	const struct config_key *keys;          /* its own keys */
 	const struct config_key *const *shared; /* NULL-terminated list of shared tables */
 };
 

@@ -21,7 +21,10 @@ struct fetch_task {
 	int64_t start, end; /* ns */
 };
 
-#define FETCH_TASK_INIT { .attempt = 0 }
+#define FETCH_TASK_INIT \
+	{ \
+		.attempt = 0 \
+	}
 void fetch_task_release(struct fetch_task *task);
 int fetch_task_encode(const struct fetch_task *task, struct buf *out, struct err *err);
 int fetch_task_decode(struct str message, struct fetch_task *ret_task, struct err *err);
@@ -38,7 +41,10 @@ struct task_event {
 	char *message;
 };
 
-#define TASK_EVENT_INIT { .attempt = 0 }
+#define TASK_EVENT_INIT \
+	{ \
+		.attempt = 0 \
+	}
 void task_event_release(struct task_event *event);
 int task_event_encode(const struct task_event *event, struct buf *out, struct err *err);
 int task_event_decode(struct str message, struct task_event *ret_event, struct err *err);

@@ -112,6 +112,6 @@ void dead_letter_describe(struct dead_letter *letter, const struct kafka_message
 	if (scratch->overflow)
 		return;
 	letter->schema = (const char *)scratch->data;
-	letter->record = (struct str){ (const char *)scratch->data + schema.len + 1,
-				       (uint32_t)scratch->len - schema.len - 1 };
+	letter->record =
+		(struct str){ (const char *)scratch->data + schema.len + 1, (uint32_t)scratch->len - schema.len - 1 };
 }

@@ -11,15 +11,15 @@
 #include "common/record.h"
 
 struct dead_letter {
-	const char *class;   /* validation_failures, transformation_errors, load_errors, decode_errors, api_errors */
+	const char *class; /* validation_failures, transformation_errors, load_errors, decode_errors, api_errors */
 	const char *stage;
-	const char *schema;  /* the vendor's name: ohlcv-1m */
+	const char *schema; /* the vendor's name: ohlcv-1m */
 	struct str symbol;
-	int64_t ts_event;    /* ns, whence etl.day; 0: unknown, the day of the failure */
-	struct str rules;    /* every violated one, comma-separated */
+	int64_t ts_event; /* ns, whence etl.day; 0: unknown, the day of the failure */
+	struct str rules; /* every violated one, comma-separated */
 	const char *rules_version;
 	struct str message;
-	struct str record;   /* one line of JSON; empty: it did not decode */
+	struct str record;      /* one line of JSON; empty: it did not decode */
 	struct lineage lineage; /* attempt 0: foreign; ordinal 0: the task itself */
 	int32_t replays;
 	const char *exception; /* class of the failure, e.g. BusinessLogicValidation */
@@ -28,7 +28,10 @@ struct dead_letter {
 	int64_t offset;
 };
 
-#define DEAD_LETTER_INIT { .exception = "", .schema = "", .rules_version = "", .topic = "", .partition = -1, .offset = -1 }
+#define DEAD_LETTER_INIT \
+	{ \
+		.exception = "", .schema = "", .rules_version = "", .topic = "", .partition = -1, .offset = -1 \
+	}
 
 /* Key and value are the refused message's own. */
 int dead_letter_produce(struct kafka_producer *producer, struct kafka_topic *dlq, const struct dead_letter *letter,

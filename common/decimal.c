@@ -104,7 +104,8 @@ unsigned decimal_format(int64_t value, char text[DECIMAL_TEXT_MAX])
 	for (; places > 0 && fraction % 10 == 0; places--)
 		fraction /= 10;
 	if (places == 0)
-		return (unsigned)snprintf(text, DECIMAL_TEXT_MAX, "%s%llu", sign, (unsigned long long)(v / DECIMAL_ONE));
+		return (unsigned)snprintf(text, DECIMAL_TEXT_MAX, "%s%llu", sign,
+					  (unsigned long long)(v / DECIMAL_ONE));
 	return (unsigned)snprintf(text, DECIMAL_TEXT_MAX, "%s%llu.%0*llu", sign, (unsigned long long)(v / DECIMAL_ONE),
 				  places, (unsigned long long)fraction);
 }

@@ -18,6 +18,7 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 int err_wrap(struct err *err, const char *fmt, ...)
 {
 	char inner[sizeof(err->text)];
+	size_t room;
 	va_list ap;
 	int n;
 
@@ -25,11 +26,13 @@ int err_wrap(struct err *err, const char *fmt, ...)
 	va_start(ap, fmt);
 	n = vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
-	if (n < 0 || (size_t)n + 3 > sizeof(err->text))
+	if (n < 0)
 		return -1;
-	n += sprintf(err->text + n, ": ");
-	inner[sizeof(inner) - 1 - (size_t)n] = '\0'; /* what still fits */
-	strcpy(err->text + n, inner);
+	/* The reason matters more than a long context: it gets at least half of the room. */
+	if ((size_t)n > sizeof(err->text) / 2)
+		n = sizeof(err->text) / 2;
+	room = sizeof(err->text) - (size_t)n;
+	snprintf(err->text + n, room, ": %.*s", (int)room - 3, inner);
 	return -1;
 }
 
@@ -42,7 +45,10 @@ void err_clear(struct err *err)
 const char *err_kind_name(enum err_kind kind)
 {
 	static const char *const names[] = {
-		[ERR_OK] = "ok", [ERR_RECORD] = "record", [ERR_RETRY] = "retry", [ERR_FATAL] = "fatal",
+		[ERR_OK] = "ok",
+		[ERR_RECORD] = "record",
+		[ERR_RETRY] = "retry",
+		[ERR_FATAL] = "fatal",
 	};
 	return names[kind];
 }

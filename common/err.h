@@ -17,15 +17,18 @@ struct err {
 	char text[480];
 };
 
-#define ERR_INIT { .kind = ERR_OK }
+#define ERR_INIT \
+	{ \
+		.kind = ERR_OK \
+	}
 
 /* Exit codes of every binary; the table users see is in the README. */
 enum exit_code {
 	EXIT_OK = 0,
-	EXIT_FAILED = 1,  /* the command ran and its answer is "no" */
-	EXIT_USAGE = 2,   /* wrong arguments or configuration */
-	EXIT_RETRY = 3,   /* start me again later */
-	EXIT_FATAL = 4,   /* do not start me again before someone looked */
+	EXIT_FAILED = 1, /* the command ran and its answer is "no" */
+	EXIT_USAGE = 2,  /* wrong arguments or configuration */
+	EXIT_RETRY = 3,  /* start me again later */
+	EXIT_FATAL = 4,  /* do not start me again before someone looked */
 };
 
 /* Sets kind and text; always returns -1 so that callers can return it. */

@@ -5,7 +5,8 @@
 #include "common/mem.h"
 
 const struct config_key forward_keys[] = {
-	{ "batch.ms", CONFIG_INT, "100", 1, 5000, "ms", "A transaction is committed this long after its first record." },
+	{ "batch.ms", CONFIG_INT, "100", 1, 5000, "ms",
+	  "A transaction is committed this long after its first record." },
 	{ "batch.records_max", CONFIG_INT, "50000", 1, 1000000, "records", "A transaction is committed at this size." },
 	{ 0 },
 };

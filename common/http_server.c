@@ -45,8 +45,8 @@ const char *http_request_header(const struct http_request *request, const char *
 
 static mhd_result respond(struct MHD_Connection *connection, struct http_response *response)
 {
-	struct MHD_Response *r = MHD_create_response_from_buffer(response->body.len, (void *)response->body.data,
-								 MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *r =
+		MHD_create_response_from_buffer(response->body.len, (void *)response->body.data, MHD_RESPMEM_MUST_COPY);
 	mhd_result sent;
 
 	if (!r)
@@ -75,7 +75,10 @@ static mhd_result answer(struct http_server *server, struct MHD_Connection *conn
 {
 	CLEANUP(release_body) struct http_response response = { .status = 200, .body = BUF_INIT(RESPONSE_BODY_MAX) };
 	struct http_request request = {
-		.method = method, .path = url, .body = buf_str(&exchange->body), .connection = connection,
+		.method = method,
+		.path = url,
+		.body = buf_str(&exchange->body),
+		.connection = connection,
 		.body_too_large = exchange->body.overflow,
 	};
 

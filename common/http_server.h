@@ -16,7 +16,7 @@ struct http_request {
 	const char *path;
 	struct str body;
 	bool body_too_large; /* answer 413 */
-	void *connection; /* for http_argument(), http_request_header() */
+	void *connection;    /* for http_argument(), http_request_header() */
 };
 
 struct http_response {

@@ -25,7 +25,7 @@ struct kafka_header {
 struct kafka_offset {
 	const char *topic;
 	int32_t partition;
-	int64_t offset; /* the next one to read; -1: none is known */
+	int64_t offset;       /* the next one to read; -1: none is known */
 	const char *metadata; /* NULL: none */
 };
 
@@ -39,8 +39,7 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 void kafka_producer_freep(struct kafka_producer **producer);
 
 /* A handle with its metadata loaded (the first message would wait a second for it otherwise). */
-int kafka_producer_topic(struct kafka_producer *producer, const char *topic, struct kafka_topic **ret,
-			 struct err *err);
+int kafka_producer_topic(struct kafka_producer *producer, const char *topic, struct kafka_topic **ret, struct err *err);
 int32_t kafka_topic_partitions(const struct kafka_topic *topic);
 
 /*
@@ -120,8 +119,8 @@ int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offs
 			struct err *err);
 
 /* The group's committed offset and metadata of one partition; metadata is owned by the caller, NULL if none. */
-int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic, int32_t partition,
-			     int64_t *ret_offset, char **ret_metadata, struct err *err);
+int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic, int32_t partition, int64_t *ret_offset,
+			     char **ret_metadata, struct err *err);
 
 struct kafka_group *kafka_group_now(struct kafka_consumer *consumer);
 void kafka_group_freep(struct kafka_group **group);

@@ -146,10 +146,10 @@ static void destroy_resourcep(rd_kafka_ConfigResource_t **resource)
 int kafka_admin_topic_config(struct kafka_admin *admin, const char *topic, const char *name,
 			     char value[KAFKA_CONFIG_VALUE_MAX], struct err *err)
 {
-	CLEANUP(destroy_optionsp) rd_kafka_AdminOptions_t *options =
-		options_new(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
-	CLEANUP(destroy_resourcep) rd_kafka_ConfigResource_t *resource =
-		rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
+	CLEANUP(destroy_optionsp)
+	rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+	CLEANUP(destroy_resourcep)
+	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
 	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
 	const rd_kafka_ConfigResource_t **resources;
 	const rd_kafka_ConfigEntry_t **entries;
@@ -212,8 +212,8 @@ static void take_offsets(const rd_kafka_topic_partition_list_t *list, struct kaf
 int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kafka_offset *offsets, unsigned count,
 			struct err *err)
 {
-	CLEANUP(destroy_optionsp) rd_kafka_AdminOptions_t *options =
-		options_new(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	CLEANUP(destroy_optionsp)
+	rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
 	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = list_of(offsets, count);
 	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
 	rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(group, list);
@@ -224,8 +224,8 @@ int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kaf
 	rd_kafka_ListConsumerGroupOffsets_destroy(request);
 	if (await(admin, &event, err))
 		return err_wrap(err, "offsets of group %s", group);
-	results = rd_kafka_ListConsumerGroupOffsets_result_groups(
-		rd_kafka_event_ListConsumerGroupOffsets_result(event), &n);
+	results = rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(event),
+								  &n);
 	if (n == 0)
 		return err_set(err, ERR_RETRY, "kafka: offsets of group %s: no answer", group);
 	if (check_group_result(results[0], group, err))
@@ -237,8 +237,8 @@ int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kaf
 int kafka_admin_set_offsets(struct kafka_admin *admin, const char *group, const struct kafka_offset *offsets,
 			    unsigned count, struct err *err)
 {
-	CLEANUP(destroy_optionsp) rd_kafka_AdminOptions_t *options =
-		options_new(admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+	CLEANUP(destroy_optionsp)
+	rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
 	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = list_of(offsets, count);
 	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
 	rd_kafka_AlterConsumerGroupOffsets_t *request = rd_kafka_AlterConsumerGroupOffsets_new(group, list);

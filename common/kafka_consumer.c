@@ -34,8 +34,8 @@ static int ask_where_to_start(struct kafka_consumer *consumer, rd_kafka_topic_pa
 	if (consumer->rebalance.assigned(consumer->rebalance.self, offsets, (unsigned)list->cnt, &consumer->failed))
 		return -1;
 	for (int i = 0; i < list->cnt; i++)
-		list->elems[i].offset = offsets[i].offset == KAFKA_OFFSET_NONE ? RD_KAFKA_OFFSET_INVALID
-									       : offsets[i].offset;
+		list->elems[i].offset =
+			offsets[i].offset == KAFKA_OFFSET_NONE ? RD_KAFKA_OFFSET_INVALID : offsets[i].offset;
 	return 0;
 }
 
@@ -98,8 +98,8 @@ int kafka_consumer_new(struct kafka_consumer **ret, const struct config *cfg, co
 		       struct err *err)
 {
 	CLEANUP(kafka_consumer_freep) struct kafka_consumer *consumer = mem_zalloc(1, sizeof(*consumer));
-	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list =
-		rd_kafka_topic_partition_list_new((int)topic_count);
+	CLEANUP(destroy_listp)
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)topic_count);
 	rd_kafka_resp_err_t e;
 
 	consumer->rebalance = *rebalance;
@@ -121,7 +121,8 @@ int kafka_consumer_assign_new(struct kafka_consumer **ret, const struct config *
 	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_resp_err_t e;
 
-	if (open_consumer(consumer, cfg, "penstock.reader", err)) /* a name is required; nothing is committed under it */
+	if (open_consumer(consumer, cfg, "penstock.reader",
+			  err)) /* a name is required; nothing is committed under it */
 		return -1;
 	rd_kafka_topic_partition_list_add(list, topic, partition)->offset = offset;
 	e = rd_kafka_assign(consumer->rk, list);
@@ -232,8 +233,7 @@ void kafka_message_done(struct kafka_message *message)
 int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offset *offsets, unsigned count,
 			struct err *err)
 {
-	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list =
-		rd_kafka_topic_partition_list_new((int)count);
+	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 
 	for (unsigned i = 0; i < count; i++)
 		rd_kafka_topic_partition_list_add(list, offsets[i].topic, offsets[i].partition)->offset =
@@ -242,8 +242,8 @@ int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offs
 	return kafka_take_error(rd_kafka_seek_partitions(consumer->rk, list, 0), "going back", err);
 }
 
-int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic, int32_t partition,
-			     int64_t *ret_offset, char **ret_metadata, struct err *err)
+int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic, int32_t partition, int64_t *ret_offset,
+			     char **ret_metadata, struct err *err)
 {
 	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new(1);
 	rd_kafka_topic_partition_t *p = rd_kafka_topic_partition_list_add(list, topic, partition);

@@ -7,7 +7,7 @@
 #include "common/kafka_internal.h"
 #include "common/mem.h"
 
-#define TOPICS_MAX 32           /* handles of one producer */
+#define TOPICS_MAX 32 /* handles of one producer */
 #define METADATA_TIMEOUT_MS 10000
 #define INIT_TIMEOUT_MS 20000
 #define OFFSETS_TIMEOUT_MS 10000
@@ -187,11 +187,10 @@ static rd_kafka_resp_err_t enqueue_with_headers(struct kafka_producer *producer,
 	for (unsigned i = 0; !e && i < count; i++)
 		e = rd_kafka_header_add(list, headers[i].name, -1, headers[i].value.data, headers[i].value.len);
 	if (!e)
-		e = rd_kafka_producev(producer->rk, RD_KAFKA_V_RKT(topic->handle), RD_KAFKA_V_PARTITION(partition),
-				      RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY),
-				      RD_KAFKA_V_KEY((void *)key.data, key.len),
-				      RD_KAFKA_V_VALUE((void *)value.data, value.len), RD_KAFKA_V_HEADERS(list),
-				      RD_KAFKA_V_END);
+		e = rd_kafka_producev(
+			producer->rk, RD_KAFKA_V_RKT(topic->handle), RD_KAFKA_V_PARTITION(partition),
+			RD_KAFKA_V_MSGFLAGS(RD_KAFKA_MSG_F_COPY), RD_KAFKA_V_KEY((void *)key.data, key.len),
+			RD_KAFKA_V_VALUE((void *)value.data, value.len), RD_KAFKA_V_HEADERS(list), RD_KAFKA_V_END);
 	if (e)
 		rd_kafka_headers_destroy(list);
 	return e;
@@ -211,9 +210,9 @@ int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, in
 	int64_t deadline = 0;
 
 	for (;;) {
-		rd_kafka_resp_err_t e =
-			header_count ? enqueue_with_headers(producer, topic, partition, key, value, headers, header_count)
-				     : enqueue(topic, partition, key, value, NULL);
+		rd_kafka_resp_err_t e = header_count ? enqueue_with_headers(producer, topic, partition, key, value,
+									    headers, header_count)
+						     : enqueue(topic, partition, key, value, NULL);
 
 		if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
 			return 0;
@@ -269,8 +268,7 @@ static void destroy_listp(rd_kafka_topic_partition_list_t **list)
 int kafka_txn_offsets(struct kafka_producer *producer, const struct kafka_offset *offsets, unsigned count,
 		      const struct kafka_group *group, struct err *err)
 {
-	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list =
-		rd_kafka_topic_partition_list_new((int)count);
+	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 
 	for (unsigned i = 0; i < count; i++) {
 		rd_kafka_topic_partition_t *p =

@@ -20,7 +20,7 @@ struct log_field {
 	int64_t number;
 };
 
-#define LOG_FIELDS(...) ((const struct log_field[]){ __VA_ARGS__ __VA_OPT__(,) { 0 } })
+#define LOG_FIELDS(...) ((const struct log_field[]){ __VA_ARGS__ __VA_OPT__(, ){ 0 } })
 
 static inline struct log_field log_str(const char *key, const char *text)
 {

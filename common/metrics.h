@@ -11,7 +11,7 @@
 enum metric_type { METRIC_COUNTER, METRIC_GAUGE };
 
 struct metric {
-	const char *name; /* Prometheus name, unit last: penstock_records_total */
+	const char *name;   /* Prometheus name, unit last: penstock_records_total */
 	const char *labels; /* "outcome=\"inserted\"" or NULL */
 	enum metric_type type;
 	const char *help;

@@ -83,10 +83,20 @@ static void ignore_notice(void *self, const char *message)
 
 int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err)
 {
-	const char *names[] = { "dbname", "fallback_application_name", "connect_timeout", "tcp_user_timeout",
-				"client_encoding", "options", NULL };
-	const char *values[] = { config_text(cfg, "database.dsn"), application_name, "10", "15000", "UTF8",
-				 "-c TimeZone=UTC -c DateStyle=ISO -c lock_timeout=30s", NULL };
+	const char *names[] = { "dbname",
+				"fallback_application_name",
+				"connect_timeout",
+				"tcp_user_timeout",
+				"client_encoding",
+				"options",
+				NULL };
+	const char *values[] = { config_text(cfg, "database.dsn"),
+				 application_name,
+				 "10",
+				 "15000",
+				 "UTF8",
+				 "-c TimeZone=UTC -c DateStyle=ISO -c lock_timeout=30s",
+				 NULL };
 	CLEANUP(pg_freep) struct pg *pg = mem_zalloc(1, sizeof(*pg));
 
 	pg->conn = PQconnectdbParams(names, values, 1);
@@ -131,8 +141,7 @@ int pg_exec(struct pg *pg, const char *sql, struct err *err)
 int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned count, struct pg_result **ret_result,
 	     struct err *err)
 {
-	CLEANUP(clear_resultp) PGresult *r =
-		PQexecParams(pg->conn, sql, (int)count, NULL, params, NULL, NULL, 0);
+	CLEANUP(clear_resultp) PGresult *r = PQexecParams(pg->conn, sql, (int)count, NULL, params, NULL, NULL, 0);
 	ExecStatusType status = PQresultStatus(r);
 
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
@@ -270,7 +279,7 @@ static void sha256_text(struct str text, char ret[SHA256_TEXT])
 
 	EVP_Digest(text.data, text.len, digest, &n, EVP_sha256(), NULL);
 	for (unsigned i = 0; i < n && i < 32; i++)
-		sprintf(ret + 2 * i, "%02x", digest[i]);
+		snprintf(ret + 2 * (size_t)i, 3, "%02x", digest[i]);
 }
 
 struct migration {
@@ -318,7 +327,10 @@ static int migrate_all(struct pg *pg, bool dry_run, void (*report)(void *, const
 		sha256_text(m.sql, m.hash);
 		if (is_applied(pg, &m, &applied, err) || (!applied && !dry_run && apply(pg, &m, err)))
 			return -1;
-		line = mem_printf("%s: %s", m.name, applied ? "already there" : dry_run ? "would be applied" : "applied");
+		line = mem_printf("%s: %s", m.name,
+				  applied   ? "already there"
+				  : dry_run ? "would be applied"
+					    : "applied");
 		if (report)
 			report(self, line);
 	}

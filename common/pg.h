@@ -29,7 +29,8 @@ int pg_exec(struct pg *pg, const char *sql, struct err *err);
 int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned count, struct pg_result **ret_result,
 	     struct err *err);
 
-#define PG_PARAMS(...) (const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)
+#define PG_PARAMS(...) \
+	(const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)
 #define PG_NO_PARAMS NULL, 0
 
 void pg_result_freep(struct pg_result **result);

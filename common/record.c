@@ -2,8 +2,8 @@
 
 #include "common/clock.h"
 
-#define VARINT_MAX 10        /* bytes of a zig-zag long */
-#define DECIMAL_BYTES_MAX 8  /* the value is an int64 */
+#define VARINT_MAX 10       /* bytes of a zig-zag long */
+#define DECIMAL_BYTES_MAX 8 /* the value is an int64 */
 
 const struct record_field *record_field_find(const struct record_type *type, struct str name)
 {
@@ -159,7 +159,8 @@ static inline bool get_decimal(struct in *in, int64_t *ret)
 
 	if (!get_bytes(in, &bytes) || bytes.len == 0)
 		return false;
-	for (; bytes.len > DECIMAL_BYTES_MAX; bytes.data++, bytes.len--) /* sign extension is allowed, no more digits are */
+	for (; bytes.len > DECIMAL_BYTES_MAX;
+	     bytes.data++, bytes.len--) /* sign extension is allowed, no more digits are */
 		if (bytes.data[0] != (bytes.data[1] & 0x80 ? '\xff' : '\0'))
 			return false;
 	value = bytes.data[0] & 0x80 ? ~UINT64_C(0) : 0;

@@ -41,10 +41,10 @@ struct record_field {
 };
 
 struct record_type {
-	const char *name;    /* "ohlcv" */
-	const char *file;    /* "schemas/avro/ohlcv.avsc", embedded */
-	uint32_t schema_id;  /* from schemas/registry.lock */
-	uint32_t size;       /* of the struct */
+	const char *name;   /* "ohlcv" */
+	const char *file;   /* "schemas/avro/ohlcv.avsc", embedded */
+	uint32_t schema_id; /* from schemas/registry.lock */
+	uint32_t size;      /* of the struct */
 	uint8_t field_count;
 	const struct record_field *fields;
 };

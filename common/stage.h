@@ -38,7 +38,7 @@ struct stage {
 	const char *group;
 	const char *const *topics;
 	unsigned topic_count;
-	int64_t batch_ms;          /* a batch is committed this long after its first message */
+	int64_t batch_ms; /* a batch is committed this long after its first message */
 	int64_t batch_records_max;
 	struct stage_ops ops;
 	struct commit_ops commit;

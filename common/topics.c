@@ -62,16 +62,15 @@ static int read_groups(const struct yaml_doc *doc, const struct yaml_node *list,
 	for (unsigned i = 0; list && i < yaml_count(list); i++) {
 		if (topic->group_count == TOPIC_GROUPS_MAX)
 			return yaml_error(doc, list, err, "more than %d groups", TOPIC_GROUPS_MAX);
-		topic->groups[topic->group_count++] =
-			mem_printf("%s%s", prefix, yaml_text(yaml_item(doc, list, i)));
+		topic->groups[topic->group_count++] = mem_printf("%s%s", prefix, yaml_text(yaml_item(doc, list, i)));
 	}
 	return 0;
 }
 
-static int read_topic(const struct yaml_doc *doc, const struct yaml_node *node, const char *prefix,
-		      struct topic *topic, struct err *err)
+static int read_topic(const struct yaml_doc *doc, const struct yaml_node *node, const char *prefix, struct topic *topic,
+		      struct err *err)
 {
-	static const char *const keys[] = { "name",     "partitions", "key",    "schema", "retention",
+	static const char *const keys[] = { "name",        "partitions", "key",    "schema", "retention",
 					    "max_message", "producer",   "groups", NULL };
 	const char *name, *partitions, *schema, *retention, *message, *producer;
 
@@ -86,7 +85,7 @@ static int read_topic(const struct yaml_doc *doc, const struct yaml_node *node, 
 	topic->name = mem_printf("%s%s", prefix, name);
 	topic->schema = mem_strdup(schema);
 	topic->producer = mem_strdup(producer);
-	topic->partitions = atoi(partitions);
+	topic->partitions = (int32_t)strtol(partitions, NULL, 10);
 	if (topic->partitions < 1 || topic->partitions > PARTITIONS_MAX)
 		return yaml_error(doc, node, err, "topic %s: partitions: 1 to %d", name, PARTITIONS_MAX);
 	if (!parse_retention(retention, &topic->retention_ms))
@@ -207,9 +206,15 @@ static void settings_of(const struct topic *topic, struct settings *s)
 
 	snprintf(s->retention, sizeof(s->retention), "%" PRId64, topic->retention_ms);
 	snprintf(s->message, sizeof(s->message), "%" PRId64, topic->message_bytes_max);
-	const char *const list[] = { "message.timestamp.type", "LogAppendTime", "max.message.bytes", s->message,
-				     "cleanup.policy", compact ? "compact" : "delete", compact ? NULL : "retention.ms",
-				     s->retention, NULL };
+	const char *const list[] = { "message.timestamp.type",
+				     "LogAppendTime",
+				     "max.message.bytes",
+				     s->message,
+				     "cleanup.policy",
+				     compact ? "compact" : "delete",
+				     compact ? NULL : "retention.ms",
+				     s->retention,
+				     NULL };
 	memcpy(s->list, list, sizeof(list));
 }
 
@@ -241,7 +246,9 @@ static int apply_topic(struct kafka_admin *admin, const struct topic *topic, con
 			       "keys would move to other partitions and lose their order",
 			       topic->name, partitions, topic->partitions);
 	say(report, "topic %s: %s", topic->name,
-	    partitions ? "already there" : dry_run ? "would be created" : "created");
+	    partitions ? "already there"
+	    : dry_run  ? "would be created"
+		       : "created");
 	return partitions || dry_run ? 0 : create(admin, topic, cfg, err);
 }
 
@@ -340,7 +347,9 @@ static int check_topic(struct kafka_admin *admin, const struct topic *topic, con
 		return 0;
 	}
 	return check_settings(admin, topic, report, differences, err) ||
-	       check_groups(admin, topic, report, differences, err) ? -1 : 0;
+			       check_groups(admin, topic, report, differences, err)
+		       ? -1
+		       : 0;
 }
 
 int topics_check(const struct topics *topics, const struct config *cfg, topics_report_fn *fn, void *self,

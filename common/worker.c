@@ -21,7 +21,8 @@
 
 struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_RECORDS] = { "penstock_records_total", NULL, METRIC_COUNTER, "Messages handled and committed.", 0 },
-	[WORKER_REJECTED] = { "penstock_rejected_total", NULL, METRIC_COUNTER, "Messages sent to the dead letters.", 0 },
+	[WORKER_REJECTED] = { "penstock_rejected_total", NULL, METRIC_COUNTER, "Messages sent to the dead letters.",
+			      0 },
 	[WORKER_BATCHES] = { "penstock_batches_total", NULL, METRIC_COUNTER, "Batches committed.", 0 },
 	[WORKER_BATCHES_DROPPED] = { "penstock_batches_dropped_total", NULL, METRIC_COUNTER,
 				     "Batches dropped and read again.", 0 },
@@ -169,7 +170,7 @@ const char *worker_instance(const struct config *cfg)
 	if (instance[0])
 		return instance;
 	if (gethostname(host, sizeof(host) - 1))
-		strcpy(host, "localhost");
+		return "localhost";
 	return host;
 }
 
@@ -214,12 +215,11 @@ static int run(const struct worker_spec *spec, struct config *cfg, struct err *e
 	CLEANUP(http_server_freep) struct http_server *http = NULL;
 	struct worker worker = { .cfg = cfg };
 
-	if (topics_open(&topics, cfg, err) ||
-	    http_server_open(&http, cfg, spec->http_threads, on_request, NULL, err))
+	if (topics_open(&topics, cfg, err) || http_server_open(&http, cfg, spec->http_threads, on_request, NULL, err))
 		return -1;
 	worker.topics = topics;
-	log_info("http_listening", LOG_FIELDS(log_str("address", config_text(cfg, "http.bind")),
-					      log_i64("port", http_server_port(http))),
+	log_info("http_listening",
+		 LOG_FIELDS(log_str("address", config_text(cfg, "http.bind")), log_i64("port", http_server_port(http))),
 		 "listening on %s:%d", config_text(cfg, "http.bind"), http_server_port(http));
 	return spec->run(&worker, err);
 }

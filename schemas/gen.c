@@ -54,7 +54,8 @@ static int lock_read(struct lock *lock, const char *path, struct err *err)
 		if (lock->count == LOCK_MAX || sscanf(line, "%63s %u %u %" SCNx64 " %63s", e->subject, &e->version,
 						      &e->id, &e->fingerprint, e->file) != 5) {
 			fclose(in);
-			return err_set(err, ERR_FATAL, "%s:%u: not 'subject version id fingerprint file'", path, number);
+			return err_set(err, ERR_FATAL, "%s:%u: not 'subject version id fingerprint file'", path,
+				       number);
 		}
 		lock->count++;
 	}
@@ -86,8 +87,8 @@ struct c_type {
 static const struct c_type *c_type_of(const struct schema_field *field)
 {
 	static const struct c_type types[] = {
-		{ "boolean", "bool ", "FIELD_BOOL" },        { "int", "int32_t ", "FIELD_INT" },
-		{ "long", "int64_t ", "FIELD_LONG" },        { "string", "struct str ", "FIELD_STRING" },
+		{ "boolean", "bool ", "FIELD_BOOL" },     { "int", "int32_t ", "FIELD_INT" },
+		{ "long", "int64_t ", "FIELD_LONG" },     { "string", "struct str ", "FIELD_STRING" },
 		{ "bytes", "int64_t ", "FIELD_DECIMAL" },
 	};
 	const struct c_type *type = types;
@@ -103,7 +104,6 @@ static const char *logical_of(const struct schema_field *field)
 		return "LOGICAL_TIMESTAMP_NANOS";
 	return strcmp(field->logical, "date") == 0 ? "LOGICAL_DATE" : "LOGICAL_NONE";
 }
-
 
 static void write_struct(FILE *h, const struct schema *s)
 {
@@ -128,9 +128,8 @@ static void write_table(FILE *c, const struct schema *s, const char *path, unsig
 	for (int i = 0; i < s->field_count; i++) {
 		const struct schema_field *f = &s->fields[i];
 
-		fprintf(c, "\t{ \"%s\", %s, %s, offsetof(struct %s, %s), %d, %s, %d },\n", f->name,
-			c_type_of(f)->field, logical_of(f), s->name, f->name, i, f->nullable ? "true" : "false",
-			f->null_branch);
+		fprintf(c, "\t{ \"%s\", %s, %s, offsetof(struct %s, %s), %d, %s, %d },\n", f->name, c_type_of(f)->field,
+			logical_of(f), s->name, f->name, i, f->nullable ? "true" : "false", f->null_branch);
 	}
 	fprintf(c,
 		"};\n\nconst struct record_type %s_type = {\n\t.name = \"%s\",\n\t.file = \"%s\",\n\t.schema_id = %u,\n"
@@ -177,8 +176,10 @@ static int generate(const char *dir, const char *lock_path, char **paths, int co
 	int r = h && c ? lock_read(lock, lock_path, err) : err_set(err, ERR_FATAL, "%s: cannot be written", dir);
 
 	if (r == 0) {
-		fprintf(h, "#pragma once\n/* Generated from schemas/avro by schemas/gen.c. */\n#include \"common/record.h\"\n");
-		fprintf(c, "/* Generated from schemas/avro by schemas/gen.c. */\n#include \"schemas.h\"\n\n#include <stddef.h>\n");
+		fprintf(h,
+			"#pragma once\n/* Generated from schemas/avro by schemas/gen.c. */\n#include \"common/record.h\"\n");
+		fprintf(c,
+			"/* Generated from schemas/avro by schemas/gen.c. */\n#include \"schemas.h\"\n\n#include <stddef.h>\n");
 	}
 	for (int i = 0; r == 0 && i < count; i++)
 		r = generate_one(h, c, lock, paths[i], err);

@@ -69,7 +69,8 @@ static int read_fields(struct schema *schema, const json_t *fields, struct err *
 	if (!json_is_array(fields) || json_array_size(fields) == 0 || json_array_size(fields) > SCHEMA_FIELDS_MAX)
 		return err_set(err, ERR_FATAL, "a record has 1 to %d fields", SCHEMA_FIELDS_MAX);
 	schema->flat = true;
-	json_array_foreach(fields, i, json) {
+	json_array_foreach(fields, i, json)
+	{
 		struct schema_field *field = &schema->fields[schema->field_count++];
 
 		field->name = text_of(json, "name");
@@ -133,7 +134,8 @@ static void put_list(FILE *out, const json_t *list, const char *space)
 	json_t *item;
 
 	fputc('[', out);
-	json_array_foreach(list, i, item) {
+	json_array_foreach(list, i, item)
+	{
 		fputs(i ? "," : "", out);
 		put_canonical(out, item, space);
 	}
@@ -146,7 +148,8 @@ static void put_fields(FILE *out, const json_t *fields, const char *space)
 	json_t *field;
 
 	fputs(",\"fields\":[", out);
-	json_array_foreach(fields, i, field) {
+	json_array_foreach(fields, i, field)
+	{
 		fprintf(out, "%s{\"name\":\"%s\",\"type\":", i ? "," : "", text_of(field, "name"));
 		put_canonical(out, json_object_get(field, "type"), space);
 		fputc('}', out);
@@ -160,8 +163,7 @@ static void put_symbols(FILE *out, const json_t *symbols)
 	json_t *symbol;
 
 	fputs(",\"symbols\":[", out);
-	json_array_foreach(symbols, i, symbol)
-		fprintf(out, "%s\"%s\"", i ? "," : "", json_string_value(symbol));
+	json_array_foreach(symbols, i, symbol) fprintf(out, "%s\"%s\"", i ? "," : "", json_string_value(symbol));
 	fputc(']', out);
 }
 

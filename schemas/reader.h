@@ -33,7 +33,10 @@ struct schema {
 	bool flat; /* every field is */
 };
 
-#define SCHEMA_INIT { .json = NULL }
+#define SCHEMA_INIT \
+	{ \
+		.json = NULL \
+	}
 
 int schema_read(struct schema *schema, const char *path, struct err *err);
 void schema_release(struct schema *schema);

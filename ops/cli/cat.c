@@ -207,7 +207,7 @@ static int cat_topic(struct cat *cat, const char *only, struct err *err)
 		return err_set(err, ERR_FATAL, "%s has %d partitions: --follow takes one of them (--partition P)",
 			       cat->topic, partitions);
 	for (int32_t p = 0; p < partitions; p++)
-		if ((!only || atoi(only) == p) && cat_partition(cat, p, err))
+		if ((!only || strtol(only, NULL, 10) == p) && cat_partition(cat, p, err))
 			return -1;
 	return 0;
 }
@@ -217,7 +217,8 @@ int command_cat(int argc, char **argv)
 	CLEANUP(config_freep) struct config *cfg = NULL;
 	CLEANUP(topics_freep) struct topics *topics = NULL;
 	const char *count = cli_option(&argc, argv, "-n"), *partition = cli_option(&argc, argv, "--partition");
-	struct cat cat = { .left = count ? atoll(count) : INT64_MAX, .follow = cli_flag(&argc, argv, "--follow"),
+	struct cat cat = { .left = count ? strtoll(count, NULL, 10) : INT64_MAX,
+			   .follow = cli_flag(&argc, argv, "--follow"),
 			   .line = BUF_INIT(LINE_MAX_BYTES) };
 	struct err err = ERR_INIT;
 	int r;

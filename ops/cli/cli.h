@@ -9,8 +9,8 @@
 #include "common/err.h"
 
 struct command {
-	const char *name;   /* "run show" */
-	const char *args;   /* "[ID] [--json]" */
+	const char *name; /* "run show" */
+	const char *args; /* "[ID] [--json]" */
 	const char *summary;
 	int (*run)(int argc, char **argv); /* after the name; returns the exit code */
 };

@@ -81,8 +81,8 @@ static double rate_of(const json_t *run, double *ret_seconds)
 	int64_t from, to;
 
 	*ret_seconds = 0;
-	if (!clock_parse(str_of(text(run, "started_at")), &from) || !clock_parse(str_of(text(run, "finished_at")), &to) ||
-	    to <= from)
+	if (!clock_parse(str_of(text(run, "started_at")), &from) ||
+	    !clock_parse(str_of(text(run, "finished_at")), &to) || to <= from)
 		return 0;
 	*ret_seconds = (double)(to - from) / 1e9;
 	return (double)number(run, "fetched") / *ret_seconds;
@@ -245,7 +245,7 @@ int command_runs(int argc, char **argv)
 	CLEANUP(api_decrefp) json_t *list = NULL;
 	bool as_json = cli_flag(&argc, argv, "--json");
 	const char *limit = cli_option(&argc, argv, "--limit");
-	CLEANUP(freep) char *path = mem_printf("/api/v1/runs?limit=%d", limit ? atoi(limit) : 20);
+	CLEANUP(freep) char *path = mem_printf("/api/v1/runs?limit=%s", limit ? limit : "20");
 	struct err err = ERR_INIT;
 	size_t i;
 	json_t *run;
@@ -260,11 +260,10 @@ int command_runs(int argc, char **argv)
 		return print_json(list), EXIT_OK;
 	printf("%8s  %-10s %-8s %-8s %12s %12s %12s  %s\n", "run", "kind", "status", "balanced", "fetched", "inserted",
 	       "dead", "created");
-	json_array_foreach(json_object_get(list, "runs"), i, run)
-		printf("%8" PRId64 "  %-10s %-8s %-8s %12" PRId64 " %12" PRId64 " %12" PRId64 "  %s\n", number(run, "run"),
-		       text(run, "kind"), text(run, "status"),
-		       json_is_true(json_object_get(run, "balanced")) ? "yes" : "no", number(run, "fetched"),
-		       number(run, "inserted"), number(run, "dead_letters"), text(run, "created_at"));
+	json_array_foreach(json_object_get(list, "runs"), i, run) printf(
+		"%8" PRId64 "  %-10s %-8s %-8s %12" PRId64 " %12" PRId64 " %12" PRId64 "  %s\n", number(run, "run"),
+		text(run, "kind"), text(run, "status"), json_is_true(json_object_get(run, "balanced")) ? "yes" : "no",
+		number(run, "fetched"), number(run, "inserted"), number(run, "dead_letters"), text(run, "created_at"));
 	return EXIT_OK;
 }
 

@@ -44,10 +44,11 @@ bool cursor_parse(const char *text, struct cursor *ret)
 	if (!json || json_unpack(json, "{s:I, s:I, s:I, s:I, s:I, s:s}", "attempt", &attempt, "as_of", &as_of,
 				 "fetched", &fetched, "refused", &refused, "skipped", &skipped, "identity", &identity))
 		return false;
-	*ret = (struct cursor){ .attempt = attempt, .as_of = as_of, .fetched = fetched, .refused = refused,
-				.skipped = skipped };
+	*ret = (struct cursor){
+		.attempt = attempt, .as_of = as_of, .fetched = fetched, .refused = refused, .skipped = skipped
+	};
 	if (strlen(identity) >= sizeof(ret->identity) || fetched < 0 || attempt <= 0)
 		return false;
-	strcpy(ret->identity, identity);
+	snprintf(ret->identity, sizeof(ret->identity), "%s", identity);
 	return true;
 }

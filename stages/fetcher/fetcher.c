@@ -17,9 +17,12 @@
 
 struct metric fetcher_metrics[FETCHER_METRICS] = {
 	[FETCHER_RECORDS] = { "penstock_fetcher_records_total", NULL, METRIC_COUNTER, "Records produced.", 0 },
-	[FETCHER_REFUSED] = { "penstock_fetcher_refused_total", NULL, METRIC_COUNTER, "Records refused by the decoder.", 0 },
-	[FETCHER_TASKS_DONE] = { "penstock_fetcher_tasks_total", "state=\"done\"", METRIC_COUNTER, "Tasks that ended.", 0 },
-	[FETCHER_TASKS_FAILED] = { "penstock_fetcher_tasks_total", "state=\"failed\"", METRIC_COUNTER, "Tasks that ended.", 0 },
+	[FETCHER_REFUSED] = { "penstock_fetcher_refused_total", NULL, METRIC_COUNTER, "Records refused by the decoder.",
+			      0 },
+	[FETCHER_TASKS_DONE] = { "penstock_fetcher_tasks_total", "state=\"done\"", METRIC_COUNTER, "Tasks that ended.",
+				 0 },
+	[FETCHER_TASKS_FAILED] = { "penstock_fetcher_tasks_total", "state=\"failed\"", METRIC_COUNTER,
+				   "Tasks that ended.", 0 },
 };
 
 /* One partition of a task topic. */
@@ -63,8 +66,8 @@ static int take_message(struct fetcher *fetcher, struct kafka_message *message, 
 	struct slot *slot = &fetcher->slots[message->partition % SLOTS_MAX];
 
 	if (message->partition >= SLOTS_MAX || slot->pending_count == PENDING_MAX)
-		return err_set(err, ERR_FATAL, "%s [%d]: more than %d slots, or %d tasks waiting in one", message->topic,
-			       message->partition, SLOTS_MAX, PENDING_MAX);
+		return err_set(err, ERR_FATAL, "%s [%d]: more than %d slots, or %d tasks waiting in one",
+			       message->topic, message->partition, SLOTS_MAX, PENDING_MAX);
 	slot->pending[(slot->pending_first + slot->pending_count++) % PENDING_MAX] = *message;
 	message->handle = NULL;
 	return 0;
@@ -122,8 +125,8 @@ static int start_job(struct fetcher *fetcher, struct slot *slot, struct err *err
 	CLEANUP(freep) char *metadata = NULL;
 	int64_t committed;
 
-	if (begin(fetcher, err) || kafka_consumer_committed(fetcher->consumer, message->topic, message->partition,
-							    &committed, &metadata, err))
+	if (begin(fetcher, err) ||
+	    kafka_consumer_committed(fetcher->consumer, message->topic, message->partition, &committed, &metadata, err))
 		return -1;
 	if (job_start(&slot->job, &fetcher->outputs, message, committed == message->offset ? metadata : NULL, err))
 		return -1;

@@ -154,8 +154,8 @@ static int open_source(struct job *job, const struct cursor *from, struct err *e
 	return from ? resume(job, from, err) : 0;
 }
 
-int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_message *message,
-	      const char *metadata, struct err *err)
+int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_message *message, const char *metadata,
+	      struct err *err)
 {
 	CLEANUP(job_freep) struct job *job = mem_zalloc(1, sizeof(*job));
 	struct cursor from;

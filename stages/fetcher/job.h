@@ -25,8 +25,8 @@ struct job;
  * committed metadata says (NULL: at the start). A task that can never pass is
  * a job too: it is JOB_FAILED at once.
  */
-int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_message *message,
-	      const char *metadata, struct err *err);
+int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_message *message, const char *metadata,
+	      struct err *err);
 void job_freep(struct job **job);
 
 /* Produces up to `records` items. ERR_RETRY and ERR_FATAL are the process's. */

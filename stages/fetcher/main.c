@@ -3,8 +3,10 @@
 #include "stages/fetcher/metrics.h"
 
 static const struct config_key keys[] = {
-	{ "batch.ms", CONFIG_INT, "200", 1, 5000, "ms", "A transaction is committed this long after its first record." },
-	{ "turn.records", CONFIG_INT, "2000", 1, 100000, "records", "Records of one task before the next slot's turn." },
+	{ "batch.ms", CONFIG_INT, "200", 1, 5000, "ms",
+	  "A transaction is committed this long after its first record." },
+	{ "turn.records", CONFIG_INT, "2000", 1, 100000, "records",
+	  "Records of one task before the next slot's turn." },
 	{ 0 },
 };
 static const struct config_key *const shared[] = { config_common_keys, NULL };

@@ -12,7 +12,7 @@
 #include "stages/loader/copy.h"
 
 #define ROWS_MAX ((size_t)256 * 1024 * 1024) /* bytes of one batch */
-#define TEXT_MAX 65536                      /* bytes of one stored text */
+#define TEXT_MAX 65536                       /* bytes of one stored text */
 
 /* Staged like the archive, plus the ordinal's mix. The order here is the order of put_row(). */
 static const char columns[] = "attempt, ordinal, class, schema, symbol, day, stage, rules_version, message, record,"
@@ -216,7 +216,7 @@ void archive_add(struct archive *archive, const struct kafka_message *message)
 {
 	struct letter letter = { .class = { "", 0 } };
 	struct buf *rows = &archive->rows;
-	int64_t attempt, ordinal, replays;
+	int64_t attempt = 0, ordinal = 0, replays;
 	bool ours;
 
 	read_headers(message, &letter);
@@ -253,17 +253,18 @@ void archive_add(struct archive *archive, const struct kafka_message *message)
 static int count_new(struct pg *pg, const char *topic, struct ledger *ledger, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-	CLEANUP(freep) char *sql = mem_printf(
-		"WITH new AS (INSERT INTO etl.dead_letters (%s)"
-		" SELECT %.*s, coalesce(string_to_array(nullif(rule_list, ''), ','), '{}')"
-		" FROM stage_dead_letters"
-		" ORDER BY letter_partition, letter_offset ON CONFLICT DO NOTHING"
-		" RETURNING letter_topic, letter_partition, letter_offset)"
-		" SELECT s.attempt, s.letter_partition, count(*),"
-		" mod(mod(sum(s.mix), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
-		" FROM new JOIN stage_dead_letters s USING (letter_topic, letter_partition, letter_offset)"
-		" WHERE s.attempt IS NOT NULL AND s.ordinal > 0 GROUP BY 1, 2",
-		columns, (int)(strlen(columns) - strlen(", rules")), columns);
+	CLEANUP(freep)
+	char *sql =
+		mem_printf("WITH new AS (INSERT INTO etl.dead_letters (%s)"
+			   " SELECT %.*s, coalesce(string_to_array(nullif(rule_list, ''), ','), '{}')"
+			   " FROM stage_dead_letters"
+			   " ORDER BY letter_partition, letter_offset ON CONFLICT DO NOTHING"
+			   " RETURNING letter_topic, letter_partition, letter_offset)"
+			   " SELECT s.attempt, s.letter_partition, count(*),"
+			   " mod(mod(sum(s.mix), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
+			   " FROM new JOIN stage_dead_letters s USING (letter_topic, letter_partition, letter_offset)"
+			   " WHERE s.attempt IS NOT NULL AND s.ordinal > 0 GROUP BY 1, 2",
+			   columns, (int)(strlen(columns) - strlen(", rules")), columns);
 
 	if (pg_query(pg, sql, PG_NO_PARAMS, &r, err))
 		return -1;
@@ -275,14 +276,14 @@ static int count_new(struct pg *pg, const char *topic, struct ledger *ledger, st
 
 int archive_write(struct archive *archive, struct pg *pg, const char *topic, struct ledger *ledger, struct err *err)
 {
-	CLEANUP(freep) char *copy = mem_printf("COPY stage_dead_letters (mix, %.*s, rule_list) FROM STDIN (FORMAT binary)",
-					       (int)(strlen(columns) - strlen(", rules")), columns);
+	CLEANUP(freep)
+	char *copy = mem_printf("COPY stage_dead_letters (mix, %.*s, rule_list) FROM STDIN (FORMAT binary)",
+				(int)(strlen(columns) - strlen(", rules")), columns);
 	int64_t staged = 0;
 
 	if (archive->count == 0)
 		return 0;
-	if (pg_copy_binary(pg, copy, &archive->rows, &staged, err) ||
-	    count_new(pg, topic, ledger, err))
+	if (pg_copy_binary(pg, copy, &archive->rows, &staged, err) || count_new(pg, topic, ledger, err))
 		return err_wrap(err, "dead letters");
 	return 0;
 }

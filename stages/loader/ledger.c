@@ -136,16 +136,17 @@ int ledger_write(struct ledger *ledger, struct pg *pg, struct err *err)
 	put_rows(ledger, &rows);
 	if (rows.overflow)
 		return err_set(err, ERR_FATAL, "ledger: more than %d bytes of accounts in one batch", ARRAY_TEXT_MAX);
-	if (pg_query(pg,
-		     "INSERT INTO etl.ledger AS l (attempt, topic, partition, outcome, records, mix)"
-		     " SELECT attempt, topic, partition, outcome, records, mix"
-		     "   FROM jsonb_to_recordset($1::jsonb)"
-		     "        AS b (attempt bigint, topic text, partition integer, outcome text, records bigint, mix numeric)"
-		     "  ORDER BY attempt, topic, partition, outcome"
-		     " ON CONFLICT (attempt, topic, partition, outcome) DO UPDATE"
-		     " SET records = l.records + EXCLUDED.records,"
-		     "     mix = mod(l.mix + EXCLUDED.mix, 18446744073709551616)",
-		     PG_PARAMS(buf_text(&rows)), &r, err))
+	if (pg_query(
+		    pg,
+		    "INSERT INTO etl.ledger AS l (attempt, topic, partition, outcome, records, mix)"
+		    " SELECT attempt, topic, partition, outcome, records, mix"
+		    "   FROM jsonb_to_recordset($1::jsonb)"
+		    "        AS b (attempt bigint, topic text, partition integer, outcome text, records bigint, mix numeric)"
+		    "  ORDER BY attempt, topic, partition, outcome"
+		    " ON CONFLICT (attempt, topic, partition, outcome) DO UPDATE"
+		    " SET records = l.records + EXCLUDED.records,"
+		    "     mix = mod(l.mix + EXCLUDED.mix, 18446744073709551616)",
+		    PG_PARAMS(buf_text(&rows)), &r, err))
 		return err_wrap(err, "ledger");
 	if (pg_affected(r) != (int64_t)ledger->count)
 		return err_set(err, ERR_RETRY, "ledger: %" PRId64 " of %u accounts written", pg_affected(r),

@@ -19,7 +19,8 @@
 
 struct metric loader_metrics[OUTCOMES] = {
 #define ROWS(outcome, label) \
-	[outcome] = { "penstock_loader_rows_total", "outcome=\"" label "\"", METRIC_COUNTER, "Records by what became of them.", 0 }
+	[outcome] = { "penstock_loader_rows_total", "outcome=\"" label "\"", METRIC_COUNTER, \
+		      "Records by what became of them.", 0 }
 	ROWS(OUTCOME_INSERTED, "inserted"),     ROWS(OUTCOME_UPDATED, "updated"),
 	ROWS(OUTCOME_UNCHANGED, "unchanged"),   ROWS(OUTCOME_DUPLICATE, "duplicate"),
 	ROWS(OUTCOME_SUPERSEDED, "superseded"), ROWS(OUTCOME_DEAD_LETTER, "dead_letter"),
@@ -107,8 +108,8 @@ static void keep(struct loader *loader, const struct kafka_message *m)
 		loader->kept_cap = loader->kept_cap ? loader->kept_cap * 2 : 1024;
 		loader->kept = mem_realloc(loader->kept, (size_t)loader->kept_cap, sizeof(*loader->kept));
 	}
-	loader->kept[loader->count] = (struct kept){ loader->messages.len, m->key.len, m->value.len, m->partition,
-						     m->offset };
+	loader->kept[loader->count] =
+		(struct kept){ loader->messages.len, m->key.len, m->value.len, m->partition, m->offset };
 	buf_put_str(&loader->messages, m->key);
 	buf_put_str(&loader->messages, m->value);
 }
@@ -135,7 +136,8 @@ static int take_clean(struct loader *loader, const struct kafka_message *m, stru
 	keep(loader, m);
 	loader->count++;
 	if (loader->rows.overflow || loader->messages.overflow)
-		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes; lower batch.records_max", ROWS_BYTES_MAX);
+		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes; lower batch.records_max",
+			       ROWS_BYTES_MAX);
 	ledger_add(loader->arrivals, lineage.attempt, loader->clean_topic, m->partition, OUTCOME_INSERTED, 1,
 		   record_mix(lineage.ordinal));
 	return 0;
@@ -258,6 +260,10 @@ struct stage_ops loader_stage_ops(struct loader *loader)
 struct commit_pg_effects loader_effects(struct loader *loader)
 {
 	return (struct commit_pg_effects){
-		.self = loader, .prepare = prepare, .write = write_batch, .opened = opened, .forget = forget,
+		.self = loader,
+		.prepare = prepare,
+		.write = write_batch,
+		.opened = opened,
+		.forget = forget,
 	};
 }

@@ -4,7 +4,8 @@
 #include "stages/loader/loader.h"
 
 static const struct config_key keys[] = {
-	{ "batch.records_max", CONFIG_INT, "10000", 1, 1000000, "records", "A batch (one transaction) is committed at this size." },
+	{ "batch.records_max", CONFIG_INT, "10000", 1, 1000000, "records",
+	  "A batch (one transaction) is committed at this size." },
 	{ "batch.ms", CONFIG_INT, "200", 1, 60000, "ms", "A batch is committed this long after its first record." },
 	{ 0 },
 };
@@ -14,7 +15,8 @@ static int run(struct worker *worker, struct err *err)
 {
 	CLEANUP(loader_freep) struct loader *loader = NULL;
 	CLEANUP(commit_pg_freep) struct commit_pg *commit = NULL;
-	const char *topics[] = { topics_name(worker->topics, "etl.clean.ohlcv"), topics_name(worker->topics, "etl.dlq") };
+	const char *topics[] = { topics_name(worker->topics, "etl.clean.ohlcv"),
+				 topics_name(worker->topics, "etl.dlq") };
 	const char *group = topics_group(worker->topics, "penstock.loader");
 	CLEANUP(freep) char *owner = mem_printf("penstock.loader.%s", worker_instance(worker->cfg));
 

@@ -18,7 +18,7 @@ struct merge {
 };
 
 /* "a" -> "s.a = t.a AND …" over a comma-separated, quoted list */
-static void put_pairs(struct buf *sql, const char *list, const char *left, const char *operator, const char *right,
+static void put_pairs(struct buf *sql, const char *list, const char *left, const char *operator, const char * right,
 		      const char *separator)
 {
 	CLEANUP(freep) char *copy = mem_strdup(list);
@@ -27,7 +27,8 @@ static void put_pairs(struct buf *sql, const char *list, const char *left, const
 
 	while ((name = strsep(&rest, ","))) {
 		name += strspn(name, " ");
-		buf_printf(sql, "%s%s%s%s%s%s", n++ ? separator : "", left, name, operator, right, right[0] ? name : "");
+		buf_printf(sql, "%s%s%s%s%s%s", n++ ? separator : "", left, name, operator, right,
+			   right[0] ? name : "");
 	}
 }
 
@@ -35,9 +36,8 @@ static void write_short_way(struct merge *m, const char *name, const char *colum
 {
 	buf_printf(&m->copy, "COPY stage_%s (seq, source_partition, mix, ordinal, %s) FROM STDIN (FORMAT binary)", name,
 		   columns);
-	buf_printf(&m->insert_new,
-		   "INSERT INTO %s (%s) SELECT %s FROM stage_%s ORDER BY %s ON CONFLICT DO NOTHING", name, columns,
-		   columns, name, key);
+	buf_printf(&m->insert_new, "INSERT INTO %s (%s) SELECT %s FROM stage_%s ORDER BY %s ON CONFLICT DO NOTHING",
+		   name, columns, columns, name, key);
 }
 
 /*
@@ -130,7 +130,7 @@ void merge_freep(struct merge **pointer)
 
 	if (!m)
 		return;
-	struct buf *all[] = { &m->copy,    &m->insert_new, &m->rounds, &m->classify, &m->insert,
+	struct buf *all[] = { &m->copy,    &m->insert_new, &m->rounds, &m->classify,  &m->insert,
 			      &m->journal, &m->update,     &m->count,  &m->collisions };
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
 		buf_release(all[i]);
@@ -147,8 +147,7 @@ static int try_all_new(struct merge *m, struct pg *pg, int64_t rows, bool *ret_d
 	*ret_done = false;
 	if (m->expect_known)
 		return 0;
-	if (pg_exec(pg, "SAVEPOINT all_new", err) ||
-	    pg_query(pg, buf_text(&m->insert_new), PG_NO_PARAMS, &r, err))
+	if (pg_exec(pg, "SAVEPOINT all_new", err) || pg_query(pg, buf_text(&m->insert_new), PG_NO_PARAMS, &r, err))
 		return -1;
 	*ret_done = pg_affected(r) == rows;
 	return *ret_done ? 0 : pg_exec(pg, "ROLLBACK TO SAVEPOINT all_new", err);
@@ -159,8 +158,8 @@ static int try_all_new(struct merge *m, struct pg *pg, int64_t rows, bool *ret_d
 static int64_t last_round(struct merge *m, struct pg *pg, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-	CLEANUP(freep) char *sql =
-		mem_printf("SELECT coalesce(max(round), 0) FROM outcome_%s", table_spec(m->table)->name);
+	CLEANUP(freep)
+	char *sql = mem_printf("SELECT coalesce(max(round), 0) FROM outcome_%s", table_spec(m->table)->name);
 
 	if (pg_exec(pg, buf_text(&m->rounds), err) || pg_query(pg, sql, PG_NO_PARAMS, &r, err))
 		return -1;
@@ -242,7 +241,8 @@ static int sort_out(struct merge *m, struct pg *pg, const struct merge_batch *ba
 	    report_collisions(m, pg, &counted, collision, self, err))
 		return -1;
 	if (counted != batch->count)
-		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows have an outcome", counted, batch->count);
+		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows have an outcome", counted,
+			       batch->count);
 	return 0;
 }
 

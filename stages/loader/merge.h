@@ -17,8 +17,8 @@ void merge_freep(struct merge **merge);
 struct merge_batch {
 	const struct buf *rows; /* encoded by table_encode() */
 	int64_t count;
-	int64_t time_min, time_max;  /* ns, of table_time() */
-	const char *topic;           /* the rows' topic, for the ledger */
+	int64_t time_min, time_max;    /* ns, of table_time() */
+	const char *topic;             /* the rows' topic, for the ledger */
 	const struct ledger *arrivals; /* what the ledger says if every row is new */
 };
 

@@ -10,18 +10,29 @@
 #include "stages/loader/copy.h"
 
 #define COLUMNS_MAX 64
-#define STAGE_COLUMNS 4       /* seq, source_partition, mix, ordinal */
+#define STAGE_COLUMNS 4 /* seq, source_partition, mix, ordinal */
 #define SQL_MAX 65536
 #define EXPONENT_SUFFIX "_exponent"
 
 static const char *const ohlcv_keys[] = { "symbol", "interval", "ts_event", "dataset", "publisher_id", NULL };
 
 const struct table_spec ohlcv_table = {
-	.name = "ohlcv_data", .type = &ohlcv_clean_type, .time_column = "ts_event", .keys = ohlcv_keys,
+	.name = "ohlcv_data",
+	.type = &ohlcv_clean_type,
+	.time_column = "ts_event",
+	.keys = ohlcv_keys,
 };
 
 /* How a field's value goes into its column. */
-enum column_kind { COLUMN_TEXT, COLUMN_INT4, COLUMN_INT8, COLUMN_DATE, COLUMN_TIMESTAMP, COLUMN_PRICE, COLUMN_QUANTITY };
+enum column_kind {
+	COLUMN_TEXT,
+	COLUMN_INT4,
+	COLUMN_INT8,
+	COLUMN_DATE,
+	COLUMN_TIMESTAMP,
+	COLUMN_PRICE,
+	COLUMN_QUANTITY
+};
 
 struct column {
 	const struct record_field *field;
@@ -40,10 +51,13 @@ struct table {
 /* --- matching fields and columns ------------------------------------------------------------------------------------- */
 
 static const char *const type_names[] = {
-	[COLUMN_TEXT] = "text",      [COLUMN_INT4] = "integer",
-	[COLUMN_INT8] = "bigint",    [COLUMN_DATE] = "date",
+	[COLUMN_TEXT] = "text",
+	[COLUMN_INT4] = "integer",
+	[COLUMN_INT8] = "bigint",
+	[COLUMN_DATE] = "date",
 	[COLUMN_TIMESTAMP] = "timestamp with time zone",
-	[COLUMN_PRICE] = "numeric",  [COLUMN_QUANTITY] = "numeric",
+	[COLUMN_PRICE] = "numeric",
+	[COLUMN_QUANTITY] = "numeric",
 };
 
 /* `volume` with a sibling `volume_exponent` is one quantity. */

@@ -12,10 +12,10 @@
 #include "common/record.h"
 
 struct table_spec {
-	const char *name;               /* "ohlcv_data" */
+	const char *name; /* "ohlcv_data" */
 	const struct record_type *type;
-	const char *time_column;        /* partitioned by it, by month */
-	const char *const *keys;        /* ends with NULL */
+	const char *time_column; /* partitioned by it, by month */
+	const char *const *keys; /* ends with NULL */
 };
 
 extern const struct table_spec ohlcv_table;

@@ -5,7 +5,7 @@
 static const struct config_key *const shared[] = { config_common_keys, NULL };
 
 static int open_transformer(void **ret_self, struct worker *worker, struct kafka_producer *producer,
-			  struct stage_ops *ret_ops, struct err *err)
+			    struct stage_ops *ret_ops, struct err *err)
 {
 	struct transformer *transformer;
 

@@ -19,8 +19,7 @@ struct transformer {
 	struct buf encoded, letter;
 };
 
-int transformer_open(struct transformer **ret, struct worker *worker, struct kafka_producer *producer,
-		     struct err *err)
+int transformer_open(struct transformer **ret, struct worker *worker, struct kafka_producer *producer, struct err *err)
 {
 	CLEANUP(transformer_freep) struct transformer *t = mem_zalloc(1, sizeof(*t));
 

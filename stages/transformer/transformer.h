@@ -5,7 +5,6 @@
 
 struct transformer;
 
-int transformer_open(struct transformer **ret, struct worker *worker, struct kafka_producer *producer,
-		     struct err *err);
+int transformer_open(struct transformer **ret, struct worker *worker, struct kafka_producer *producer, struct err *err);
 void transformer_freep(struct transformer **transformer);
 struct stage_ops transformer_stage_ops(struct transformer *transformer);

@@ -46,7 +46,6 @@ def generate(pipeline, bars, files):
 
 def empty(pipeline):
     pipeline.query("TRUNCATE ohlcv_data")
-    pipeline.query("CHECKPOINT")
 
 
 def end_to_end(pipeline, bars):

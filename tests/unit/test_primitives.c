@@ -50,8 +50,12 @@ static void decimal_reads_other_spellings(void **state)
 		const char *text;
 		int64_t value;
 	} cases[] = {
-		{ "1e3", INT64_C(1000000000000) }, { "1E-9", 1 },       { "+2.50", INT64_C(2500000000) },
-		{ "12.3400000000000", INT64_C(12340000000) },           { "0e400", 0 }, { ".5", INT64_C(500000000) },
+		{ "1e3", INT64_C(1000000000000) },
+		{ "1E-9", 1 },
+		{ "+2.50", INT64_C(2500000000) },
+		{ "12.3400000000000", INT64_C(12340000000) },
+		{ "0e400", 0 },
+		{ ".5", INT64_C(500000000) },
 	};
 	struct err err = ERR_INIT;
 	int64_t value;
@@ -65,8 +69,19 @@ static void decimal_reads_other_spellings(void **state)
 
 static void decimal_refuses_what_is_not_exact(void **state)
 {
-	static const char *const cases[] = { "", "-", ".", "abc", "1e", "1e400", "0.0000000001", "1286.5699462890625",
-					     "9223372036.854775808", "1 ", "0x10", "1.2.3", "99999999999999999999" };
+	static const char *const cases[] = { "",
+					     "-",
+					     ".",
+					     "abc",
+					     "1e",
+					     "1e400",
+					     "0.0000000001",
+					     "1286.5699462890625",
+					     "9223372036.854775808",
+					     "1 ",
+					     "0x10",
+					     "1.2.3",
+					     "99999999999999999999" };
 	struct err err;
 	int64_t value;
 
@@ -129,8 +144,14 @@ static void clock_text_round_trips(void **state)
 
 static void clock_refuses_what_is_no_time(void **state)
 {
-	static const char *const cases[] = { "", "2024", "2023-02-29", "2024-13-01", "2024-01-31T24:00:00", "2024-01-31x",
-					     "2024-01-31T10:00", "9999-01-01" };
+	static const char *const cases[] = { "",
+					     "2024",
+					     "2023-02-29",
+					     "2024-13-01",
+					     "2024-01-31T24:00:00",
+					     "2024-01-31x",
+					     "2024-01-31T10:00",
+					     "9999-01-01" };
 	int64_t ns;
 
 	(void)state;

@@ -81,8 +81,8 @@ static void what_is_encoded_decodes(void **state)
 
 static int64_t decimal_of(avro_value_t *value)
 {
-	const void *bytes;
-	size_t n;
+	const void *bytes = NULL;
+	size_t n = 0;
 	int64_t v;
 
 	avro_value_get_bytes(value, &bytes, &n);
@@ -95,10 +95,10 @@ static int64_t decimal_of(avro_value_t *value)
 static void assert_field(const struct record_field *field, avro_value_t *value, const struct ohlcv *record)
 {
 	struct str expected;
-	const char *text;
-	size_t size;
-	int64_t l;
-	int32_t i;
+	const char *text = NULL;
+	size_t size = 0;
+	int64_t l = 0;
+	int32_t i = 0;
 
 	switch (field->type) {
 	case FIELD_STRING:
@@ -255,14 +255,10 @@ static void mix_is_splitmix64(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(what_is_encoded_decodes),
-		cmocka_unit_test(avro_c_reads_the_same),
-		cmocka_unit_test(every_cut_is_refused),
-		cmocka_unit_test(bytes_left_over_are_refused),
-		cmocka_unit_test(no_byte_can_harm),
-		cmocka_unit_test(a_message_without_lineage_has_none),
-		cmocka_unit_test(partitions_are_kafkas),
-		cmocka_unit_test(mix_is_splitmix64),
+		cmocka_unit_test(what_is_encoded_decodes), cmocka_unit_test(avro_c_reads_the_same),
+		cmocka_unit_test(every_cut_is_refused),    cmocka_unit_test(bytes_left_over_are_refused),
+		cmocka_unit_test(no_byte_can_harm),        cmocka_unit_test(a_message_without_lineage_has_none),
+		cmocka_unit_test(partitions_are_kafkas),   cmocka_unit_test(mix_is_splitmix64),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
