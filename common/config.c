@@ -196,7 +196,7 @@ static int assign(struct config *cfg, const char *name, const char *text, const 
 
 	if (!key && file_key) {
 		if (read_secret(text, &secret, err))
-			return err_wrap(err, "%s", name);
+			return err_wrap(err, "%s: %s", where, name);
 		store(cfg, file_key->name, secret, where, origin);
 		return 0;
 	}

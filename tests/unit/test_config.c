@@ -1,0 +1,219 @@
+/* config, cursor, metrics, err */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/cleanup.h"
+#include "common/config.h"
+#include "common/mem.h"
+#include "common/metrics.h"
+#include "stages/fetcher/cursor.h"
+
+static const struct config_key keys[] = {
+	{ "batch.records_max", CONFIG_INT, "10000", 1, 1000, "records", "A batch." },
+	{ "eager", CONFIG_BOOL, "false", 0, 0, NULL, "A switch." },
+	{ 0 },
+};
+static const struct config_key *const shared[] = { config_common_keys, NULL };
+static const struct config_spec spec = { .binary = "loader", .summary = "", .keys = keys, .shared = shared };
+
+struct file {
+	char path[64];
+};
+
+static void file_write(struct file *file, const char *text)
+{
+	int fd;
+	FILE *out;
+
+	snprintf(file->path, sizeof(file->path), "/tmp/penstock-test-XXXXXX");
+	fd = mkstemp(file->path);
+	out = fdopen(fd, "w");
+	fputs(text, out);
+	fclose(out);
+}
+
+static void file_remove(struct file *file)
+{
+	if (file->path[0])
+		unlink(file->path);
+}
+
+static void assert_refused(const char *yaml, const char *line, const char *said)
+{
+	CLEANUP(file_remove) struct file file;
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	struct err err = ERR_INIT;
+
+	file_write(&file, yaml);
+	assert_int_equal(config_open(&cfg, &spec, file.path, &err), -1);
+	assert_non_null(strstr(err.text, file.path));
+	assert_non_null(strstr(err.text, line));
+	assert_non_null(strstr(err.text, said));
+}
+
+static void a_higher_origin_wins(void **state)
+{
+	CLEANUP(file_remove) struct file file;
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	file_write(&file, "log: {level: debug}\nhttp: {port: 1}\nloader: {batch: {records_max: 5}, http: {port: 2}}\n"
+			  "fetcher: {nobody: knows}\n");
+	assert_int_equal(config_open(&cfg, &spec, file.path, &err), 0);
+	assert_string_equal(config_text(cfg, "log.level"), "debug");
+	assert_int_equal(config_int(cfg, "batch.records_max"), 5);
+	assert_int_equal(config_int(cfg, "http.port"), 2);
+	assert_false(config_bool(cfg, "eager"));
+	assert_int_equal(config_set(cfg, "batch.records_max=7", &err), 0);
+	assert_int_equal(config_int(cfg, "batch.records_max"), 7);
+	config_freep(&cfg);
+
+	setenv("PENSTOCK_LOADER_BATCH_RECORDS_MAX", "6", 1);
+	setenv("PENSTOCK_LOG_LEVEL", "error", 1);
+	assert_int_equal(config_open(&cfg, &spec, file.path, &err), 0);
+	unsetenv("PENSTOCK_LOADER_BATCH_RECORDS_MAX");
+	unsetenv("PENSTOCK_LOG_LEVEL");
+	assert_int_equal(config_int(cfg, "batch.records_max"), 6);
+	assert_string_equal(config_text(cfg, "log.level"), "error");
+}
+
+static void mistakes_are_named_with_their_line(void **state)
+{
+	(void)state;
+	assert_refused("log: {level: info}\nlogg: {level: info}\n", ":2", "logg.level");
+	assert_refused("loader:\n  batch:\n    records: 5\n", ":3", "batch.records");
+	assert_refused("loader: {batch: {records_max: many}}\n", ":1", "many");
+	assert_refused("loader: {batch: {records_max: 1001}}\n", ":1", "between 1 and 1000");
+	assert_refused("loader: {eager: maybe}\n", ":1", "maybe");
+	assert_refused("http:\n  port: [1, 2]\n", ":2", "http.port");
+	assert_refused("log: {level: info\n", ":2", "");
+	assert_refused("api: {token_file: /nowhere/at/all}\n", ":1", "/nowhere/at/all");
+}
+
+static int collect(void *self, const char *key, const char *value, struct err *err)
+{
+	char *text = self;
+
+	(void)err;
+	snprintf(text + strlen(text), 200 - strlen(text), "%s=%s;", key, value);
+	return 0;
+}
+
+static void a_map_is_handed_on(void **state)
+{
+	CLEANUP(file_remove) struct file file;
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	struct err err = ERR_INIT;
+	char text[200] = "";
+
+	(void)state;
+	file_write(&file, "kafka: {bootstrap.servers: \"a:1,b:2\", sasl: {mechanisms: PLAIN}}\n");
+	setenv("PENSTOCK_KAFKA_CLIENT_RACK", "r1", 1);
+	assert_int_equal(config_open(&cfg, &spec, file.path, &err), 0);
+	unsetenv("PENSTOCK_KAFKA_CLIENT_RACK");
+	assert_int_equal(config_map(cfg, "kafka", collect, text, &err), 0);
+	assert_string_equal(text, "bootstrap.servers=a:1,b:2;sasl.mechanisms=PLAIN;client.rack=r1;");
+}
+
+static void a_secret_comes_from_its_file(void **state)
+{
+	CLEANUP(file_remove) struct file secret;
+	CLEANUP(file_remove) struct file file;
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(freep) char *yaml = NULL;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	file_write(&secret, "s3cret\nnot this\n");
+	yaml = mem_printf("api: {token_file: %s}\n", secret.path);
+	file_write(&file, yaml);
+	assert_int_equal(config_open(&cfg, &spec, file.path, &err), 0);
+	assert_string_equal(config_text(cfg, "api.token"), "s3cret");
+}
+
+/* --- cursor ---------------------------------------------------------------------------------------------------------- */
+
+static void a_cursor_round_trips(void **state)
+{
+	struct cursor in = { 5000000000000000001, 1700000000123456789, 10, 2, 3, "8:1:\"x\"" }, out;
+	char text[CURSOR_TEXT_MAX];
+
+	(void)state;
+	cursor_format(&in, text);
+	assert_true(cursor_parse(text, &out));
+	assert_int_equal(out.attempt, in.attempt);
+	assert_int_equal(out.as_of, in.as_of);
+	assert_int_equal(out.fetched, 10);
+	assert_int_equal(out.refused, 2);
+	assert_int_equal(out.skipped, 3);
+	assert_string_equal(out.identity, in.identity);
+}
+
+static void what_is_no_cursor_is_none(void **state)
+{
+	static const char *const cases[] = { "",
+					     "{}",
+					     "null",
+					     "[1]",
+					     "starts=1",
+					     "{\"attempt\":0}",
+					     "{\"attempt\":1,\"as_of\":1,\"fetched\":-1,\"refused\":0,\"skipped\":0,"
+					     "\"identity\":\"\"}" };
+	struct cursor out;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(cases) / sizeof(*cases); i++)
+		assert_false(cursor_parse(cases[i], &out));
+}
+
+/* --- metrics, err ---------------------------------------------------------------------------------------------------- */
+
+static void metrics_are_prometheus_text(void **state)
+{
+	static struct metric table[] = {
+		{ "rows_total", "outcome=\"inserted\"", METRIC_COUNTER, "Rows.", 3 },
+		{ "rows_total", "outcome=\"updated\"", METRIC_COUNTER, "Rows.", 0 },
+		{ "open", NULL, METRIC_GAUGE, "Open ones.", -1 },
+	};
+	CLEANUP(buf_release) struct buf text = BUF_INIT(1000);
+
+	(void)state;
+	metrics_render(table, 3, &text);
+	assert_string_equal(buf_text(&text), "# HELP rows_total Rows.\n# TYPE rows_total counter\n"
+					     "rows_total{outcome=\"inserted\"} 3\nrows_total{outcome=\"updated\"} 0\n"
+					     "# HELP open Open ones.\n# TYPE open gauge\nopen -1\n");
+}
+
+static void a_reason_survives_a_long_context(void **state)
+{
+	struct err err = ERR_INIT;
+	char long_path[600];
+
+	(void)state;
+	memset(long_path, 'p', sizeof(long_path) - 1);
+	long_path[sizeof(long_path) - 1] = '\0';
+	assert_int_equal(err_set(&err, ERR_RECORD, "no such file"), -1);
+	assert_int_equal(err_wrap(&err, "%s", long_path), -1);
+	assert_int_equal(err.kind, ERR_RECORD);
+	assert_non_null(strstr(err.text, "p: no such file"));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(a_higher_origin_wins),        cmocka_unit_test(mistakes_are_named_with_their_line),
+		cmocka_unit_test(a_map_is_handed_on),          cmocka_unit_test(a_secret_comes_from_its_file),
+		cmocka_unit_test(a_cursor_round_trips),        cmocka_unit_test(what_is_no_cursor_is_none),
+		cmocka_unit_test(metrics_are_prometheus_text), cmocka_unit_test(a_reason_survives_a_long_context),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
