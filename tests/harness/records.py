@@ -8,6 +8,7 @@ from decimal import Decimal
 import fastavro
 
 from harness.servers import TOP
+from harness.waiting import wait_until
 
 AVRO = os.path.join(TOP, "schemas", "avro")
 LOCK = os.path.join(TOP, "schemas", "registry.lock")
@@ -131,3 +132,13 @@ def messages(codec, records, partition=0):
     return [
         {"value": codec.encode(record), "key": record["symbol"].encode(), "partition": partition} for record in records
     ]
+
+
+def outcomes(pipeline, topic, count, seconds=30):
+    """Messages of the stage's output topic and letters, once there are so many of both."""
+
+    def found():
+        good, letters = pipeline.read(topic), pipeline.read("etl.dlq")
+        return (good, letters) if len(good) + len(letters) >= count else None
+
+    return wait_until(found, seconds, f"{count} outcomes")

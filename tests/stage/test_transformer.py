@@ -3,8 +3,7 @@
 import datetime
 
 import pytest
-from harness.records import Codec, messages, raw_bar
-from harness.waiting import wait_until
+from harness.records import Codec, messages, outcomes, raw_bar
 
 ATTEMPT = 7_000_000_000_000_000_001
 VALID, CLEAN, DLQ = "etl.valid.ohlcv", "etl.clean.ohlcv", "etl.dlq"
@@ -15,18 +14,10 @@ def nanoseconds(text):
     return int(datetime.datetime.fromisoformat(text).timestamp()) * 10**9
 
 
-def outcomes(pipeline, count):
-    def found():
-        clean, letters = pipeline.read(CLEAN), pipeline.read(DLQ)
-        return (clean, letters) if len(clean) + len(letters) >= count else None
-
-    return wait_until(found, 30, f"{count} outcomes")
-
-
 def transform(pipeline, bars):
     pipeline.start("transformer")
     pipeline.produce(VALID, messages(Codec("ohlcv"), bars, 2))
-    clean, letters = outcomes(pipeline, len(bars))
+    clean, letters = outcomes(pipeline, CLEAN, len(bars))
     codec = Codec("ohlcv_clean")
     return [(m.partition(), m.key().decode(), codec.decode(m.value())) for m in clean], letters
 

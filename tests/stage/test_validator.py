@@ -1,7 +1,7 @@
 """The validator alone."""
 
 import pytest
-from harness.records import Codec, messages, price, raw_bar
+from harness.records import Codec, messages, outcomes, price, raw_bar
 
 ATTEMPT = 6_000_000_000_000_000_001
 RAW, VALID, DLQ = "etl.raw.ohlcv", "etl.valid.ohlcv", "etl.dlq"
@@ -25,22 +25,11 @@ def codec():
     return Codec("ohlcv")
 
 
-def outcomes(pipeline, count):
-    """Valid messages and letters, once there are so many of both."""
-    from harness.waiting import wait_until
-
-    def found():
-        valid, letters = pipeline.read(VALID), pipeline.read(DLQ)
-        return (valid, letters) if len(valid) + len(letters) >= count else None
-
-    return wait_until(found, 30, f"{count} outcomes")
-
-
 def test_what_passes_goes_on_as_the_bytes_it_came_in(pipeline, codec):
     pipeline.start("validator")
     bars = [raw_bar(ATTEMPT, n) for n in range(1, 101)]
     pipeline.produce(RAW, messages(codec, bars, 4))
-    valid, letters = outcomes(pipeline, 100)
+    valid, letters = outcomes(pipeline, VALID, 100)
     assert not letters
     assert [(m.partition(), m.key(), m.value()) for m in valid] == [(4, b"ESH1", codec.encode(bar)) for bar in bars]
 
@@ -50,7 +39,7 @@ def test_each_rule_rejects(pipeline, codec, rule):
     pipeline.start("validator")
     bad, good = raw_bar(ATTEMPT, 1, **BROKEN[rule]), raw_bar(ATTEMPT, 2)
     pipeline.produce(RAW, messages(codec, [bad, good]))
-    valid, letters = outcomes(pipeline, 2)
+    valid, letters = outcomes(pipeline, VALID, 2)
     assert [m.value() for m in valid] == [codec.encode(good)]
     (letter,) = letters
     headers = pipeline.headers(letter)
@@ -67,7 +56,7 @@ def test_every_violated_rule_is_reported(pipeline, codec):
     pipeline.start("validator")
     bad = raw_bar(ATTEMPT, 1, high=price("1"), volume=9 * 10**18)
     pipeline.produce(RAW, messages(codec, [bad]))
-    _, (letter,) = outcomes(pipeline, 1)
+    _, (letter,) = outcomes(pipeline, VALID, 1)
     assert set(pipeline.headers(letter)["etl.rules"].split(",")) == {
         "HIGH_LESS_THAN_LOW",
         "HIGH_LESS_THAN_OPEN",
@@ -82,7 +71,7 @@ def test_a_price_below_zero_is_flagged_and_passes(pipeline, codec):
     prices = {name: price("-37.63") for name in ("open", "high", "low", "close")}
     bar = raw_bar(ATTEMPT, 1, symbol="CLK0", **prices)
     pipeline.produce(RAW, messages(codec, [bar]))
-    (valid,), letters = outcomes(pipeline, 1)
+    (valid,), letters = outcomes(pipeline, VALID, 1)
     assert not letters
     assert codec.decode(valid.value()) == bar | {"flags": 2}
 
@@ -100,7 +89,7 @@ def test_what_does_not_decode_is_a_letter_and_stops_nothing(pipeline, codec):
             {"value": good, "key": b"ESH1", "partition": 0},
         ],
     )
-    valid, letters = outcomes(pipeline, 5)
+    valid, letters = outcomes(pipeline, VALID, 5)
     assert [m.value() for m in valid] == [good] and len(letters) == 4
 
 
@@ -109,7 +98,7 @@ def test_two_validators_share_the_partitions(pipeline, codec):
     for partition in range(6):
         bars = [raw_bar(ATTEMPT, partition * 50 + n, symbol=f"S{partition}") for n in range(1, 51)]
         pipeline.produce(RAW, messages(codec, bars, partition))
-    valid, _ = outcomes(pipeline, 300)
+    valid, _ = outcomes(pipeline, VALID, 300)
     assert sorted(codec.decode(m.value())["ordinal"] for m in valid) == list(range(1, 301))
 
 
@@ -117,9 +106,9 @@ def test_a_killed_validator_loses_and_doubles_nothing(pipeline, codec):
     first = pipeline.start("validator", settings={"batch.ms": 50})
     bars = [raw_bar(ATTEMPT, n) for n in range(1, 20_001)]
     pipeline.produce(RAW, messages(codec, bars, 1))
-    outcomes(pipeline, 1)
+    outcomes(pipeline, VALID, 1)
     first.kill()
     pipeline.produce(RAW, messages(codec, [raw_bar(ATTEMPT, n) for n in range(20_001, 20_101)], 1))
     pipeline.start("validator")
-    valid, letters = outcomes(pipeline, 20_100)
+    valid, letters = outcomes(pipeline, VALID, 20_100)
     assert [codec.decode(m.value())["ordinal"] for m in valid] == list(range(1, 20_101)) and not letters
