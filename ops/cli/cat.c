@@ -16,6 +16,7 @@
 
 #define LINE_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define FROM_BEGINNING (-2)
+#define ALL_PARTITIONS (-1)
 
 struct cat {
 	const struct config *cfg;
@@ -194,7 +195,7 @@ static const char *topic_name(const struct topics *topics, const char *name)
 	return name;
 }
 
-static int cat_topic(struct cat *cat, const char *only, struct err *err)
+static int cat_topic(struct cat *cat, int64_t only, struct err *err)
 {
 	CLEANUP(kafka_admin_freep) struct kafka_admin *admin = NULL;
 	int32_t partitions;
@@ -203,11 +204,14 @@ static int cat_topic(struct cat *cat, const char *only, struct err *err)
 		return -1;
 	if (partitions == 0)
 		return err_set(err, ERR_FATAL, "topic %s does not exist", cat->topic);
-	if (cat->follow && !only && partitions > 1)
+	if (only >= partitions)
+		return err_set(err, ERR_FATAL, "topic %s has no partition %" PRId64 ", only 0 to %d", cat->topic, only,
+			       partitions - 1);
+	if (cat->follow && only == ALL_PARTITIONS && partitions > 1)
 		return err_set(err, ERR_FATAL, "%s has %d partitions: --follow takes one of them (--partition P)",
 			       cat->topic, partitions);
 	for (int32_t p = 0; p < partitions; p++)
-		if ((!only || strtol(only, NULL, 10) == p) && cat_partition(cat, p, err))
+		if ((only == ALL_PARTITIONS || only == p) && cat_partition(cat, p, err))
 			return -1;
 	return 0;
 }
@@ -217,13 +221,16 @@ int command_cat(int argc, char **argv)
 	CLEANUP(config_freep) struct config *cfg = NULL;
 	CLEANUP(topics_freep) struct topics *topics = NULL;
 	const char *count = cli_option(&argc, argv, "-n"), *partition = cli_option(&argc, argv, "--partition");
-	struct cat cat = { .left = count ? strtoll(count, NULL, 10) : INT64_MAX,
+	int64_t only = ALL_PARTITIONS;
+	struct cat cat = { .left = INT64_MAX,
 			   .follow = cli_flag(&argc, argv, "--follow"),
 			   .line = BUF_INIT(LINE_MAX_BYTES) };
 	struct err err = ERR_INIT;
 	int r;
 
 	signal(SIGPIPE, SIG_DFL); /* `penstock cat … | head` ends quietly */
+	if (!cli_number("cat", "-n", count, &cat.left) || !cli_number("cat", "--partition", partition, &only))
+		return EXIT_USAGE;
 	if (cli_config(&cfg, &argc, argv, &err))
 		return cli_fail("cat", &err), EXIT_USAGE;
 	if (cli_leftover("cat", argc, argv, 1))
@@ -234,7 +241,7 @@ int command_cat(int argc, char **argv)
 		return cli_fail("cat", &err);
 	cat.cfg = cfg;
 	cat.topic = topic_name(topics, argv[0]);
-	r = cat_topic(&cat, partition, &err);
+	r = cat_topic(&cat, only, &err);
 	fflush(stdout);
 	buf_release(&cat.line);
 	return r ? cli_fail("cat", &err) : EXIT_OK;

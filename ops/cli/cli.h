@@ -4,6 +4,7 @@
  * share: configuration, options, printing.
  */
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/config.h"
 #include "common/err.h"
@@ -23,12 +24,15 @@ int cli_config(struct config **ret, int *argc, char **argv, struct err *err);
 
 /* "--name VALUE" or "--name": taken out of argv. */
 const char *cli_option(int *argc, char **argv, const char *name);
+/* The option's value as a whole number from 0; false, with a word to the user, for anything else. Absent: unchanged. */
+bool cli_number(const char *command, const char *option, const char *text, int64_t *value);
+
 bool cli_flag(int *argc, char **argv, const char *name);
 
 /* Anything left that starts with '-', or more than `max` words, is a usage error: printed; EXIT_USAGE, else 0. */
 int cli_leftover(const char *command, int argc, char **argv, int max);
 
-/* Prints "penstock <command>: text" and returns the exit code of the error's kind. */
+/* Prints "penstock <command>: text" and returns the exit code of the error's kind; ERR_RECORD: the answer is no. */
 int cli_fail(const char *command, const struct err *err);
 
 /* Prints one line; for report callbacks. */

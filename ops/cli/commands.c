@@ -8,12 +8,12 @@ static int decode(int argc, char **argv)
 }
 
 const struct command cli_commands[] = {
-	{ "run full", "[--subscription NAME]… [--follow] [--json]", "trigger a full ETL run", command_run_full },
+	{ "run full", "[--subscription NAME]... [--follow] [--json]", "trigger a full ETL run", command_run_full },
 	{ "run show", "[ID] [--json]", "what became of a run (default: the last one)", command_run_show },
 	{ "runs", "[--limit N] [--json]", "the last runs", command_runs },
 	{ "status", "[--json]", "the pipeline at a glance; exit code 1 where something is wrong", command_status },
 	{ "cat", "TOPIC [-n N] [--partition P] [--follow]", "records of a topic as JSON lines", command_cat },
-	{ "decode", "FILE… [--metadata]", "a vendor's file as JSON lines", decode },
+	{ "decode", "FILE... [--metadata]", "a vendor's file as JSON lines", decode },
 	{ "topics apply", "[--dry-run]", "create missing topics, write first offsets", command_topics_apply },
 	{ "topics check", "", "compare the topic table with the broker", command_topics_check },
 	{ "db migrate", "[--dry-run]", "bring the database's tables up to date", command_db_migrate },

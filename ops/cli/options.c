@@ -1,6 +1,8 @@
 #include "ops/cli/cli.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -24,6 +26,20 @@ const char *cli_option(int *argc, char **argv, const char *name)
 			return value;
 		}
 	return NULL;
+}
+
+bool cli_number(const char *command, const char *option, const char *text, int64_t *value)
+{
+	char *end;
+
+	if (!text)
+		return true;
+	errno = 0;
+	*value = strtoll(text, &end, 10);
+	if (text[0] >= '0' && text[0] <= '9' && !*end && !errno)
+		return true;
+	fprintf(stderr, "penstock %s: %s takes a whole number from 0, not '%s'\n", command, option, text);
+	return false;
 }
 
 bool cli_flag(int *argc, char **argv, const char *name)
@@ -50,7 +66,7 @@ int cli_leftover(const char *command, int argc, char **argv, int max)
 int cli_fail(const char *command, const struct err *err)
 {
 	fprintf(stderr, "penstock %s: %s\n", command, err->text);
-	return err_exit_code(err);
+	return err->kind == ERR_RECORD ? EXIT_FAILED : err_exit_code(err);
 }
 
 void cli_print_line(void *self, const char *line)

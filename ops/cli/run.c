@@ -245,15 +245,17 @@ int command_runs(int argc, char **argv)
 	CLEANUP(api_decrefp) json_t *list = NULL;
 	bool as_json = cli_flag(&argc, argv, "--json");
 	const char *limit = cli_option(&argc, argv, "--limit");
-	CLEANUP(freep) char *path = mem_printf("/api/v1/runs?limit=%s", limit ? limit : "20");
+	CLEANUP(freep) char *path = NULL;
+	int64_t count = 20;
 	struct err err = ERR_INIT;
 	size_t i;
 	json_t *run;
 
 	if (cli_config(&cfg, &argc, argv, &err))
 		return cli_fail("runs", &err), EXIT_USAGE;
-	if (cli_leftover("runs", argc, argv, 0))
+	if (cli_leftover("runs", argc, argv, 0) || !cli_number("runs", "--limit", limit, &count))
 		return EXIT_USAGE;
+	path = mem_printf("/api/v1/runs?limit=%" PRId64, count);
 	if (api_call(cfg, "GET", path, NULL, &list, &err))
 		return cli_fail("runs", &err);
 	if (as_json)

@@ -11,6 +11,7 @@ import sys
 import tempfile
 
 import psycopg
+from harness.waiting import wait_until
 from psycopg import sql
 
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", ".."))
@@ -23,6 +24,7 @@ from local_stack.process import PidFile, choose_port  # noqa: E402
 STACK = os.path.join(TOP, "ops", "local", "stack")
 START_SECONDS = 240
 STOP_SECONDS = 90
+DROP_SECONDS = 30
 
 
 def stack(folder, *arguments, seconds=START_SECONDS):
@@ -106,5 +108,15 @@ class Servers:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
 
     def drop_database(self, name):
+        """An autovacuum that is at work there is not ours to end: FORCE is refused until it has finished."""
+        statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
+
+        def dropped():
+            try:
+                connection.execute(statement)
+            except psycopg.errors.InsufficientPrivilege:
+                return False
+            return True
+
         with psycopg.connect(self.dsn(), autocommit=True) as connection:
-            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            wait_until(dropped, DROP_SECONDS, f"database {name} is dropped")
