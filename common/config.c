@@ -453,8 +453,9 @@ static void print_values(const struct config *cfg)
 	for (unsigned i = 0; i < cfg->count; i++) {
 		const struct value *v = &cfg->values[i];
 		const struct config_key *key = find_key(cfg->spec, v->name);
-		bool secret =
-			(key && key->type == CONFIG_SECRET) || strstr(v->name, "password") || strstr(v->name, "secret");
+		bool secret = (key && key->type == CONFIG_SECRET) || strstr(v->name, "password") ||
+			      strstr(v->name, "secret") || strstr(v->name, "key.pem") ||
+			      strstr(v->name, "oauthbearer.config");
 
 		printf("%-32s %-32s # %s\n", v->name, secret && v->text[0] ? "********" : v->text, v->where);
 	}

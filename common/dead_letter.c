@@ -8,7 +8,8 @@
 
 #define HEADERS_MAX 24
 #define NUMBER_TEXT 24
-#define TEXT_MAX 16384 /* bytes of one header: longer texts are cut */
+#define TEXT_MAX 16384                                                   /* bytes of one header: longer texts are cut */
+#define VALUE_MAX (4 * 1024 * 1024 - HEADERS_MAX * TEXT_MAX - 64 * 1024) /* of the topic's 4 MiB */
 
 struct headers {
 	struct kafka_header list[HEADERS_MAX];
@@ -46,6 +47,15 @@ static void add_number(struct headers *h, const char *name, int64_t value)
 static void add_text(struct headers *h, const char *name, const char *value)
 {
 	add(h, name, str_of(value ? value : ""));
+}
+
+int dead_letter_topic(struct kafka_producer *producer, const struct topics *topics, struct kafka_topic **ret,
+		      struct err *err)
+{
+	if (kafka_producer_topic(producer, topics_name(topics, "etl.dlq"), ret, err))
+		return -1;
+	kafka_topic_allow(*ret, VALUE_MAX);
+	return 0;
 }
 
 int dead_letter_produce(struct kafka_producer *producer, struct kafka_topic *dlq, const struct dead_letter *letter,

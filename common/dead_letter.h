@@ -9,6 +9,7 @@
 
 #include "common/kafka.h"
 #include "common/record.h"
+#include "common/topics.h"
 
 struct dead_letter {
 	const char *class; /* validation_failures, transformation_errors, load_errors, decode_errors, api_errors */
@@ -32,6 +33,10 @@ struct dead_letter {
 	{ \
 		.exception = "", .schema = "", .rules_version = "", .topic = "", .partition = -1, .offset = -1 \
 	}
+
+/* The producer's handle of etl.dlq, which takes larger messages than any other topic. */
+int dead_letter_topic(struct kafka_producer *producer, const struct topics *topics, struct kafka_topic **ret,
+		      struct err *err);
 
 /* Key and value are the refused message's own. */
 int dead_letter_produce(struct kafka_producer *producer, struct kafka_topic *dlq, const struct dead_letter *letter,

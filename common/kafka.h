@@ -42,9 +42,12 @@ void kafka_producer_freep(struct kafka_producer **producer);
 int kafka_producer_topic(struct kafka_producer *producer, const char *topic, struct kafka_topic **ret, struct err *err);
 int32_t kafka_topic_partitions(const struct kafka_topic *topic);
 
+/* Key and value of its messages, in bytes; without it what a topic of the broker's default takes. */
+void kafka_topic_allow(struct kafka_topic *topic, uint32_t message_bytes_max);
+
 /*
  * Copies key and value. Blocks, serving the producer, while its queue is
- * full. Headers may be NULL.
+ * full. Headers may be NULL. ERR_RECORD: larger than the topic takes.
  */
 int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
 		  struct str value, const struct kafka_header *headers, unsigned header_count, struct err *err);

@@ -12,10 +12,12 @@
 #define INIT_TIMEOUT_MS 20000
 #define OFFSETS_TIMEOUT_MS 10000
 #define QUEUE_FULL_TIMEOUT_MS 60000
+#define MESSAGE_BYTES_MAX 1000000 /* key and value: what a topic of 1 MiB takes with the batch around them */
 
 struct kafka_topic {
 	rd_kafka_topic_t *handle;
 	int32_t partitions;
+	uint32_t message_bytes_max;
 };
 
 struct kafka_producer {
@@ -72,6 +74,7 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 		{ "linger.ms", "5" },
 		{ "batch.num.messages", "10000" },
 		{ "batch.size", "1000000" },
+		{ "message.max.bytes", "4000000" }, /* of any topic; each has its own */
 		{ "queue.buffering.max.messages", "200000" },
 		{ "queue.buffering.max.kbytes", "49152" },
 		{ "compression.type", "lz4" },
@@ -149,6 +152,7 @@ int kafka_producer_topic(struct kafka_producer *producer, const char *name, stru
 	if (producer->topic_count == TOPICS_MAX)
 		return err_set(err, ERR_FATAL, "kafka: more than %d topics in one producer", TOPICS_MAX);
 	topic = mem_zalloc(1, sizeof(*topic));
+	topic->message_bytes_max = MESSAGE_BYTES_MAX;
 	topic->handle = rd_kafka_topic_new(producer->rk, name, NULL);
 	if (!topic->handle) {
 		free(topic);
@@ -159,6 +163,11 @@ int kafka_producer_topic(struct kafka_producer *producer, const char *name, stru
 		return -1;
 	*ret = topic;
 	return 0;
+}
+
+void kafka_topic_allow(struct kafka_topic *topic, uint32_t message_bytes_max)
+{
+	topic->message_bytes_max = message_bytes_max;
 }
 
 int32_t kafka_topic_partitions(const struct kafka_topic *topic)
@@ -209,6 +218,9 @@ int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, in
 {
 	int64_t deadline = 0;
 
+	/* The broker would refuse it too, but with the whole batch, and again at every try. */
+	if (key.len + (uint64_t)value.len > topic->message_bytes_max)
+		return enqueue_error(RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE, topic, err);
 	for (;;) {
 		rd_kafka_resp_err_t e = header_count ? enqueue_with_headers(producer, topic, partition, key, value,
 									    headers, header_count)

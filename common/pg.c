@@ -15,6 +15,7 @@
 
 struct pg {
 	PGconn *conn;
+	char state[6]; /* SQLSTATE of the last error */
 };
 
 struct pg_result {
@@ -31,8 +32,9 @@ static const struct {
 	{ "22", ERR_RECORD },    /* data exception */
 	{ "23502", ERR_RECORD }, /* not null */
 	{ "23505", ERR_RECORD }, /* unique */
-	{ "23514", ERR_RECORD }, /* check; also: no partition for the row */
+	{ "23514", ERR_RECORD }, /* check */
 	{ "08", ERR_RETRY },     /* connection */
+	{ "25006", ERR_RETRY },  /* read-only: a standby that is to be promoted */
 	{ "40", ERR_RETRY },     /* serialization, deadlock */
 	{ "53", ERR_RETRY },     /* out of resources: disk full, too many connections */
 	{ "55", ERR_RETRY },     /* object in use, lock not available */
@@ -64,13 +66,24 @@ static int set_error(struct err *err, enum err_kind kind, const char *message)
 	return err_set(err, kind, "database: %s", n ? text : "connection lost");
 }
 
+/* Undefined table, column or schema: the tables are not those of this version. */
+static bool is_unmigrated(const char *state)
+{
+	return state && (strcmp(state, "42P01") == 0 || strcmp(state, "42703") == 0 || strcmp(state, "3F000") == 0);
+}
+
 static int fail_result(struct pg *pg, const PGresult *r, struct err *err)
 {
 	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
 
+	snprintf(pg->state, sizeof(pg->state), "%s", state ? state : "");
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
-	return set_error(err, kind_of(state), r ? PQresultErrorMessage(r) : PQerrorMessage(pg->conn));
+	/* A check violation that names no constraint: the row's partition is missing, which is not the row's fault. */
+	if (state && strcmp(state, "23514") == 0 && !PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME))
+		return set_error(err, ERR_RETRY, PQresultErrorMessage(r));
+	set_error(err, kind_of(state), r ? PQresultErrorMessage(r) : PQerrorMessage(pg->conn));
+	return is_unmigrated(state) ? err_wrap(err, "the tables do not fit, run `penstock db migrate`") : -1;
 }
 
 /* --- connection ------------------------------------------------------------------------------------------------------ */
@@ -81,24 +94,42 @@ static void ignore_notice(void *self, const char *message)
 	(void)message;
 }
 
+/* libpq's own words about a string that it cannot read repeat it, with the password. */
+static int check_dsn(const char *dsn, struct err *err)
+{
+	PQconninfoOption *options;
+
+	if (!strchr(dsn, '=') && !strstr(dsn, "://"))
+		return err_set(err, ERR_FATAL,
+			       "database.dsn is no connection string: KEY=VALUE pairs or postgresql://… is needed");
+	options = PQconninfoParse(dsn, NULL);
+	if (!options)
+		return err_set(err, ERR_FATAL, "database.dsn cannot be read as a connection string or URI");
+	PQconninfoFree(options);
+	return 0;
+}
+
 int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err)
 {
-	const char *names[] = { "dbname",
-				"fallback_application_name",
-				"connect_timeout",
-				"tcp_user_timeout",
-				"client_encoding",
-				"options",
-				NULL };
+	const char *names[] = { "dbname",           "fallback_application_name",
+				"connect_timeout",  "tcp_user_timeout",
+				"keepalives_idle",  "keepalives_interval",
+				"keepalives_count", "client_encoding",
+				"options",          NULL };
 	const char *values[] = { config_text(cfg, "database.dsn"),
 				 application_name,
 				 "10",
 				 "15000",
+				 "10", /* a host that is gone while we wait for its answer is noticed in 25 s */
+				 "5",
+				 "3",
 				 "UTF8",
 				 "-c TimeZone=UTC -c DateStyle=ISO -c lock_timeout=30s",
 				 NULL };
 	CLEANUP(pg_freep) struct pg *pg = mem_zalloc(1, sizeof(*pg));
 
+	if (check_dsn(values[0], err))
+		return -1;
 	pg->conn = PQconnectdbParams(names, values, 1);
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
@@ -114,6 +145,11 @@ void pg_freep(struct pg **pg)
 	PQfinish((*pg)->conn);
 	free(*pg);
 	*pg = NULL;
+}
+
+bool pg_failed_with(const struct pg *pg, const char *sqlstate)
+{
+	return strcmp(pg->state, sqlstate) == 0;
 }
 
 bool pg_usable(const struct pg *pg)
@@ -262,8 +298,14 @@ int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64
 		r = fail_result(pg, end, err);
 	else if (r == 0 && ret_rows)
 		*ret_rows = strtoll(PQcmdTuples(end), NULL, 10);
-	while ((extra = PQgetResult(pg->conn)))
+	while ((extra = PQgetResult(pg->conn))) {
+		bool stuck =
+			PQresultStatus(extra) == PGRES_COPY_IN; /* it never ended: there is one of these for ever */
+
 		PQclear(extra);
+		if (stuck)
+			break;
+	}
 	return r;
 }
 

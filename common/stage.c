@@ -12,6 +12,7 @@
 #define NS_PER_MS INT64_C(1000000)
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 10000
+#define DROPPED_MAX 30 /* batches in a row: then a new process, with new clients, has better chances */
 
 struct loop {
 	const struct stage *stage;
@@ -23,6 +24,7 @@ struct loop {
 	unsigned partitions;
 	unsigned last; /* the partition of the message before: mostly the same */
 	int64_t backoff_ms;
+	unsigned dropped;  /* batches in a row */
 	struct err broken; /* found inside the rebalance callback: ends the loop */
 };
 
@@ -90,6 +92,7 @@ static int commit_batch(struct loop *loop, struct err *err)
 		return -1;
 	close_batch(loop);
 	loop->backoff_ms = BACKOFF_FIRST_MS;
+	loop->dropped = 0;
 	metric_add(&worker_metrics[WORKER_BATCHES], 1);
 	metric_add(&worker_metrics[WORKER_RECORDS], records);
 	log_debug("batch_committed", LOG_FIELDS(log_i64("records", records)), "committed %lld records",
@@ -125,7 +128,7 @@ static int recover(struct loop *loop, struct err *err)
 {
 	struct err why = *err;
 
-	if (err->kind != ERR_RETRY)
+	if (err->kind != ERR_RETRY || ++loop->dropped > DROPPED_MAX)
 		return -1;
 	log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->records)), "%s; trying again", why.text);
 	if (drop_batch(loop, err) || rewind_batch(loop, err))
@@ -175,7 +178,8 @@ static int handle(struct loop *loop, const struct kafka_message *m, struct err *
 	const struct stage_ops *ops = &loop->stage->ops;
 	struct err why = ERR_INIT;
 
-	if (begin_batch(loop, err) || note_offset(loop, m, err))
+	/* Noted first: whatever fails from here on, the message is one to go back to. */
+	if (note_offset(loop, m, err) || begin_batch(loop, err))
 		return -1;
 	loop->records++;
 	if (ops->handle(ops->self, m, &why) == 0)
@@ -198,6 +202,14 @@ static int poll_timeout_ms(const struct loop *loop)
 	return left < 0 ? 0 : left < IDLE_MS ? (int)left : IDLE_MS;
 }
 
+static bool is_due(const struct loop *loop)
+{
+	const struct stage *stage = loop->stage;
+
+	return loop->records >= stage->batch_records_max || clock_monotonic_ns() >= loop->deadline_ns ||
+	       (stage->ops.full && stage->ops.full(stage->ops.self));
+}
+
 static int step(struct loop *loop, struct err *err)
 {
 	CLEANUP(kafka_message_done) struct kafka_message m = { .handle = NULL };
@@ -211,10 +223,20 @@ static int step(struct loop *loop, struct err *err)
 	}
 	if (outcome == KAFKA_MESSAGE && handle(loop, &m, err))
 		return -1;
-	if (loop->open &&
-	    (loop->records >= loop->stage->batch_records_max || clock_monotonic_ns() >= loop->deadline_ns))
-		return commit_batch(loop, err);
-	return 0;
+	return loop->open && is_due(loop) ? commit_batch(loop, err) : 0;
+}
+
+/*
+ * After an error: a batch that is still open may hold the offset of a message
+ * that was not handled, so closing the consumer must not commit it.
+ */
+static void abandon(struct loop *loop)
+{
+	struct err ignored = ERR_INIT;
+
+	if (loop->open)
+		drop_batch(loop, &ignored);
+	close_batch(loop);
 }
 
 int stage_run(const struct stage *stage, const struct config *cfg, struct err *err)
@@ -232,7 +254,8 @@ int stage_run(const struct stage *stage, const struct config *cfg, struct err *e
 			break;
 	if (loop.broken.kind != ERR_OK)
 		*err = loop.broken;
-	if (err->kind != ERR_OK)
-		return -1;
-	return commit_batch(&loop, err);
+	if (err->kind == ERR_OK && commit_batch(&loop, err) == 0)
+		return 0;
+	abandon(&loop);
+	return -1;
 }

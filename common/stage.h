@@ -17,6 +17,8 @@ struct stage_ops {
 	/* ERR_RECORD: reject() is called with the reason. */
 	int (*handle)(void *self, const struct kafka_message *message, struct err *err);
 	int (*reject)(void *self, const struct kafka_message *message, const struct err *why, struct err *err);
+	/* NULL, or whether the batch is to be committed now, for what it holds in memory. */
+	bool (*full)(void *self);
 };
 
 /* How effects and offsets become durable together. */

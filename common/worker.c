@@ -17,7 +17,8 @@
 #include "common/mem.h"
 
 #define SLOTS_MAX 256
-#define STOP_SECONDS_MAX 10 /* after SIGTERM, whatever the broker does */
+#define STOP_SECONDS_MAX 10         /* after SIGTERM, whatever the broker does */
+#define STARTING_STOP_SECONDS_MAX 2 /* the same for a worker that has not begun: it holds nothing */
 
 struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_RECORDS] = { "penstock_records_total", NULL, METRIC_COUNTER, "Messages handled and committed.", 0 },
@@ -31,7 +32,8 @@ struct metric worker_metrics[WORKER_METRICS] = {
 
 static struct {
 	volatile sig_atomic_t stopping;
-	int wake; /* eventfd, readable once stopping */
+	volatile sig_atomic_t began; /* was ready once */
+	int wake;                    /* eventfd, readable once stopping */
 	pthread_mutex_t lock;
 	bool ready;
 	char missing[128];
@@ -46,22 +48,30 @@ static void on_stop(int signal_number)
 	ssize_t n;
 
 	(void)signal_number;
+	if (!self.stopping)
+		alarm(self.began ? STOP_SECONDS_MAX : STARTING_STOP_SECONDS_MAX);
 	self.stopping = 1;
 	n = write(self.wake, &one, sizeof(one));
 	(void)n;
-	alarm(STOP_SECONDS_MAX);
 }
 
-/* The shutdown watchdog: a client that hangs in its close must not keep the process. What is open is read again. */
+/*
+ * The shutdown watchdog: a client that hangs in its close must not keep the
+ * process. What is open is read again. Who still waits for a broker that does
+ * not answer has nothing open, and did what it was told.
+ */
 static void on_alarm(int signal_number)
 {
-	static const char line[] = "{\"level\":\"ERROR\",\"event\":\"shutdown_timeout\",\"message\":\"not stopped in "
+	static const char late[] = "{\"level\":\"ERROR\",\"event\":\"shutdown_timeout\",\"message\":\"not stopped in "
 				   "time: leaving\"}\n";
-	ssize_t n = write(STDERR_FILENO, line, sizeof(line) - 1);
+	static const char starting[] = "{\"level\":\"INFO\",\"event\":\"stopped\",\"message\":\"stopped before it was "
+				       "ready\"}\n";
+	ssize_t n = self.began ? write(STDERR_FILENO, late, sizeof(late) - 1)
+			       : write(STDERR_FILENO, starting, sizeof(starting) - 1);
 
 	(void)signal_number;
 	(void)n;
-	_exit(EXIT_RETRY);
+	_exit(self.began ? EXIT_RETRY : EXIT_OK);
 }
 
 static void install_signals(void)
@@ -101,6 +111,8 @@ void worker_set_ready(bool ready, const char *missing)
 {
 	pthread_mutex_lock(&self.lock);
 	self.ready = ready;
+	if (ready)
+		self.began = 1;
 	snprintf(self.missing, sizeof(self.missing), "%s", missing);
 	pthread_mutex_unlock(&self.lock);
 }
@@ -139,7 +151,8 @@ bool worker_serve(const struct http_request *request, struct http_response *resp
 	};
 
 	for (unsigned i = 0; i < sizeof(routes) / sizeof(*routes); i++)
-		if (strcmp(request->path, routes[i].path) == 0 && strcmp(request->method, "GET") == 0) {
+		if (strcmp(request->path, routes[i].path) == 0 &&
+		    (strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0)) {
 			routes[i].serve(response);
 			return true;
 		}

@@ -107,6 +107,11 @@ CREATE TABLE etl.dead_letters (
     UNIQUE (letter_topic, letter_partition, letter_offset)
 );
 CREATE INDEX dead_letters_class_day ON etl.dead_letters (class, day);
+-- A letter without lineage that the loader published twice (its batch was read again) is archived once: what was
+-- refused, where it stood, and by whom.
+CREATE UNIQUE INDEX dead_letters_foreign
+    ON etl.dead_letters (origin_topic, origin_partition, origin_offset, md5(stage), md5(coalesce(value, '')), replays)
+ WHERE attempt IS NULL AND origin_topic <> '' AND origin_offset IS NOT NULL;
 
 CREATE TABLE etl.run_checks (
     run      bigint NOT NULL REFERENCES etl.runs,
@@ -127,3 +132,16 @@ CREATE TABLE etl.leader (
     since    timestamptz NOT NULL DEFAULT now()
 );
 INSERT INTO etl.leader DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- What the orchestrator found wrong with an attempt's account. A row goes when it is right again.
+CREATE TABLE etl.alarms (
+    attempt bigint NOT NULL REFERENCES etl.attempts,
+    name    text NOT NULL CHECK (name IN ('in_flight_negative', 'ledger_mix_differs', 'attempt_stalled',
+                                          'attempt_silent', 'ledger_changed_after_close')),
+    message text NOT NULL,
+    since   timestamptz NOT NULL DEFAULT now(),
+    PRIMARY KEY (attempt, name)
+);
+
+-- For the look at accounts that changed after they were closed: the last hour's only.
+CREATE INDEX attempts_closed ON etl.attempts (closed_at) WHERE closed_at IS NOT NULL;

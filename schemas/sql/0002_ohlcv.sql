@@ -38,7 +38,8 @@ CREATE INDEX restatements_new_attempt ON etl.restatements (new_attempt);
 CREATE INDEX restatements_old_attempt ON etl.restatements (old_attempt);
 
 -- The month partition of a time-partitioned table that holds `month`, made if it is missing. Made apart and then
--- attached: readers and writers of the other partitions go on meanwhile.
+-- attached: readers and writers of the other partitions go on meanwhile. Asked of pg_class and not of to_regclass(): that
+-- one answers, after the wait for the lock, from a cache of before it.
 CREATE FUNCTION etl.ensure_month(parent regclass, month date) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
     first date := date_trunc('month', month)::date;
@@ -47,11 +48,9 @@ DECLARE
 BEGIN
     SELECT n.nspname, format('%s_%s', c.relname, to_char(first, 'YYYY_MM')) INTO space, child
       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = parent;
-    IF to_regclass(format('%I.%I', space, child)) IS NOT NULL THEN
-        RETURN;
-    END IF;
     PERFORM pg_advisory_xact_lock(hashtext('etl.ensure_month'), hashtext(child));
-    IF to_regclass(format('%I.%I', space, child)) IS NULL THEN
+    IF NOT EXISTS (SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                    WHERE c.relname = child AND n.nspname = space) THEN
         EXECUTE format('CREATE TABLE %I.%I (LIKE %s INCLUDING ALL)', space, child, parent);
         EXECUTE format('ALTER TABLE %s ATTACH PARTITION %I.%I FOR VALUES FROM (%L) TO (%L)', parent, space, child,
                        first::timestamp AT TIME ZONE 'UTC', (first + interval '1 month')::timestamp AT TIME ZONE 'UTC');

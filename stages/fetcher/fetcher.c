@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/dead_letter.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/fetcher/job.h"
@@ -30,6 +31,8 @@ struct slot {
 	struct job *job;
 	struct kafka_message pending[PENDING_MAX];
 	unsigned pending_first, pending_count;
+	bool full;       /* tasks from `left_at` on are read again when there is room */
+	int64_t left_at; /* offset */
 };
 
 struct fetcher {
@@ -53,6 +56,16 @@ static void clear_slot(struct slot *slot)
 		kafka_message_done(&slot->pending[slot->pending_first]);
 		slot->pending_first = (slot->pending_first + 1) % PENDING_MAX;
 	}
+	slot->full = false;
+}
+
+/* All that waited was begun: the tasks that were left out come next. */
+static int read_on(struct fetcher *fetcher, struct slot *slot, struct err *err)
+{
+	const struct kafka_offset from = { fetcher->topic, (int32_t)(slot - fetcher->slots), slot->left_at, NULL };
+
+	slot->full = false;
+	return kafka_consumer_seek(fetcher->consumer, &from, 1, err);
 }
 
 static void clear_slots(struct fetcher *fetcher)
@@ -65,9 +78,15 @@ static int take_message(struct fetcher *fetcher, struct kafka_message *message, 
 {
 	struct slot *slot = &fetcher->slots[message->partition % SLOTS_MAX];
 
-	if (message->partition >= SLOTS_MAX || slot->pending_count == PENDING_MAX)
-		return err_set(err, ERR_FATAL, "%s [%d]: more than %d slots, or %d tasks waiting in one",
-			       message->topic, message->partition, SLOTS_MAX, PENDING_MAX);
+	if (message->partition >= SLOTS_MAX)
+		return err_set(err, ERR_FATAL, "%s [%d]: more than %d slots", message->topic, message->partition,
+			       SLOTS_MAX);
+	if (!slot->full && slot->pending_count == PENDING_MAX) {
+		slot->full = true;
+		slot->left_at = message->offset;
+	}
+	if (slot->full)
+		return 0;
 	slot->pending[(slot->pending_first + slot->pending_count++) % PENDING_MAX] = *message;
 	message->handle = NULL;
 	return 0;
@@ -123,16 +142,22 @@ static int start_job(struct fetcher *fetcher, struct slot *slot, struct err *err
 {
 	struct kafka_message *message = &slot->pending[slot->pending_first];
 	CLEANUP(freep) char *metadata = NULL;
+	const char *cursor;
 	int64_t committed;
 
-	if (begin(fetcher, err) ||
-	    kafka_consumer_committed(fetcher->consumer, message->topic, message->partition, &committed, &metadata, err))
+	if (kafka_consumer_committed(fetcher->consumer, message->topic, message->partition, &committed, &metadata, err))
 		return -1;
-	if (job_start(&slot->job, &fetcher->outputs, message, committed == message->offset ? metadata : NULL, err))
+	cursor = committed == message->offset ? metadata : NULL;
+	/* Reading up to a cursor may take longer than a transaction can: none is open meanwhile. */
+	if (cursor && commit(fetcher, err))
+		return -1;
+	if (job_start(&slot->job, &fetcher->outputs, message, cursor, err))
 		return -1;
 	slot->pending_first = (slot->pending_first + 1) % PENDING_MAX;
 	slot->pending_count--;
-	return 0;
+	if (slot->full && slot->pending_count == 0 && read_on(fetcher, slot, err))
+		return -1;
+	return begin(fetcher, err);
 }
 
 /* A turn for every slot; true: there is more to do. */
@@ -214,7 +239,7 @@ static int open_outputs(struct fetcher *fetcher, struct worker *worker, struct e
 	out->worker = worker_instance(worker->cfg);
 	if (!transactional_id || kafka_producer_new(&out->producer, worker->cfg, transactional_id, err) ||
 	    kafka_producer_topic(out->producer, topics_name(worker->topics, "etl.raw.ohlcv"), &out->raw, err) ||
-	    kafka_producer_topic(out->producer, topics_name(worker->topics, "etl.dlq"), &out->dlq, err) ||
+	    dead_letter_topic(out->producer, worker->topics, &out->dlq, err) ||
 	    kafka_producer_topic(out->producer, topics_name(worker->topics, "etl.events"), &out->events, err))
 		return -1;
 	return 0;

@@ -19,7 +19,9 @@ struct job {
 	struct kafka_message message;
 	struct fetch_task task;
 	bool task_known; /* the message decoded */
+	bool doomed;     /* it cannot even begin: `reason` says why */
 	struct source *source;
+	int64_t input_bytes; /* read by the time the source was closed */
 	enum job_state state;
 	struct cursor cursor;
 	char reason[480]; /* why it failed or was abandoned */
@@ -50,6 +52,7 @@ static void end(struct job *job, enum job_state state, const char *reason)
 {
 	job->state = state;
 	snprintf(job->reason, sizeof(job->reason), "%s", reason);
+	job->input_bytes = job->source ? source_input_bytes(job->source) : 0;
 	source_freep(&job->source);
 }
 
@@ -95,6 +98,12 @@ static int refuse_task(struct job *job, const char *reason, struct err *err)
 	log_error("task_failed", LOG_FIELDS(log_i64("task", job->task.task), log_i64("attempt", job->cursor.attempt)),
 		  "%s", reason);
 	return refuse(job, &letter, job->message.key, job->message.value, err);
+}
+
+static void doom(struct job *job, const struct err *why)
+{
+	job->doomed = true;
+	snprintf(job->reason, sizeof(job->reason), "%s", why->text);
 }
 
 /* --- starting -------------------------------------------------------------------------------------------------------- */
@@ -146,7 +155,7 @@ static int open_source(struct job *job, const struct cursor *from, struct err *e
 		if (from)
 			job->cursor = *from;
 		if (why.kind == ERR_RECORD)
-			return refuse_task(job, why.text, err);
+			return doom(job, &why), 0;
 		*err = why;
 		return -1;
 	}
@@ -161,7 +170,6 @@ int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_
 	struct cursor from;
 	bool resumed;
 	struct err why = ERR_INIT;
-	int r;
 
 	job->outputs = outputs;
 	job->message = *message;
@@ -171,11 +179,13 @@ int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_
 	job->task_known = fetch_task_decode(job->message.value, &job->task, &why) == 0;
 	job->cursor.attempt = job->task.attempt;
 	resumed = metadata && cursor_parse(metadata, &from) && from.attempt == job->task.attempt;
-	if (job->task_known)
-		r = open_source(job, resumed ? &from : NULL, err);
-	else
-		r = refuse_task(job, why.text, err);
-	if (r)
+	if (job->task_known && job->task.attempt <= 0) {
+		err_set(&why, ERR_RECORD, "attempt %" PRId64 ": attempts are numbered from 1", job->task.attempt);
+		job->task_known = false;
+	}
+	if (!job->task_known)
+		doom(job, &why);
+	else if (open_source(job, resumed ? &from : NULL, err))
 		return err_wrap(err, "task %" PRId64, job->task.task);
 	log_info("task_started",
 		 LOG_FIELDS(log_i64("task", job->task.task), log_i64("attempt", job->task.attempt),
@@ -226,6 +236,10 @@ int job_work(struct job *job, unsigned records, struct err *err)
 	struct source_item item;
 	struct err why = ERR_INIT;
 
+	if (job->doomed) {
+		err_set(&why, ERR_RECORD, "%s", job->reason);
+		return refuse_task(job, why.text, err);
+	}
 	for (; records > 0 && job->state == JOB_RUNNING; records--) {
 		if (source_next(job->source, &item, &why) == 0) {
 			if (take_item(job, &item, err))
@@ -259,7 +273,7 @@ int job_report(struct job *job, struct err *err)
 		.fetched = job->cursor.fetched,
 		.refused = job->cursor.refused,
 		.skipped = job->cursor.skipped,
-		.input_bytes = job->source ? source_input_bytes(job->source) : 0,
+		.input_bytes = job->source ? source_input_bytes(job->source) : job->input_bytes,
 		.worker = (char *)job->outputs->worker,
 		.ts = clock_now_ns(),
 		.message = job->reason,

@@ -22,8 +22,9 @@ struct job;
 
 /*
  * Takes a task message (owned by the job from here on) and goes on where the
- * committed metadata says (NULL: at the start). A task that can never pass is
- * a job too: it is JOB_FAILED at once.
+ * committed metadata says (NULL: at the start). Produces nothing, so no
+ * transaction needs to be open. A task that can never pass is a job too: its
+ * first work is to refuse itself.
  */
 int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_message *message, const char *metadata,
 	      struct err *err);

@@ -13,6 +13,8 @@
 
 #define ROWS_MAX ((size_t)256 * 1024 * 1024) /* bytes of one batch */
 #define TEXT_MAX 65536                       /* bytes of one stored text */
+#define NAME_MAX_BYTES 249                   /* of one that is indexed: as long as a topic's name can be */
+#define TIMESTAMP_MAX (INT64_MAX / 1000000)  /* ms that are in range as ns */
 
 /* Staged like the archive, plus the ordinal's mix. The order here is the order of put_row(). */
 static const char columns[] = "attempt, ordinal, class, schema, symbol, day, stage, rules_version, message, record,"
@@ -81,9 +83,9 @@ int archive_create_stage(struct pg *pg, struct err *err)
 		       err);
 }
 
-int64_t archive_count(const struct archive *archive)
+size_t archive_bytes(const struct archive *archive)
 {
-	return archive->count;
+	return archive->rows.len;
 }
 
 bool archive_overflow(const struct archive *archive)
@@ -145,15 +147,21 @@ static void put_bytes(struct buf *rows, struct str s)
 	buf_put_str(rows, s);
 }
 
+/* At most max bytes of it, not cut inside a UTF-8 sequence. */
+static struct str cut(struct str s, uint32_t max)
+{
+	if (s.len > max)
+		for (s.len = max; s.len > 0 && ((unsigned char)s.data[s.len] & 0xC0) == 0x80;)
+			s.len--;
+	return s;
+}
+
 /* Text as PostgreSQL takes it: what is no UTF-8, and NUL, become '?'. */
 static void put_text(struct buf *rows, struct str s)
 {
 	uint8_t *room;
 
-	if (s.len > TEXT_MAX)
-		s.len = TEXT_MAX;
-	while (s.len > 0 && s.len == TEXT_MAX && (s.data[s.len - 1] & 0x80))
-		s.len--;
+	s = cut(s, TEXT_MAX);
 	buf_put_be32(rows, s.len);
 	if (str_is_text(s)) {
 		buf_put_str(rows, s);
@@ -163,7 +171,7 @@ static void put_text(struct buf *rows, struct str s)
 	if (!room)
 		return;
 	for (uint32_t i = 0; i < s.len; i++)
-		room[i] = s.data[i] <= 0 ? '?' : (uint8_t)s.data[i];
+		room[i] = s.data[i] == '\0' || (s.data[i] & 0x80) ? '?' : (uint8_t)s.data[i];
 	rows->len += s.len;
 }
 
@@ -199,7 +207,7 @@ static void put_origin(struct buf *rows, const struct letter *letter)
 	bool has_partition = number_of(letter->partition, &partition) && partition <= INT32_MAX;
 	bool has_offset = number_of(letter->offset, &offset);
 
-	put_text(rows, letter->topic);
+	put_text(rows, cut(letter->topic, NAME_MAX_BYTES));
 	put_int4(rows, has_partition, partition);
 	put_number(rows, has_offset, offset);
 }
@@ -208,6 +216,8 @@ static void put_failed_at(struct buf *rows, int64_t timestamp_ms)
 {
 	uint8_t *room = buf_room(rows, 12);
 
+	if (timestamp_ms < -TIMESTAMP_MAX || timestamp_ms > TIMESTAMP_MAX)
+		timestamp_ms = 0;
 	if (room)
 		rows->len += (size_t)(copy_timestamp(room, timestamp_ms * 1000000) - room);
 }
@@ -227,7 +237,7 @@ void archive_add(struct archive *archive, const struct kafka_message *message)
 	put_number(rows, true, ours ? (int64_t)record_mix(ordinal) : 0);
 	put_number(rows, ours, attempt);
 	put_number(rows, ours, ordinal);
-	put_text(rows, letter.class.len ? letter.class : STR_LIT("foreign"));
+	put_text(rows, letter.class.len ? cut(letter.class, NAME_MAX_BYTES) : STR_LIT("foreign"));
 	put_text(rows, letter.schema);
 	put_text(rows, letter.symbol.data ? letter.symbol : message->key);
 	put_day(rows, letter.day);

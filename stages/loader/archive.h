@@ -16,7 +16,7 @@ int archive_create_stage(struct pg *pg, struct err *err);
 
 /* Takes a copy. */
 void archive_add(struct archive *archive, const struct kafka_message *message);
-int64_t archive_count(const struct archive *archive);
+size_t archive_bytes(const struct archive *archive);
 bool archive_overflow(const struct archive *archive);
 void archive_reset(struct archive *archive);
 

@@ -13,6 +13,7 @@
 #include "common/decimal.h"
 #include "common/str.h"
 
+#define COPY_ROW_HEAD 2       /* bytes: how many fields follow */
 #define COPY_FIELD_MAX 48     /* bytes with the length word: a numeric has at most 8 + 2 * 10 */
 #define COPY_EPOCH_DAYS 10957 /* 2000-01-01 in days since 1970 */
 

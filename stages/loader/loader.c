@@ -14,6 +14,7 @@
 #include "stages/loader/merge.h"
 #include "stages/loader/months.h"
 
+#define BATCH_BYTES ((size_t)32 * 1024 * 1024) /* it is committed at this size */
 #define ROWS_BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define FLUSH_TIMEOUT_MS 30000
 
@@ -51,7 +52,8 @@ struct loader {
 	struct ohlcv_clean record;
 	struct buf rows;
 	struct buf messages;
-	struct kept *kept;
+	struct kept *kept; /* by sequence, as is the index */
+	struct merge_row *index;
 	int64_t count, kept_cap;
 	int64_t time_min, time_max;
 	struct buf scratch;
@@ -96,20 +98,24 @@ void loader_freep(struct loader **pointer)
 	buf_release(&loader->messages);
 	buf_release(&loader->scratch);
 	free(loader->kept);
+	free(loader->index);
 	free(loader);
 	*pointer = NULL;
 }
 
 /* --- consuming ------------------------------------------------------------------------------------------------------- */
 
-static void keep(struct loader *loader, const struct kafka_message *m)
+static void keep(struct loader *loader, const struct kafka_message *m, size_t row_at, int64_t ordinal)
 {
 	if (loader->count == loader->kept_cap) {
 		loader->kept_cap = loader->kept_cap ? loader->kept_cap * 2 : 1024;
 		loader->kept = mem_realloc(loader->kept, (size_t)loader->kept_cap, sizeof(*loader->kept));
+		loader->index = mem_realloc(loader->index, (size_t)loader->kept_cap, sizeof(*loader->index));
 	}
 	loader->kept[loader->count] =
 		(struct kept){ loader->messages.len, m->key.len, m->value.len, m->partition, m->offset };
+	loader->index[loader->count] =
+		(struct merge_row){ row_at, (uint32_t)(loader->rows.len - row_at), m->partition, ordinal };
 	buf_put_str(&loader->messages, m->key);
 	buf_put_str(&loader->messages, m->value);
 }
@@ -125,15 +131,17 @@ static void note_time(struct loader *loader, int64_t ts)
 
 static int take_clean(struct loader *loader, const struct kafka_message *m, struct err *err)
 {
+	size_t row_at = loader->rows.len;
 	struct lineage lineage;
 
-	if (record_decode(&ohlcv_clean_type, &loader->record, m->value, err))
+	if (record_decode(&ohlcv_clean_type, &loader->record, m->value, err) ||
+	    table_check(loader->table, &loader->record, err))
 		return -1;
 	if (!record_lineage(m->value, &lineage))
 		return err_set(err, ERR_RECORD, "no lineage: attempt and ordinal start at 1");
 	note_time(loader, table_time(loader->table, &loader->record));
-	table_encode(loader->table, &loader->record, (int32_t)loader->count, m->partition, &lineage, &loader->rows);
-	keep(loader, m);
+	table_encode(loader->table, &loader->record, &loader->rows);
+	keep(loader, m, row_at, lineage.ordinal);
 	loader->count++;
 	if (loader->rows.overflow || loader->messages.overflow)
 		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes; lower batch.records_max",
@@ -153,6 +161,13 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 	if (archive_overflow(loader->archive))
 		return err_set(err, ERR_FATAL, "a batch of dead letters is too large; lower batch.records_max");
 	return 0;
+}
+
+static bool full(void *self)
+{
+	const struct loader *loader = self;
+
+	return loader->rows.len + loader->messages.len + archive_bytes(loader->archive) >= BATCH_BYTES;
 }
 
 static int publish(struct loader *loader, const struct kafka_message *m, const struct record_type *type,
@@ -181,6 +196,12 @@ static int opened(void *self, struct pg *pg, struct err *err)
 	struct loader *loader = self;
 
 	merge_freep(&loader->merge); /* the staging tables went with the session before */
+	/*
+	 * A batch meets few of a table's rows: compiling a plan over its partitions takes seconds, and a merge join reads
+	 * the whole index.
+	 */
+	if (pg_exec(pg, "SET jit = off; SET enable_mergejoin = off", err))
+		return -1;
 	if (!loader->table && table_open(&loader->table, pg, &ohlcv_table, err))
 		return -1;
 	if (table_create_stage(loader->table, pg, err) || archive_create_stage(pg, err))
@@ -214,6 +235,7 @@ static int write_batch(void *self, struct pg *pg, struct err *err)
 	struct loader *loader = self;
 	const struct merge_batch batch = {
 		.rows = &loader->rows,
+		.index = loader->index,
 		.count = loader->count,
 		.time_min = loader->time_min,
 		.time_max = loader->time_max,
@@ -243,6 +265,8 @@ static void forget(void *self, bool committed)
 
 	for (unsigned i = 0; committed && i < OUTCOMES; i++)
 		metric_add(&loader_metrics[i], ledger_count(loader->ledger, (enum outcome)i));
+	if (!committed)
+		months_forget(loader->months); /* one may have been dropped */
 	buf_reset(&loader->rows);
 	buf_reset(&loader->messages);
 	archive_reset(loader->archive);
@@ -254,7 +278,7 @@ static void forget(void *self, bool committed)
 
 struct stage_ops loader_stage_ops(struct loader *loader)
 {
-	return (struct stage_ops){ .self = loader, .handle = handle, .reject = reject };
+	return (struct stage_ops){ .self = loader, .handle = handle, .reject = reject, .full = full };
 }
 
 struct commit_pg_effects loader_effects(struct loader *loader)

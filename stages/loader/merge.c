@@ -9,11 +9,14 @@
 #include "common/mem.h"
 
 #define SQL_MAX (256 * 1024)
+#define STAGED_MAX ((size_t)512 * 1024 * 1024)
+#define UNIQUE_VIOLATION "23505"
 
 /* The statements of one table, written once. */
 struct merge {
 	const struct table *table;
-	struct buf copy, insert_new, rounds, classify, insert, journal, update, count, collisions;
+	struct buf copy_all, copy_stage, rounds, classify, changes, insert, journal, update, count, collisions;
+	struct buf staged;
 	bool expect_known; /* the batch before met rows that are there already: do not try the short way first */
 };
 
@@ -32,12 +35,11 @@ static void put_pairs(struct buf *sql, const char *list, const char *left, const
 	}
 }
 
-static void write_short_way(struct merge *m, const char *name, const char *columns, const char *key)
+static void write_copies(struct merge *m, const char *name, const char *columns)
 {
-	buf_printf(&m->copy, "COPY stage_%s (seq, source_partition, mix, ordinal, %s) FROM STDIN (FORMAT binary)", name,
-		   columns);
-	buf_printf(&m->insert_new, "INSERT INTO %s (%s) SELECT %s FROM stage_%s ORDER BY %s ON CONFLICT DO NOTHING",
-		   name, columns, columns, name, key);
+	buf_printf(&m->copy_all, "COPY %s (%s) FROM STDIN (FORMAT binary)", name, columns);
+	buf_printf(&m->copy_stage, "COPY stage_%s (seq, source_partition, mix, ordinal, %s) FROM STDIN (FORMAT binary)",
+		   name, columns);
 }
 
 /*
@@ -52,6 +54,11 @@ static void write_rounds(struct merge *m, const char *name, const char *key)
 		   " INSERT INTO outcome_%s SELECT seq, row_number() OVER (PARTITION BY %s ORDER BY seq), NULL"
 		   " FROM stage_%s; ANALYZE stage_%s; ANALYZE outcome_%s;",
 		   name, name, name, key, name, name, name);
+}
+
+static void put_bounds(struct buf *sql, const char *time_column)
+{
+	buf_printf(sql, " AND t.%s BETWEEN $2::timestamptz AND $3::timestamptz", time_column);
 }
 
 static void write_classify(struct merge *m, const char *name, const char *key, const char *content,
@@ -71,17 +78,25 @@ static void write_classify(struct merge *m, const char *name, const char *key, c
 		   " FROM stage_%s s LEFT JOIN %s t ON ",
 		   name, name);
 	put_pairs(&m->classify, key, "s.", " = ", "t.", " AND ");
-	buf_printf(&m->classify,
-		   " AND t.%s BETWEEN $2::timestamptz AND $3::timestamptz"
-		   " WHERE o.seq = s.seq AND o.round = $1::integer",
-		   time_column);
+	put_bounds(&m->classify, time_column);
+	buf_put_text(&m->classify, " WHERE o.seq = s.seq AND o.round = $1::integer");
 }
 
-static void write_changes(struct merge *m, const char *name, const char *columns, const char *key, const char *content)
+/*
+ * What a round changes is counted first and compared with the rows touched:
+ * somebody else's change in between makes them differ, and the batch is taken
+ * again.
+ */
+static void write_changes(struct merge *m, const char *name, const char *columns, const char *key, const char *content,
+			  const char *time_column)
 {
+	buf_printf(&m->changes,
+		   "SELECT count(*) FILTER (WHERE outcome = 'inserted'), count(*) FILTER (WHERE outcome = 'updated')"
+		   " FROM outcome_%s WHERE round = $1::integer",
+		   name);
 	buf_printf(&m->insert,
 		   "INSERT INTO %s (%s) SELECT %s FROM stage_%s s JOIN outcome_%s o USING (seq)"
-		   " WHERE o.round = $1::integer AND o.outcome = 'inserted' ORDER BY %s",
+		   " WHERE o.round = $1::integer AND o.outcome = 'inserted' ORDER BY %s ON CONFLICT DO NOTHING",
 		   name, columns, columns, name, name, key);
 	buf_printf(&m->journal,
 		   "INSERT INTO etl.restatements (table_name, old_row, old_attempt, new_attempt)"
@@ -89,12 +104,14 @@ static void write_changes(struct merge *m, const char *name, const char *columns
 		   " JOIN %s t ON ",
 		   name, name, name, name);
 	put_pairs(&m->journal, key, "s.", " = ", "t.", " AND ");
+	put_bounds(&m->journal, time_column);
 	buf_put_text(&m->journal, " WHERE o.round = $1::integer AND o.outcome = 'updated'");
 	buf_printf(&m->update, "UPDATE %s t SET attempt = s.attempt, as_of = s.as_of, ", name);
 	put_pairs(&m->update, content, "", " = ", "s.", ", ");
 	buf_printf(&m->update, " FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE ", name, name);
 	put_pairs(&m->update, key, "s.", " = ", "t.", " AND ");
-	buf_put_text(&m->update, " AND o.round = $1::integer AND o.outcome = 'updated'");
+	put_bounds(&m->update, time_column);
+	buf_put_text(&m->update, " AND o.round = $1::integer AND o.outcome = 'updated' AND t.as_of < s.as_of");
 }
 
 static void write_counts(struct merge *m, const char *name)
@@ -114,12 +131,13 @@ struct merge *merge_new(const struct table *table)
 	const char *content = table_content(table);
 
 	m->table = table;
-	m->copy = m->insert_new = m->rounds = m->classify = m->insert = m->journal = m->update = m->count =
-		m->collisions = (struct buf)BUF_INIT(SQL_MAX);
-	write_short_way(m, name, columns, key);
+	m->copy_all = m->copy_stage = m->rounds = m->classify = m->changes = m->insert = m->journal = m->update =
+		m->count = m->collisions = (struct buf)BUF_INIT(SQL_MAX);
+	m->staged = (struct buf)BUF_INIT(STAGED_MAX);
+	write_copies(m, name, columns);
 	write_rounds(m, name, key);
 	write_classify(m, name, key, content, table_spec(table)->time_column);
-	write_changes(m, name, columns, key, content);
+	write_changes(m, name, columns, key, content, table_spec(table)->time_column);
 	write_counts(m, name);
 	return m;
 }
@@ -130,8 +148,8 @@ void merge_freep(struct merge **pointer)
 
 	if (!m)
 		return;
-	struct buf *all[] = { &m->copy,    &m->insert_new, &m->rounds, &m->classify,  &m->insert,
-			      &m->journal, &m->update,     &m->count,  &m->collisions };
+	struct buf *all[] = { &m->copy_all, &m->copy_stage, &m->rounds, &m->classify,   &m->changes, &m->insert,
+			      &m->journal,  &m->update,     &m->count,  &m->collisions, &m->staged };
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
 		buf_release(all[i]);
 	free(m);
@@ -140,17 +158,25 @@ void merge_freep(struct merge **pointer)
 
 /* --- the short way: every key is new --------------------------------------------------------------------------------- */
 
-static int try_all_new(struct merge *m, struct pg *pg, int64_t rows, bool *ret_done, struct err *err)
+static int try_all_new(struct merge *m, struct pg *pg, const struct merge_batch *batch, bool *ret_done, struct err *err)
 {
-	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	int64_t copied = 0;
 
 	*ret_done = false;
 	if (m->expect_known)
 		return 0;
-	if (pg_exec(pg, "SAVEPOINT all_new", err) || pg_query(pg, buf_text(&m->insert_new), PG_NO_PARAMS, &r, err))
+	if (pg_exec(pg, "SAVEPOINT all_new", err))
 		return -1;
-	*ret_done = pg_affected(r) == rows;
-	return *ret_done ? 0 : pg_exec(pg, "ROLLBACK TO SAVEPOINT all_new", err);
+	if (pg_copy_binary(pg, buf_text(&m->copy_all), batch->rows, &copied, err)) {
+		if (!pg_failed_with(pg, UNIQUE_VIOLATION))
+			return -1;
+		err_clear(err);
+		return pg_exec(pg, "ROLLBACK TO SAVEPOINT all_new", err);
+	}
+	if (copied != batch->count)
+		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows copied", copied, batch->count);
+	*ret_done = true;
+	return 0;
 }
 
 /* --- the long way: some keys are there already ----------------------------------------------------------------------- */
@@ -166,19 +192,40 @@ static int64_t last_round(struct merge *m, struct pg *pg, struct err *err)
 	return pg_int(r, 0, 0);
 }
 
+/* One statement that must touch exactly so many rows; none: it is left out. */
+static int change(struct pg *pg, struct buf *sql, const char *const *params, unsigned param_count, int64_t rows,
+		  struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (rows == 0)
+		return 0;
+	if (pg_query(pg, buf_text(sql), params, param_count, &r, err))
+		return -1;
+	if (pg_affected(r) != rows)
+		return err_set(err, ERR_RETRY, "rows changed meanwhile: %" PRId64 " of %" PRId64 " written",
+			       pg_affected(r), rows);
+	return 0;
+}
+
 static int run_round(struct merge *m, struct pg *pg, int64_t round, const struct merge_batch *batch, struct err *err)
 {
 	char number[PG_INT_MAX], from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
 	const char *const params[] = { pg_int_text(round, number), from, to };
-	struct buf *const changes[] = { &m->insert, &m->journal, &m->update };
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	int64_t inserted, updated;
 
 	clock_format(batch->time_min, 6, from);
 	clock_format(batch->time_max, 6, to);
 	if (pg_query(pg, buf_text(&m->classify), params, 3, NULL, err))
 		return -1;
-	for (unsigned i = 0; i < sizeof(changes) / sizeof(*changes); i++)
-		if (pg_query(pg, buf_text(changes[i]), params, 1, NULL, err))
-			return -1;
+	if (pg_query(pg, buf_text(&m->changes), params, 1, &r, err))
+		return -1;
+	inserted = pg_int(r, 0, 0);
+	updated = pg_int(r, 0, 1);
+	if (change(pg, &m->insert, params, 1, inserted, err) || change(pg, &m->journal, params, 3, updated, err) ||
+	    change(pg, &m->update, params, 3, updated, err))
+		return -1;
 	return 0;
 }
 
@@ -246,25 +293,40 @@ static int sort_out(struct merge *m, struct pg *pg, const struct merge_batch *ba
 	return 0;
 }
 
+static int stage_rows(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct err *err)
+{
+	int64_t staged = 0;
+
+	buf_reset(&m->staged);
+	for (int64_t i = 0; i < batch->count; i++) {
+		const struct merge_row *row = &batch->index[i];
+		struct str bytes = { (const char *)batch->rows->data + row->at, row->len };
+
+		table_encode_stage(m->table, bytes, (int32_t)i, row->partition, row->ordinal, &m->staged);
+	}
+	if (m->staged.overflow)
+		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes when staged", m->staged.max);
+	if (pg_copy_binary(pg, buf_text(&m->copy_stage), &m->staged, &staged, err))
+		return err_wrap(err, "COPY into the staging table");
+	if (staged != batch->count)
+		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows staged", staged, batch->count);
+	return 0;
+}
+
 int merge_run(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
 	      merge_collision_fn *collision, void *self, struct err *err)
 {
-	int64_t staged = 0;
 	bool done;
 
 	if (batch->count == 0)
 		return 0;
-	if (pg_copy_binary(pg, buf_text(&m->copy), batch->rows, &staged, err))
-		return err_wrap(err, "COPY into stage_%s", table_spec(m->table)->name);
-	if (staged != batch->count)
-		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows staged", staged, batch->count);
-	if (try_all_new(m, pg, batch->count, &done, err))
+	if (try_all_new(m, pg, batch, &done, err))
 		return err_wrap(err, "%s", table_spec(m->table)->name);
 	if (done) {
 		ledger_merge(ledger, batch->arrivals);
 		return 0;
 	}
-	if (sort_out(m, pg, batch, ledger, collision, self, err))
+	if (stage_rows(m, pg, batch, err) || sort_out(m, pg, batch, ledger, collision, self, err))
 		return err_wrap(err, "%s", table_spec(m->table)->name);
 	return 0;
 }

@@ -1,9 +1,14 @@
 #pragma once
 /*
- * Rows that are staged become rows of the table. A key that is new is
- * inserted; one that is there already is unchanged, updated (newer `as_of`:
- * the old row goes to etl.restatements), superseded (older `as_of`), or a
- * collision (the same attempt says two different things).
+ * A batch of rows becomes rows of the table. A key that is new is inserted;
+ * one that is there already is unchanged, updated (newer `as_of`: the old row
+ * goes to etl.restatements), superseded (older `as_of`), or a collision (the
+ * same attempt says two different things).
+ *
+ * Mostly every key is new, so the rows are copied straight into the table
+ * first. Where that meets a key that is there (23505), it is undone, and the
+ * rows go through a staging table where it is sorted out what they are. While
+ * the batch before met known keys, the straight way is not tried.
  */
 #include "stages/loader/ledger.h"
 #include "stages/loader/table.h"
@@ -13,9 +18,17 @@ struct merge;
 struct merge *merge_new(const struct table *table);
 void merge_freep(struct merge **merge);
 
-/* What the batch holds besides its rows. */
+/* One row of a batch, by its place in it: the sequence. */
+struct merge_row {
+	size_t at; /* in `rows` */
+	uint32_t len;
+	int32_t partition;
+	int64_t ordinal;
+};
+
 struct merge_batch {
 	const struct buf *rows; /* encoded by table_encode() */
+	const struct merge_row *index;
 	int64_t count;
 	int64_t time_min, time_max;    /* ns, of table_time() */
 	const char *topic;             /* the rows' topic, for the ledger */

@@ -1,6 +1,7 @@
 #include "stages/loader/months.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -45,9 +46,9 @@ void months_note(struct months *months, int64_t ts)
 
 	if (ts >= months->from && ts < months->to)
 		return;
-	day = clock_civil(clock_day_of(ts));
-	if (day.year < FIRST_YEAR || day.year >= 2262) /* int64 nanoseconds: 1677 to 2262 */
+	if (ts < MONTHS_FROM || ts >= MONTHS_TO)
 		return;
+	day = clock_civil(clock_day_of(ts));
 	index = (unsigned)(day.year - FIRST_YEAR) * 12 + day.month - 1;
 	months->from = month_start(index);
 	months->to = month_start(index + 1);
@@ -55,6 +56,12 @@ void months_note(struct months *months, int64_t ts)
 		months->needed[index] = true;
 		months->open[months->open_count++] = index;
 	}
+}
+
+void months_forget(struct months *months)
+{
+	memset(months->known, 0, sizeof(months->known));
+	months->from = months->to = 0;
 }
 
 int months_ensure(struct months *months, struct pg *pg, struct err *err)

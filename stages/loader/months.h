@@ -7,6 +7,10 @@
 
 #include "common/pg.h"
 
+/* Times that have a month: the years 1900 to 2261, in ns. */
+#define MONTHS_FROM INT64_C(-2208988800000000000)
+#define MONTHS_TO INT64_C(9214646400000000000)
+
 struct months;
 
 /* The table's name outlives it. */
@@ -14,6 +18,9 @@ struct months *months_new(const char *table);
 void months_freep(struct months **months);
 
 void months_note(struct months *months, int64_t ts_ns);
+
+/* Looks again for every month that is noted from here on. */
+void months_forget(struct months *months);
 
 /* Makes what was noted and is not known to be there, each in a transaction of its own. */
 int months_ensure(struct months *months, struct pg *pg, struct err *err);

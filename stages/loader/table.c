@@ -8,11 +8,17 @@
 #include "common/mem.h"
 #include "schemas.h"
 #include "stages/loader/copy.h"
+#include "stages/loader/months.h"
 
 #define COLUMNS_MAX 64
 #define STAGE_COLUMNS 4 /* seq, source_partition, mix, ordinal */
 #define SQL_MAX 65536
 #define EXPONENT_SUFFIX "_exponent"
+#define EXPONENT_MAX 1000 /* of a quantity, either way */
+#define TEXT_MAX 4096     /* bytes; a key's have to fit into a third of an index page together */
+#define KEY_TEXT_MAX 512
+#define DAY_MIN (-719162) /* 0001-01-01 */
+#define DAY_MAX 2932896   /* 9999-12-31 */
 
 static const char *const ohlcv_keys[] = { "symbol", "interval", "ts_event", "dataset", "publisher_id", NULL };
 
@@ -38,6 +44,7 @@ struct column {
 	const struct record_field *field;
 	const struct record_field *exponent; /* COLUMN_QUANTITY */
 	enum column_kind kind;
+	bool key;
 };
 
 struct table {
@@ -124,6 +131,7 @@ static void plan_columns(struct table *table)
 			continue;
 		*column = (struct column){ .field = field, .exponent = exponent_of(type, field) };
 		column->kind = kind_of(column);
+		column->key = is_key(table->spec, field->name);
 		list_column(table, field->name);
 		table->count++;
 	}
@@ -223,6 +231,45 @@ int table_create_stage(const struct table *table, struct pg *pg, struct err *err
 	return pg_exec(pg, buf_text(&sql), err);
 }
 
+static const char *wrong_with(const struct column *column, const void *record)
+{
+	struct str text;
+	int64_t number;
+
+	switch (column->kind) {
+	case COLUMN_TEXT:
+		text = record_string(record, column->field);
+		if (text.len > (column->key ? KEY_TEXT_MAX : TEXT_MAX))
+			return "too long";
+		return str_is_text(text) ? NULL : "not text: NUL, or no UTF-8";
+	case COLUMN_DATE:
+		number = record_number(record, column->field);
+		return number < DAY_MIN || number > DAY_MAX ? "out of range" : NULL;
+	case COLUMN_QUANTITY:
+		number = record_number(record, column->exponent);
+		return number < -EXPONENT_MAX || number > EXPONENT_MAX ? "out of range" : NULL;
+	default:
+		return NULL;
+	}
+}
+
+int table_check(const struct table *table, const void *record, struct err *err)
+{
+	for (unsigned i = 0; i < table->count; i++) {
+		const struct column *column = &table->columns[i];
+		const char *wrong;
+
+		if (column->field->nullable && !record_has(record, column->field))
+			continue;
+		wrong = wrong_with(column, record);
+		if (wrong)
+			return err_set(err, ERR_RECORD, "%s is %s", column->field->name, wrong);
+	}
+	if (table_time(table, record) < MONTHS_FROM || table_time(table, record) >= MONTHS_TO)
+		return err_set(err, ERR_RECORD, "%s is out of range", table->time->name);
+	return 0;
+}
+
 static inline uint8_t *put_column(uint8_t *p, const struct column *column, const void *record)
 {
 	int64_t number;
@@ -250,7 +297,7 @@ static inline uint8_t *put_column(uint8_t *p, const struct column *column, const
 
 static size_t row_bytes_max(const struct table *table, const void *record)
 {
-	size_t n = 2 + (STAGE_COLUMNS + table->count) * (size_t)COPY_FIELD_MAX;
+	size_t n = COPY_ROW_HEAD + table->count * (size_t)COPY_FIELD_MAX;
 
 	for (unsigned i = 0; i < table->count; i++)
 		if (table->columns[i].kind == COLUMN_TEXT)
@@ -258,20 +305,32 @@ static size_t row_bytes_max(const struct table *table, const void *record)
 	return n;
 }
 
-void table_encode(const struct table *table, const void *record, int32_t sequence, int32_t partition,
-		  const struct lineage *lineage, struct buf *rows)
+void table_encode(const struct table *table, const void *record, struct buf *rows)
 {
 	uint8_t *start = buf_room(rows, row_bytes_max(table, record)), *p = start;
+
+	if (!start)
+		return;
+	p = copy_row(p, table->count);
+	for (unsigned i = 0; i < table->count; i++)
+		p = put_column(p, &table->columns[i], record);
+	rows->len += (size_t)(p - start);
+}
+
+void table_encode_stage(const struct table *table, struct str row, int32_t sequence, int32_t partition, int64_t ordinal,
+			struct buf *rows)
+{
+	uint8_t *start = buf_room(rows, STAGE_COLUMNS * (size_t)COPY_FIELD_MAX + row.len), *p = start;
 
 	if (!start)
 		return;
 	p = copy_row(p, STAGE_COLUMNS + table->count);
 	p = copy_int4(p, sequence);
 	p = copy_int4(p, partition);
-	p = copy_int8(p, (int64_t)record_mix(lineage->ordinal));
-	p = copy_int8(p, lineage->ordinal);
-	for (unsigned i = 0; i < table->count; i++)
-		p = put_column(p, &table->columns[i], record);
+	p = copy_int8(p, (int64_t)record_mix(ordinal));
+	p = copy_int8(p, ordinal);
+	memcpy(p, row.data + COPY_ROW_HEAD, row.len - COPY_ROW_HEAD);
+	p += row.len - COPY_ROW_HEAD;
 	rows->len += (size_t)(p - start);
 }
 

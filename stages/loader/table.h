@@ -2,8 +2,9 @@
 /*
  * How a record type becomes rows: columns matched by name with pg_attribute at
  * start, so that a schema and a table that have drifted apart are found before
- * the first record. Rows are encoded for binary COPY into a session's staging
- * table, which has the table's columns and, in front, what the merge needs.
+ * the first record. Rows are encoded for binary COPY into the table, or into a
+ * session's staging table, which has its columns and, in front, what the merge
+ * needs to know of a row.
  */
 #include <stdint.h>
 
@@ -37,9 +38,18 @@ const char *table_content(const struct table *table);
 /* Makes the session's staging table "stage_<name>" (dropped with the session). */
 int table_create_stage(const struct table *table, struct pg *pg, struct err *err);
 
-/* Appends one row of the staging table: sequence in the batch, source partition, mix, ordinal, then the columns. */
-void table_encode(const struct table *table, const void *record, int32_t sequence, int32_t partition,
-		  const struct lineage *lineage, struct buf *rows);
+/*
+ * ERR_RECORD where the table could not take the record: found before it is in
+ * a batch, which would be refused as a whole.
+ */
+int table_check(const struct table *table, const void *record, struct err *err);
+
+/* Appends one row of the table. */
+void table_encode(const struct table *table, const void *record, struct buf *rows);
+
+/* Appends the same row for the staging table: `row` as table_encode() made it, what the merge needs in front. */
+void table_encode_stage(const struct table *table, struct str row, int32_t sequence, int32_t partition, int64_t ordinal,
+			struct buf *rows);
 
 /* The row's time, in ns. */
 int64_t table_time(const struct table *table, const void *record);

@@ -228,12 +228,10 @@ static bool serve_open_path(const struct http_request *request, struct http_resp
 {
 	for (unsigned i = 0; i < sizeof(open_paths) / sizeof(*open_paths); i++)
 		if (strcmp(request->path, open_paths[i]) == 0) {
-			if (!is_get(request->method))
-				refuse_method(response, request->path, "GET, HEAD");
-			else if (i == 0)
+			if (is_get(request->method)) /* of the others the worker itself serves GET and HEAD */
 				serve_health(response);
-			else /* the worker itself serves GET */
-				refuse_method(response, request->path, "GET");
+			else
+				refuse_method(response, request->path, "GET, HEAD");
 			return true;
 		}
 	return false;

@@ -27,7 +27,7 @@ int transformer_open(struct transformer **ret, struct worker *worker, struct kaf
 	t->encoded = t->letter = (struct buf)BUF_INIT(SCRATCH_MAX);
 	if (transform_open(&t->transform, err) ||
 	    kafka_producer_topic(producer, topics_name(worker->topics, "etl.clean.ohlcv"), &t->out, err) ||
-	    kafka_producer_topic(producer, topics_name(worker->topics, "etl.dlq"), &t->dlq, err))
+	    dead_letter_topic(producer, worker->topics, &t->dlq, err))
 		return -1;
 	*ret = STEAL(t);
 	return 0;

@@ -40,7 +40,7 @@ int validator_open(struct validator **ret, struct worker *worker, struct kafka_p
 	v->encoded = v->letter = v->names = v->reasons = (struct buf)BUF_INIT(SCRATCH_MAX);
 	if (ruleset_compile(&v->rules, RULES_FILE, embed_find(RULES_FILE), &ohlcv_type, err) ||
 	    kafka_producer_topic(producer, topics_name(worker->topics, "etl.valid.ohlcv"), &v->out, err) ||
-	    kafka_producer_topic(producer, topics_name(worker->topics, "etl.dlq"), &v->dlq, err))
+	    dead_letter_topic(producer, worker->topics, &v->dlq, err))
 		return -1;
 	*ret = STEAL(v);
 	return 0;

@@ -239,9 +239,9 @@ class Pipeline:
             lambda: len(found := self.read(topic)) >= count and found, seconds, f"{count} messages in {topic}"
         )
 
-    def produce(self, topic, messages):
+    def produce(self, topic, messages, **more):
         """messages: dicts of Producer.produce's arguments (value, key, partition, headers), acknowledged on return."""
-        producer = Producer(self.kafka(acks="all"))
+        producer = Producer(self.kafka(acks="all", **more))
         failures = []
         for message in messages:
             producer.produce(

@@ -143,6 +143,20 @@ def test_what_stands_before_a_cut_is_kept(pipeline, simulate):
     assert len(raw(pipeline)) == 1999
 
 
+def test_a_slot_full_of_tasks_takes_them_in_their_order(pipeline, simulate):
+    """More than a fetcher keeps in memory, behind a task that lasts."""
+    path, _ = simulate(bars=200_000)
+    codec = Codec("fetch_task")
+    work = [{"value": codec.encode(task(path)), "key": b"0", "partition": 0}]
+    junk = [{"value": b"junk %d" % n, "key": b"1", "partition": 0} for n in range(200)]
+    pipeline.produce(TASKS, work + junk)
+    fetcher = pipeline.start("fetcher")
+    assert wait_over(pipeline)["fetched"] == 200_000
+    letters = pipeline.wait_messages(DLQ, 200, 30)
+    assert sorted((m.value() for m in letters), key=lambda v: int(v.split()[1])) == [m["value"] for m in junk]
+    assert fetcher.running
+
+
 def test_a_record_without_symbol_is_a_letter_with_its_bytes(pipeline, simulate):
     path, said = simulate(bars=1000, broken=26)
     unmapped = said["broken_by_kind"]["instrument_unmapped"]

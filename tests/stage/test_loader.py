@@ -173,6 +173,55 @@ def test_what_does_not_decode_is_a_letter_and_stops_nothing(pipeline, clean):
     )
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"symbol": "A\0B"},
+        {"dataset": "".join(chr(0x100 + n) for n in range(5000))},
+        {"ts_event": -3_000_000_000 * 10**9},
+        {"volume_exponent": 400_000},
+        {"volume_exponent": -(2**31)},
+    ],
+    ids=["nul", "long", "before-1900", "huge", "tiny"],
+)
+def test_a_row_that_the_table_cannot_take_is_a_letter_and_stops_nothing(pipeline, clean, change):
+    loader = pipeline.start("loader")
+    load(pipeline, clean, [clean_bar(ATTEMPT, 1) | change, clean_bar(ATTEMPT, 2)])
+    assert ledger(pipeline) == {"dead_letter": (1, mix_sum([1])), "inserted": (1, mix_sum([2]))}
+    ((kind, message),) = pipeline.query("SELECT class, message FROM etl.dead_letters")
+    assert kind == "load_errors" and message.startswith(next(iter(change)).removesuffix("_exponent")), message
+    assert loader.running
+
+
+def test_names_of_a_letter_that_are_too_long_to_index_are_cut(pipeline):
+    pipeline.start("loader")
+    noise = "".join(chr(0x100 + n) for n in range(5000))
+    headers = {"etl.class": noise.encode(), "__connect.errors.topic": noise.encode()}
+    pipeline.produce("etl.dlq", [{"value": b"x", "key": b"k", "partition": 0, "headers": headers}])
+    wait_until(lambda: pipeline.value("SELECT count(*) FROM etl.dead_letters") == 1, 30, "a letter")
+    assert pipeline.query("SELECT class, origin_topic FROM etl.dead_letters") == [(noise[:124], noise[:124])]
+
+
+def test_lost_connections_lose_and_double_nothing(pipeline, clean):
+    """Rows, and letters of messages that have no lineage to be told apart by."""
+    loader = pipeline.start("loader", settings={"batch.ms": 20})
+    for n in range(20):
+        records = [clean_bar(ATTEMPT, n * 100 + i) for i in range(1, 101)]
+        foreign = {"value": b"foreign %d" % n, "key": b"", "partition": 0}
+        pipeline.produce(CLEAN, [*messages(clean, records), foreign])
+        pipeline.query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND application_name LIKE 'penstock.loader%%'"
+        )
+    wait_until(lambda: accounted(pipeline) >= 2000, 30, lambda: str(ledger(pipeline)))
+    wait_until(lambda: pipeline.value("SELECT count(*) FROM etl.dead_letters") >= 20, 30, "20 letters")
+    load(pipeline, clean, [clean_bar(ATTEMPT, 2001)])
+    assert ledger(pipeline) == {"inserted": (2001, mix_sum(range(1, 2002)))}
+    letters = pipeline.query("SELECT value FROM etl.dead_letters")
+    assert sorted(value for (value,) in letters) == sorted(b"foreign %d" % n for n in range(20))
+    assert loader.running
+
+
 def test_any_letter_is_archived(pipeline, clean):
     """NUL, invalid UTF-8, no headers at all: nothing stops the archive."""
     pipeline.start("loader")
@@ -210,6 +259,17 @@ def test_months_are_made_on_demand(pipeline, clean):
     month = 31 * 86_400 * 10**9
     load(pipeline, clean, [clean_bar(ATTEMPT, n, ts_event=1_577_836_800 * 10**9 + n * month) for n in range(1, 15)])
     assert pipeline.value("SELECT count(*) FROM pg_inherits WHERE inhparent = 'ohlcv_data'::regclass") >= 14
+
+
+def test_two_loaders_that_need_the_same_months_at_once(pipeline, clean):
+    month = 31 * 86_400 * 10**9
+    for partition in (0, 5):
+        first = partition * 1000
+        bars = [clean_bar(ATTEMPT, first + n, symbol=f"S{partition}", ts_event=n * month) for n in range(1, 101)]
+        pipeline.produce(CLEAN, messages(clean, bars, partition))
+    loaders = pipeline.start("loader", 2, ready=False)
+    wait_until(lambda: accounted(pipeline) == 200, 30, lambda: str(ledger(pipeline)))
+    assert [loader.running for loader in loaders] == [True, True]
 
 
 def test_two_loaders_share_the_partitions(pipeline, clean):

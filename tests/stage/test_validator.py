@@ -1,7 +1,11 @@
 """The validator alone."""
 
+import os
+
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from harness.records import Codec, messages, outcomes, price, raw_bar
+from harness.waiting import wait_until
 
 ATTEMPT = 6_000_000_000_000_000_001
 RAW, VALID, DLQ = "etl.raw.ohlcv", "etl.valid.ohlcv", "etl.dlq"
@@ -91,6 +95,38 @@ def test_what_does_not_decode_is_a_letter_and_stops_nothing(pipeline, codec):
     )
     valid, letters = outcomes(pipeline, VALID, 5)
     assert [m.value() for m in valid] == [good] and len(letters) == 4
+
+
+def test_a_message_at_the_size_limit_is_a_letter_and_stops_nothing(pipeline, codec):
+    validator = pipeline.start("validator")
+    large, good = os.urandom(1_040_000), codec.encode(raw_bar(ATTEMPT, 2))
+    pipeline.produce(
+        RAW,
+        [{"value": large, "key": b"x", "partition": 0}, {"value": good, "key": b"ESH1", "partition": 0}],
+        message_max_bytes=2_000_000,
+    )
+    valid, letters = outcomes(pipeline, VALID, 2)
+    assert [m.value() for m in valid] == [good] and [m.value() for m in letters] == [large]
+    assert validator.running
+
+
+def allow(pipeline, topic, message_bytes):
+    admin = AdminClient(pipeline.kafka())
+    change = ConfigEntry("max.message.bytes", str(message_bytes), incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource("topic", pipeline.topic(topic), incremental_configs=[change])
+    admin.incremental_alter_configs([resource])[resource].result(15)
+
+
+def test_what_cannot_be_handled_is_not_passed_over(pipeline, codec):
+    """The broker takes no letter: the validator tries again or ends, and the message is there for the next one."""
+    allow(pipeline, DLQ, 2000)
+    validator = pipeline.start("validator")
+    pipeline.produce(RAW, [{"value": os.urandom(5000), "key": b"x", "partition": 0}])
+    wait_until(lambda: validator.events("batch_dropped") or not validator.running, 30, validator.tail)
+    validator.stop()
+    allow(pipeline, DLQ, 4 * 1024 * 1024)
+    pipeline.start("validator")
+    assert len(outcomes(pipeline, VALID, 1)[1]) == 1
 
 
 def test_two_validators_share_the_partitions(pipeline, codec):
