@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import time
 
 import pytest
@@ -71,3 +72,24 @@ def test_subscribe_says_what_to_add_where_it_cannot(tmp_path):
     assert done.returncode == 1
     assert "has no line `subscriptions:`" in done.stderr
     assert file.read_text() == "{subscriptions: []}\n"
+
+
+def test_without_a_network_the_step_and_its_log_are_named(tmp_path):
+    """Maven is sent to a proxy that is not there, with nothing fetched before."""
+    closed = "-Dhttps.proxyHost=127.0.0.1 -Dhttps.proxyPort=1 -Dhttp.proxyHost=127.0.0.1 -Dhttp.proxyPort=1"
+    done = call(
+        os.path.join(LOCAL, "install"),
+        "run",
+        env={"XDG_CACHE_HOME": str(tmp_path), "MAVEN_OPTS": f"{closed} -Dmaven.repo.local={tmp_path}/repository"},
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode == 1
+    assert "fetching Kafka" in said and "is the network there" in said and "install.log" in said, said
+    assert not list((tmp_path / "penstock").glob("kafka-*")), "half of a download must not look like a whole one"
+
+
+def test_without_java_it_is_named(tmp_path):
+    stack = os.path.join(LOCAL, "stack")
+    done = call(sys.executable, stack, "--dir", str(tmp_path / "s"), "up", "--only", "kafka", env={"PATH": "/nowhere"})
+    said = done.stdout + done.stderr
+    assert done.returncode == 1 and "java" in said.lower(), said

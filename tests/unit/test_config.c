@@ -159,14 +159,15 @@ static void a_cursor_round_trips(void **state)
 
 static void what_is_no_cursor_is_none(void **state)
 {
-	static const char *const cases[] = { "",
-					     "{}",
-					     "null",
-					     "[1]",
-					     "starts=1",
-					     "{\"attempt\":0}",
-					     "{\"attempt\":1,\"as_of\":1,\"fetched\":-1,\"refused\":0,\"skipped\":0,"
-					     "\"identity\":\"\"}" };
+	static const char *const cases[] = {
+		"",
+		"{}",
+		"null",
+		"[1]",
+		"starts=1",
+		"{\"attempt\":0}",
+		"{\"attempt\":1,\"as_of\":1,\"fetched\":-1,\"refused\":0,\"skipped\":0,\"identity\":\"\"}",
+	};
 	struct cursor out;
 
 	(void)state;
