@@ -42,7 +42,7 @@ static int refused(long status, const json_t *answer, struct err *err)
 
 	if (status == 401)
 		return err_set(err, ERR_FATAL, "the orchestrator does not take this token; look at api.token");
-	return err_set(err, ERR_RECORD, "%s (HTTP %ld)",
+	return err_set(err, status >= 500 ? ERR_RETRY : ERR_RECORD, "%s (HTTP %ld)",
 		       detail && detail[0] ? detail
 		       : title             ? title
 					   : "refused",
