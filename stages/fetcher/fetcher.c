@@ -178,11 +178,20 @@ static int work(struct fetcher *fetcher, bool *ret_busy, struct err *err)
 	return 0;
 }
 
+/* A task waits for the one before it, whose end was just committed: no time to lose. */
+static bool has_waiting(const struct fetcher *fetcher)
+{
+	for (unsigned i = 0; i < SLOTS_MAX; i++)
+		if (fetcher->slots[i].pending_count > 0)
+			return true;
+	return false;
+}
+
 static int step(struct fetcher *fetcher, bool *busy, struct err *err)
 {
 	CLEANUP(kafka_message_done) struct kafka_message message = { .handle = NULL };
 
-	switch (kafka_consumer_poll(fetcher->consumer, *busy ? 0 : IDLE_MS, &message, err)) {
+	switch (kafka_consumer_poll(fetcher->consumer, *busy || has_waiting(fetcher) ? 0 : IDLE_MS, &message, err)) {
 	case KAFKA_ERROR:
 		if (err->kind != ERR_RETRY)
 			return -1;

@@ -152,7 +152,9 @@ def test_a_slot_full_of_tasks_takes_them_in_their_order(pipeline, simulate):
     pipeline.produce(TASKS, work + junk)
     fetcher = pipeline.start("fetcher")
     assert wait_over(pipeline)["fetched"] == 200_000
-    letters = pipeline.wait_messages(DLQ, 200, 30)
+    failed = 'penstock_fetcher_tasks_total{state="failed"}'
+    wait_until(lambda: fetcher.metrics()[failed] == 200, 60, lambda: f"200 tasks failed: {fetcher.metrics()}")
+    letters = pipeline.wait_messages(DLQ, 200)
     assert sorted((m.value() for m in letters), key=lambda v: int(v.split()[1])) == [m["value"] for m in junk]
     assert fetcher.running
 
