@@ -50,10 +50,6 @@ def account(pipeline, task, ordinals, outcome="unchanged"):
     )
 
 
-def attempt(pipeline, run, task):
-    return next(a for a in pipeline.api.run(run)["attempts"] if a["attempt"] == task["attempt"])
-
-
 def wait_settled(pipeline, run, in_flight):
     """A run fails with the first account that is wrong; the others' events may come later."""
     return wait_until(
