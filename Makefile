@@ -3,16 +3,18 @@
 # Knobs (make VAR=value):
 #   DEVELOPER=1   warnings are errors (on in a git checkout)
 #   SANITIZE=...  address,undefined or thread: objects go to a folder of their own
+#   FAULTS=1      with the points and defects of the chaos tests (common/fault.h), in a folder of their own
 #   CC, CFLAGS    as usual
 #   DATA=...      make demo: a DBN file or glob to load instead of generated bars
 #   YES=1         install missing packages without asking
 
 SANITIZE  ?=
+FAULTS    ?=
 DEVELOPER ?= $(if $(wildcard .git),1,)
 empty     :=
 comma     := ,
 space     := $(empty) $(empty)
-B         := build$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+B         := build$(if $(FAULTS),/faults)$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
 GEN       := build/gen
 
 CFLAGS    ?= -O2 -g
@@ -22,7 +24,7 @@ LIBS      := -lrdkafka -lavro -lpq -ljansson -lyaml -lmicrohttpd -lzstd -lcurl -
 PQ_CFLAGS := $(shell pkg-config --cflags libpq 2>/dev/null)
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -I$(GEN) $(PQ_CFLAGS) -Wall -Wextra -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wpointer-arith -Wvla -fno-common -fstack-protector-strong \
-	$(if $(DEVELOPER),-Werror) \
+	$(if $(DEVELOPER),-Werror) $(if $(FAULTS),-DPENSTOCK_WITH_FAULTS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 LINK      = $(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/fault.h"
 #include "common/mem.h"
 
 struct commit_kafka {
@@ -53,10 +54,12 @@ static int commit_batch(void *self, const struct kafka_offset *offsets, unsigned
 {
 	struct commit_kafka *commit = self;
 
+	fault_point("before_commit");
 	if (kafka_txn_offsets(commit->producer, offsets, count, commit->group, err) ||
 	    kafka_txn_commit(commit->producer, err))
 		return -1;
 	commit->open = false;
+	fault_point("after_commit");
 	return 0;
 }
 

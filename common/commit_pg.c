@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/worker.h"
@@ -257,10 +258,18 @@ static int transact(struct commit_pg *commit, struct arrays *a, unsigned count, 
 {
 	const struct commit_pg_effects *effects = &commit->effects;
 
+	fault_point("before_begin");
 	if (pg_begin(commit->pg, err) || lock_offsets(commit, a, count, err) ||
-	    effects->write(effects->self, commit->pg, err) || swap_offsets(commit, a, count, err))
+	    effects->write(effects->self, commit->pg, err))
 		return -1;
-	return pg_commit(commit->pg, err);
+	fault_point("effects_written");
+	if (swap_offsets(commit, a, count, err))
+		return -1;
+	fault_point("before_commit");
+	if (pg_commit(commit->pg, err))
+		return -1;
+	fault_point("after_commit");
+	return 0;
 }
 
 static int commit_batch(void *self, const struct kafka_offset *offsets, unsigned count, struct err *err)

@@ -186,7 +186,7 @@ static int handle(struct loop *loop, const struct kafka_message *m, struct err *
 		return 0;
 	if (why.kind == ERR_RECORD) {
 		metric_add(&worker_metrics[WORKER_REJECTED], 1);
-		return ops->reject(ops->self, m, &why, err);
+		return ops->reject(ops->self, m, STAGE_NOT_HANDLED, &why, err);
 	}
 	*err = why;
 	return err_wrap(err, "%s [%d] at offset %lld", m->topic, m->partition, (long long)m->offset);

@@ -11,12 +11,16 @@
 
 #include "common/kafka.h"
 
+/* Why a message is rejected: handle() said so, or the stage crashed on it again and again, so nobody looked into it. */
+enum stage_refusal { STAGE_NOT_HANDLED, STAGE_CRASHED };
+
 /* What a stage does with a message. */
 struct stage_ops {
 	void *self;
 	/* ERR_RECORD: reject() is called with the reason. */
 	int (*handle)(void *self, const struct kafka_message *message, struct err *err);
-	int (*reject)(void *self, const struct kafka_message *message, const struct err *why, struct err *err);
+	int (*reject)(void *self, const struct kafka_message *message, enum stage_refusal refusal,
+		      const struct err *why, struct err *err);
 	/* NULL, or whether the batch is to be committed now, for what it holds in memory. */
 	bool (*full)(void *self);
 };

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -258,6 +259,7 @@ int worker_main(const struct worker_spec *spec, int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	log_open(spec->config.binary, level);
+	fault_open(spec->config.binary);
 	install_signals();
 	log_info("started", LOG_FIELDS(log_i64("pid", getpid())), "%s started", spec->config.binary);
 	if (run(spec, cfg, &err)) {

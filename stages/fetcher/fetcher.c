@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/dead_letter.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/fetcher/job.h"
@@ -123,10 +124,12 @@ static int commit(struct fetcher *fetcher, struct err *err)
 			return -1;
 		offsets[count++] = job_offset(job);
 	}
+	fault_point("before_commit");
 	if (kafka_txn_offsets(fetcher->outputs.producer, offsets, count, fetcher->group, err) ||
 	    kafka_txn_commit(fetcher->outputs.producer, err))
 		return -1;
 	fetcher->open = false;
+	fault_point("after_commit");
 	metric_add(&worker_metrics[WORKER_BATCHES], 1);
 	for (unsigned i = 0; i < SLOTS_MAX; i++)
 		if (fetcher->slots[i].job && job_state(fetcher->slots[i].job) != JOB_RUNNING) {
@@ -147,7 +150,7 @@ static int start_job(struct fetcher *fetcher, struct slot *slot, struct err *err
 
 	if (kafka_consumer_committed(fetcher->consumer, message->topic, message->partition, &committed, &metadata, err))
 		return -1;
-	cursor = committed == message->offset ? metadata : NULL;
+	cursor = committed == message->offset && !fault_defect("cursor_ignored") ? metadata : NULL;
 	/* Reading up to a cursor may take longer than a transaction can: none is open meanwhile. */
 	if (cursor && commit(fetcher, err))
 		return -1;

@@ -184,9 +184,11 @@ static int publish(struct loader *loader, const struct kafka_message *m, const s
 	return dead_letter_produce(loader->producer, loader->dlq, &letter, m->key, m->value, err);
 }
 
-static int reject(void *self, const struct kafka_message *m, const struct err *why, struct err *err)
+static int reject(void *self, const struct kafka_message *m, enum stage_refusal refusal, const struct err *why,
+		  struct err *err)
 {
-	return publish(self, m, NULL, NULL, "RecordNotDecoded", why->text, err);
+	return publish(self, m, NULL, NULL, refusal == STAGE_CRASHED ? "StageCrashed" : "RecordNotDecoded", why->text,
+		       err);
 }
 
 /* --- the transaction ------------------------------------------------------------------------------------------------- */

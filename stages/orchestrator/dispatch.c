@@ -8,6 +8,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/topics.h"
@@ -310,8 +311,10 @@ static int mark_sent(struct orchestrator *self, const struct sending_list *list,
 
 static int send_all(struct dispatch *dispatch, struct orchestrator *self, struct lane *lane, struct err *err)
 {
+	fault_point("sending");
 	if (produce_all(dispatch, lane, &dispatch->list, err))
 		return producer_trouble(dispatch, self, err);
+	fault_point("produced");
 	link_works(&self->kafka);
 	/* Until it is marked, another look at the slot is due: the mark may fail. */
 	lane->reconciled = false;

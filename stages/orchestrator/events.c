@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/control.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/topics.h"
@@ -367,8 +368,10 @@ static int book_batch(struct events *events, struct orchestrator *self, struct r
 	for (unsigned i = 0; i < events->batched; i++)
 		if (book_event(self, &events->batch[i], err))
 			return -1;
+	fault_point("before_events_commit");
 	if (move_offset(events, self, reader, next, err) || pg_commit(self->pg, err))
 		return -1;
+	fault_point("after_events_commit");
 	reader->next = next;
 	metric_add(&orchestrator_metrics[GAUGE_EVENTS], events->batched);
 	return 0;

@@ -58,16 +58,20 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 	return kafka_produce(t->producer, t->out, m->partition, m->key, buf_str(&t->encoded), NULL, 0, err);
 }
 
-static int reject(void *self, const struct kafka_message *m, const struct err *why, struct err *err)
+static int reject(void *self, const struct kafka_message *m, enum stage_refusal refusal, const struct err *why,
+		  struct err *err)
 {
 	struct transformer *t = self;
 	struct dead_letter letter = DEAD_LETTER_INIT;
 
+	t->decoded = t->decoded && refusal != STAGE_CRASHED; /* else it is the message before this one */
 	dead_letter_describe(&letter, m, t->decoded ? &ohlcv_type : NULL, &t->in, &t->letter);
 	letter.class = "transformation_errors";
 	letter.stage = "transformer";
 	letter.message = str_of(why->text);
-	letter.exception = t->decoded ? "TransformationError" : "RecordNotDecoded";
+	letter.exception = refusal == STAGE_CRASHED ? "StageCrashed"
+			   : t->decoded             ? "TransformationError"
+						    : "RecordNotDecoded";
 	return dead_letter_produce(t->producer, t->dlq, &letter, m->key, m->value, err);
 }
 

@@ -106,7 +106,8 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 	return kafka_produce(v->producer, v->out, m->partition, m->key, m->value, NULL, 0, err);
 }
 
-static int reject(void *self, const struct kafka_message *m, const struct err *why, struct err *err)
+static int reject(void *self, const struct kafka_message *m, enum stage_refusal refusal, const struct err *why,
+		  struct err *err)
 {
 	struct validator *v = self;
 	struct dead_letter letter = DEAD_LETTER_INIT;
@@ -115,7 +116,7 @@ static int reject(void *self, const struct kafka_message *m, const struct err *w
 	letter.class = "validation_failures";
 	letter.stage = "validator";
 	letter.message = str_of(why->text);
-	letter.exception = "RecordNotDecoded";
+	letter.exception = refusal == STAGE_CRASHED ? "StageCrashed" : "RecordNotDecoded";
 	return dead_letter_produce(v->producer, v->dlq, &letter, m->key, m->value, err);
 }
 

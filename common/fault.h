@@ -1,0 +1,35 @@
+#pragma once
+/*
+ * What the chaos tests break, in builds made with FAULTS=1 only (build/faults);
+ * in every other build nothing of it is left.
+ *
+ * A point is a named place in a program: "loader.before_commit". Where a file
+ * of that name stands in the folder $PENSTOCK_FAULTS, the first process that
+ * passes the point takes it away and does what it says: `kill`, or `stop N`:
+ * SIGSTOP, and N more ms of waiting after it was continued.
+ *
+ * A defect is a mistake that is built in on purpose, to see whether the tests
+ * find it; $PENSTOCK_DEFECT names the one that is on.
+ */
+#include <stdbool.h>
+
+#ifdef PENSTOCK_WITH_FAULTS
+void fault_open(const char *program);
+/* point: without the program's name. */
+void fault_point(const char *point);
+bool fault_defect(const char *name);
+#else
+static inline void fault_open(const char *program)
+{
+	(void)program;
+}
+static inline void fault_point(const char *point)
+{
+	(void)point;
+}
+static inline bool fault_defect(const char *name)
+{
+	(void)name;
+	return false;
+}
+#endif
