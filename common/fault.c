@@ -9,6 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
+#define ACTION_MAX 32
+#define KEY_MAX 64
+
 static const char *program = "?";
 
 void fault_open(const char *name)
@@ -16,19 +19,16 @@ void fault_open(const char *name)
 	program = name;
 }
 
-/* Whoever renames it has it; false: it was not armed, or somebody else was faster. */
-static bool take(const char *point, char taken[PATH_MAX])
+static void read_action(const char *path, char what[ACTION_MAX])
 {
-	const char *folder = getenv("PENSTOCK_FAULTS");
-	char armed[PATH_MAX];
+	FILE *file = fopen(path, "re");
 
-	if (!folder)
-		return false;
-	snprintf(armed, sizeof(armed), "%s/%s.%s", folder, program, point);
-	if (access(armed, F_OK))
-		return false;
-	snprintf(taken, PATH_MAX, "%s/%s.%s.taken.%d", folder, program, point, (int)getpid());
-	return rename(armed, taken) == 0;
+	what[0] = '\0';
+	if (!file)
+		return;
+	if (!fgets(what, ACTION_MAX, file))
+		what[0] = '\0';
+	fclose(file);
 }
 
 static void act(const char *what)
@@ -43,17 +43,30 @@ static void act(const char *what)
 	}
 }
 
+/* Whoever renames the file has it. */
 void fault_point(const char *point)
 {
-	char taken[PATH_MAX], what[32] = "";
-	FILE *file;
+	const char *folder = getenv("PENSTOCK_FAULTS");
+	char armed[PATH_MAX], taken[PATH_MAX], what[ACTION_MAX];
 
-	if (!take(point, taken))
+	if (!folder)
 		return;
-	file = fopen(taken, "re");
-	if (file && fgets(what, sizeof(what), file)) {
-		fclose(file);
+	snprintf(armed, sizeof(armed), "%s/%s.%s", folder, program, point);
+	if (access(armed, F_OK))
+		return;
+	snprintf(taken, sizeof(taken), "%s/%s.%s.taken.%d", folder, program, point, (int)getpid());
+	read_action(armed, what);
+	if (strstr(what, "always") || rename(armed, taken) == 0)
 		act(what);
+}
+
+void fault_message(const char *key, unsigned len)
+{
+	char point[KEY_MAX + 16];
+
+	if (getenv("PENSTOCK_FAULTS") && len <= KEY_MAX && !memchr(key, '/', len)) {
+		snprintf(point, sizeof(point), "message-%.*s", (int)len, key);
+		fault_point(point);
 	}
 }
 

@@ -6,7 +6,8 @@
  * A point is a named place in a program: "loader.before_commit". Where a file
  * of that name stands in the folder $PENSTOCK_FAULTS, the first process that
  * passes the point takes it away and does what it says: `kill`, or `stop N`:
- * SIGSTOP, and N more ms of waiting after it was continued.
+ * SIGSTOP, and N more ms of waiting after it was continued. `kill always`
+ * leaves the file where it is.
  *
  * A defect is a mistake that is built in on purpose, to see whether the tests
  * find it; $PENSTOCK_DEFECT names the one that is on.
@@ -17,6 +18,8 @@
 void fault_open(const char *program);
 /* point: without the program's name. */
 void fault_point(const char *point);
+/* The point "message-KEY", passed before a message of this key is looked into. */
+void fault_message(const char *key, unsigned len);
 bool fault_defect(const char *name);
 #else
 static inline void fault_open(const char *program)
@@ -26,6 +29,11 @@ static inline void fault_open(const char *program)
 static inline void fault_point(const char *point)
 {
 	(void)point;
+}
+static inline void fault_message(const char *key, unsigned len)
+{
+	(void)key;
+	(void)len;
 }
 static inline bool fault_defect(const char *name)
 {

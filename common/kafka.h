@@ -111,15 +111,30 @@ int kafka_consumer_assign_new(struct kafka_consumer **ret, const struct config *
 void kafka_consumer_freep(struct kafka_consumer **consumer);
 
 /* KAFKA_END: a consumer of kafka_consumer_assign_new() has read all that is committed; more may come. */
-enum kafka_poll { KAFKA_MESSAGE, KAFKA_NOTHING, KAFKA_ERROR, KAFKA_END };
+enum kafka_poll { KAFKA_MESSAGE, KAFKA_NOTHING, KAFKA_ERROR, KAFKA_OFFSET_GONE, KAFKA_END };
 
-/* KAFKA_ERROR: *err is set; ERR_RETRY goes on by itself, poll again. */
+/*
+ * KAFKA_ERROR: *err is set; ERR_RETRY goes on by itself, poll again.
+ * KAFKA_OFFSET_GONE (of a group's consumer): likewise, and *ret names a
+ * partition that is not read from until it is put to another offset; the
+ * others are.
+ */
 enum kafka_poll kafka_consumer_poll(struct kafka_consumer *consumer, int timeout_ms, struct kafka_message *ret,
 				    struct err *err);
 
 /* Puts the reading position of assigned partitions; the next poll starts there. */
 int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offset *offsets, unsigned count,
 			struct err *err);
+
+/* Leaves the group, which calls `revoked`, and joins it again: the next polls do it. */
+int kafka_consumer_rejoin(struct kafka_consumer *consumer, const char *const *topics, unsigned topic_count,
+			  struct err *err);
+
+/* Asks a broker for anything at all; waits a second at most. */
+bool kafka_consumer_answers(struct kafka_consumer *consumer);
+
+/* The cluster's own name, owned by the caller; NULL while no broker told it. */
+char *kafka_cluster_id(struct kafka_consumer *consumer);
 
 /* The group's committed offset and metadata of one partition; metadata is owned by the caller, NULL if none. */
 int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic, int32_t partition, int64_t *ret_offset,

@@ -7,6 +7,7 @@
 
 #define ASSIGNMENT_MAX 1024 /* partitions of one consumer */
 #define CALL_TIMEOUT_MS 10000
+#define ANSWER_TIMEOUT_MS 1000
 
 struct kafka_consumer {
 	rd_kafka_t *rk;
@@ -93,23 +94,27 @@ static int open_consumer(struct kafka_consumer *consumer, const struct config *c
 	return 0;
 }
 
+static int subscribe(struct kafka_consumer *consumer, const char *const *topics, unsigned topic_count, struct err *err)
+{
+	CLEANUP(destroy_listp)
+	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)topic_count);
+	rd_kafka_resp_err_t e;
+
+	for (unsigned i = 0; i < topic_count; i++)
+		rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
+	e = rd_kafka_subscribe(consumer->rk, list);
+	return e ? err_set(err, ERR_FATAL, "kafka: subscribing: %s", rd_kafka_err2str(e)) : 0;
+}
+
 int kafka_consumer_new(struct kafka_consumer **ret, const struct config *cfg, const char *group,
 		       const char *const *topics, unsigned topic_count, const struct kafka_rebalance *rebalance,
 		       struct err *err)
 {
 	CLEANUP(kafka_consumer_freep) struct kafka_consumer *consumer = mem_zalloc(1, sizeof(*consumer));
-	CLEANUP(destroy_listp)
-	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)topic_count);
-	rd_kafka_resp_err_t e;
 
 	consumer->rebalance = *rebalance;
-	if (open_consumer(consumer, cfg, group, err))
+	if (open_consumer(consumer, cfg, group, err) || subscribe(consumer, topics, topic_count, err))
 		return -1;
-	for (unsigned i = 0; i < topic_count; i++)
-		rd_kafka_topic_partition_list_add(list, topics[i], RD_KAFKA_PARTITION_UA);
-	e = rd_kafka_subscribe(consumer->rk, list);
-	if (e)
-		return err_set(err, ERR_FATAL, "kafka: subscribing: %s", rd_kafka_err2str(e));
 	*ret = STEAL(consumer);
 	return 0;
 }
@@ -163,15 +168,31 @@ static enum err_kind kind_of(rd_kafka_resp_err_t e)
 	}
 }
 
-static enum kafka_poll poll_error(const rd_kafka_message_t *m, struct err *err)
+static bool is_offset_gone(const rd_kafka_message_t *m)
 {
-	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF)
+	return m->rkt &&
+	       (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
+}
+
+static enum kafka_poll poll_error(const struct kafka_consumer *consumer, rd_kafka_message_t *m,
+				  struct kafka_message *ret, struct err *err)
+{
+	if (m->err == RD_KAFKA_RESP_ERR__PARTITION_EOF) {
+		rd_kafka_message_destroy(m);
 		return KAFKA_END;
+	}
 	if (m->rkt)
 		err_set(err, kind_of(m->err), "kafka: %s [%d] at offset %lld: %s", rd_kafka_topic_name(m->rkt),
 			m->partition, (long long)m->offset, rd_kafka_message_errstr(m));
 	else
 		err_set(err, kind_of(m->err), "kafka: %s", rd_kafka_message_errstr(m));
+	if (consumer->rebalance.assigned && is_offset_gone(m)) { /* the name lives as long as the message */
+		*ret = (struct kafka_message){ .topic = rd_kafka_topic_name(m->rkt),
+					       .partition = m->partition,
+					       .handle = m };
+		return KAFKA_OFFSET_GONE;
+	}
+	rd_kafka_message_destroy(m);
 	return KAFKA_ERROR;
 }
 
@@ -180,7 +201,6 @@ enum kafka_poll kafka_consumer_poll(struct kafka_consumer *consumer, int timeout
 {
 	rd_kafka_message_t *m = rd_kafka_consumer_poll(consumer->rk, timeout_ms);
 	rd_kafka_timestamp_type_t kind;
-	enum kafka_poll outcome;
 
 	if (consumer->failed.kind != ERR_OK) {
 		*err = consumer->failed;
@@ -191,11 +211,8 @@ enum kafka_poll kafka_consumer_poll(struct kafka_consumer *consumer, int timeout
 	}
 	if (!m)
 		return KAFKA_NOTHING;
-	if (m->err) {
-		outcome = poll_error(m, err);
-		rd_kafka_message_destroy(m);
-		return outcome;
-	}
+	if (m->err)
+		return poll_error(consumer, m, ret, err);
 	*ret = (struct kafka_message){
 		.topic = rd_kafka_topic_name(m->rkt),
 		.partition = m->partition,
@@ -240,6 +257,39 @@ int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offs
 			offsets[i].offset;
 	/* Without waiting: 2.0.2 takes the time-out for a thousandth of what it says. */
 	return kafka_take_error(rd_kafka_seek_partitions(consumer->rk, list, 0), "going back", err);
+}
+
+int kafka_consumer_rejoin(struct kafka_consumer *consumer, const char *const *topics, unsigned topic_count,
+			  struct err *err)
+{
+	rd_kafka_resp_err_t e = rd_kafka_unsubscribe(consumer->rk);
+
+	if (e)
+		return err_set(err, ERR_FATAL, "kafka: leaving the group: %s", rd_kafka_err2str(e));
+	return subscribe(consumer, topics, topic_count, err);
+}
+
+static void destroy_metadatap(const struct rd_kafka_metadata **metadata)
+{
+	if (*metadata)
+		rd_kafka_metadata_destroy(*metadata);
+}
+
+bool kafka_consumer_answers(struct kafka_consumer *consumer)
+{
+	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
+
+	return rd_kafka_metadata(consumer->rk, 0, NULL, &metadata, ANSWER_TIMEOUT_MS) == RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+char *kafka_cluster_id(struct kafka_consumer *consumer)
+{
+	char *id = rd_kafka_clusterid(consumer->rk, CALL_TIMEOUT_MS);
+	char *copy = id ? mem_strdup(id) : NULL;
+
+	if (id)
+		rd_kafka_mem_free(consumer->rk, id);
+	return copy;
 }
 
 int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic, int32_t partition, int64_t *ret_offset,

@@ -3,12 +3,14 @@
 #include <inttypes.h>
 #include <libpq-fe.h>
 #include <openssl/evp.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/embed.h"
+#include "common/log.h"
 #include "common/mem.h"
 
 #define COPY_CHUNK (256 * 1024) /* bytes per PQputCopyData */
@@ -174,20 +176,78 @@ int pg_exec(struct pg *pg, const char *sql, struct err *err)
 	return 0;
 }
 
+/* The result becomes the caller's where it is wanted. */
+static int take_result(struct pg *pg, PGresult **r, struct pg_result **ret_result, struct err *err)
+{
+	ExecStatusType status = PQresultStatus(*r);
+
+	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
+		return fail_result(pg, *r, err);
+	if (ret_result) {
+		pg_result_freep(ret_result);
+		*ret_result = mem_alloc(sizeof(**ret_result));
+		(*ret_result)->r = STEAL(*r);
+	}
+	return 0;
+}
+
 int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned count, struct pg_result **ret_result,
 	     struct err *err)
 {
 	CLEANUP(clear_resultp) PGresult *r = PQexecParams(pg->conn, sql, (int)count, NULL, params, NULL, NULL, 0);
-	ExecStatusType status = PQresultStatus(r);
 
-	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-		return fail_result(pg, r, err);
-	if (ret_result) {
-		pg_result_freep(ret_result);
-		*ret_result = mem_alloc(sizeof(**ret_result));
-		(*ret_result)->r = STEAL(r);
+	return take_result(pg, &r, ret_result, err);
+}
+
+/* False: no answer yet, ask for it again. What is wrong with the connection shows when the result is taken. */
+static bool answered_within(struct pg *pg, int ms)
+{
+	struct pollfd socket = { .fd = PQsocket(pg->conn), .events = POLLIN };
+
+	while (PQisBusy(pg->conn)) {
+		if (poll(&socket, 1, ms) == 0)
+			return false;
+		if (!PQconsumeInput(pg->conn))
+			return true;
 	}
+	return true;
+}
+
+/* A blocked session can do nothing itself: another one looks for who blocks it. */
+static int end_blockers(struct pg *pg, const struct config *cfg, const char *whose, struct err *err)
+{
+	CLEANUP(pg_freep) struct pg *helper = NULL;
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	char pid[PG_INT_MAX];
+
+	if (pg_open(&helper, cfg, "penstock.takeover", err) ||
+	    pg_query(helper,
+		     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+		     " WHERE pid = ANY (pg_blocking_pids($1::integer)) AND starts_with(application_name, $2)",
+		     PG_PARAMS(pg_int_text(PQbackendPID(pg->conn), pid), whose), &r, err))
+		return -1;
+	if (pg_int(r, 0, 0) > 0)
+		log_warning("blockers_ended", LOG_FIELDS(log_i64("sessions", pg_int(r, 0, 0))),
+			    "ended %s sessions of %s that held what was to be taken over", pg_text(r, 0, 0), whose);
 	return 0;
+}
+
+int pg_query_past_blockers(struct pg *pg, const struct config *cfg, const char *whose, int patience_ms, const char *sql,
+			   const char *const *params, unsigned count, struct pg_result **ret_result, struct err *err)
+{
+	CLEANUP(clear_resultp) PGresult *r = NULL;
+	struct err trouble = ERR_INIT;
+	PGresult *extra;
+
+	if (!PQsendQueryParams(pg->conn, sql, (int)count, NULL, params, NULL, NULL, 0))
+		return fail_result(pg, NULL, err);
+	while (!answered_within(pg, patience_ms))
+		if (end_blockers(pg, cfg, whose, &trouble))
+			break; /* lock_timeout ends the wait */
+	r = PQgetResult(pg->conn);
+	while ((extra = PQgetResult(pg->conn)))
+		PQclear(extra);
+	return take_result(pg, &r, ret_result, err);
 }
 
 void pg_result_freep(struct pg_result **result)

@@ -32,6 +32,14 @@ int pg_exec(struct pg *pg, const char *sql, struct err *err);
 int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned count, struct pg_result **ret_result,
 	     struct err *err);
 
+/*
+ * The same, where other sessions may hold what it needs: those that still do
+ * after `patience_ms` are ended if their application name begins with `whose`.
+ * lock_timeout bounds the whole.
+ */
+int pg_query_past_blockers(struct pg *pg, const struct config *cfg, const char *whose, int patience_ms, const char *sql,
+			   const char *const *params, unsigned count, struct pg_result **ret_result, struct err *err);
+
 #define PG_PARAMS(...) \
 	(const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)
 #define PG_NO_PARAMS NULL, 0

@@ -1,18 +1,27 @@
 #include "common/stage.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/log.h"
+#include "common/mem.h"
+#include "common/places.h"
 #include "common/worker.h"
 
-#define PARTITIONS_MAX 1024 /* of one batch */
 #define IDLE_MS 250
 #define NS_PER_MS INT64_C(1000000)
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 10000
-#define DROPPED_MAX 30 /* batches in a row: then a new process, with new clients, has better chances */
+#define DROPPED_MAX 30              /* batches in a row: then a new process, with new clients, has better chances */
+#define FENCED_MAX 5                /* in a row */
+#define REWINDS_MAX 10              /* tries */
+#define LOOK_NS (5 * NS_PER_SECOND) /* between looks at stopped partitions, at a broker that is away */
+#define STARTS_CAREFUL 3
+#define STARTS_REFUSED 5
+#define SINGLES 100 /* messages one by one, before careful batches grow */
 
 struct loop {
 	const struct stage *stage;
@@ -20,55 +29,31 @@ struct loop {
 	bool open;
 	int64_t deadline_ns; /* of the open batch */
 	int64_t records;
-	struct kafka_offset next[PARTITIONS_MAX];
-	unsigned partitions;
-	unsigned last; /* the partition of the message before: mostly the same */
+	int64_t records_max; /* of a batch; fewer while careful */
+	unsigned singles;    /* batches of one message since then */
+	struct places places;
+	struct stage_position positions[PLACES_MAX]; /* for one call */
+	unsigned stopped;                            /* places */
+	int64_t look_ns;                             /* when they are looked at next */
+	bool broker_away;
 	int64_t backoff_ms;
 	unsigned dropped;  /* batches in a row */
+	unsigned fenced;   /* likewise */
 	struct err broken; /* found inside the rebalance callback: ends the loop */
 };
 
-/* --- offsets of the open batch --------------------------------------------------------------------------------------- */
-
-/* The stage's own text of the name, which outlives the message. */
-static const char *stable_name(const struct stage *stage, const char *topic)
+static bool is_careful(const struct loop *loop)
 {
-	for (unsigned i = 0; i < stage->topic_count; i++)
-		if (strcmp(stage->topics[i], topic) == 0)
-			return stage->topics[i];
-	return NULL;
-}
-
-static bool is_partition(const struct kafka_offset *o, const struct kafka_message *m)
-{
-	return o->partition == m->partition && strcmp(o->topic, m->topic) == 0;
-}
-
-static int note_offset(struct loop *loop, const struct kafka_message *m, struct err *err)
-{
-	unsigned i = loop->last;
-
-	if (i >= loop->partitions || !is_partition(&loop->next[i], m))
-		for (i = 0; i < loop->partitions && !is_partition(&loop->next[i], m); i++)
-			;
-	if (i == PARTITIONS_MAX)
-		return err_set(err, ERR_FATAL, "more than %d partitions in one batch", PARTITIONS_MAX);
-	if (i == loop->partitions)
-		loop->next[loop->partitions++] =
-			(struct kafka_offset){ stable_name(loop->stage, m->topic), m->partition, 0, NULL };
-	loop->next[i].offset = m->offset + 1;
-	loop->last = i;
-	return 0;
+	return loop->records_max < loop->stage->batch_records_max;
 }
 
 /* --- batches --------------------------------------------------------------------------------------------------------- */
 
-static void close_batch(struct loop *loop)
+static void end_batch(struct loop *loop, bool committed)
 {
 	loop->open = false;
 	loop->records = 0;
-	loop->partitions = 0;
-	loop->last = 0;
+	places_end_batch(&loop->places, committed);
 }
 
 static int begin_batch(struct loop *loop, struct err *err)
@@ -82,21 +67,43 @@ static int begin_batch(struct loop *loop, struct err *err)
 	return 0;
 }
 
+/* A crash at the next message is to be met carefully at once. */
+static void set_starts(const struct loop *loop, unsigned count, struct stage_position *positions)
+{
+	for (unsigned i = 0; i < count; i++)
+		positions[i].starts = is_careful(loop) ? STARTS_CAREFUL - 1 : 0;
+}
+
+static void grow_batches(struct loop *loop)
+{
+	if (!is_careful(loop) || ++loop->singles < SINGLES)
+		return;
+	loop->records_max *= 2;
+	if (loop->records_max < loop->stage->batch_records_max)
+		return;
+	loop->records_max = loop->stage->batch_records_max;
+	log_info("careful_ended", NULL, "batches are of normal size again");
+}
+
 static int commit_batch(struct loop *loop, struct err *err)
 {
+	const struct commit_ops *commit = &loop->stage->commit;
 	int64_t records = loop->records;
+	unsigned count;
 
 	if (!loop->open)
 		return 0;
-	if (loop->stage->commit.commit(loop->stage->commit.self, loop->next, loop->partitions, err))
+	count = places_batched(&loop->places, loop->positions);
+	set_starts(loop, count, loop->positions);
+	if (commit->commit(commit->self, loop->positions, count, err))
 		return -1;
-	close_batch(loop);
+	end_batch(loop, true);
+	grow_batches(loop);
 	loop->backoff_ms = BACKOFF_FIRST_MS;
-	loop->dropped = 0;
+	loop->dropped = loop->fenced = 0;
 	metric_add(&worker_metrics[WORKER_BATCHES], 1);
 	metric_add(&worker_metrics[WORKER_RECORDS], records);
-	log_debug("batch_committed", LOG_FIELDS(log_i64("records", records)), "committed %lld records",
-		  (long long)records);
+	log_debug("batch_committed", LOG_FIELDS(log_i64("records", records)), "committed %" PRId64 " records", records);
 	return 0;
 }
 
@@ -105,51 +112,229 @@ static int drop_batch(struct loop *loop, struct err *err)
 {
 	if (loop->open)
 		metric_add(&worker_metrics[WORKER_BATCHES_DROPPED], 1);
-	loop->open = false;
+	end_batch(loop, false);
 	return loop->stage->commit.abort(loop->stage->commit.self, err);
 }
 
-static int rewind_batch(struct loop *loop, struct err *err)
+/* --- where partitions go on ------------------------------------------------------------------------------------------ */
+
+static void place_at(struct place *place, const struct stage_position *position)
+{
+	place->resume = position->next;
+	place->state = position->probe == KAFKA_OFFSET_NONE ? PLACE_READING : PLACE_PROBING;
+	place->dirty = false;
+}
+
+/* Seeks to the probe, or to where the partition goes on. */
+static int go_on_at(struct loop *loop, unsigned count, struct err *err)
+{
+	struct kafka_offset offsets[PLACES_MAX];
+
+	for (unsigned i = 0; i < count; i++) {
+		const struct stage_position *p = &loop->positions[i];
+		bool probing = p->probe != KAFKA_OFFSET_NONE;
+
+		offsets[i] = (struct kafka_offset){ p->topic, p->partition, probing ? p->probe : p->next, NULL };
+		place_at(places_find(&loop->places, p->topic, p->partition), p);
+	}
+	return count ? kafka_consumer_seek(loop->consumer, offsets, count, err) : 0;
+}
+
+static int rewind_all(struct loop *loop, struct err *err)
 {
 	const struct commit_ops *commit = &loop->stage->commit;
-	unsigned count = loop->partitions;
-	int r = 0;
+	unsigned count = places_dirty(&loop->places, loop->positions);
 
-	if (count > 0)
-		r = commit->rewind(commit->self, loop->consumer, loop->next, count, err);
-	if (r == 0 && count > 0)
-		r = kafka_consumer_seek(loop->consumer, loop->next, count, err);
-	close_batch(loop);
-	return r;
+	if (count && commit->rewind(commit->self, loop->consumer, loop->positions, count, err))
+		return -1;
+	return go_on_at(loop, count, err);
+}
+
+static void stop_place(struct loop *loop, struct place *place, const char *why)
+{
+	place->state = PLACE_STOPPED;
+	loop->look_ns = clock_monotonic_ns() + LOOK_NS;
+	metric_set(&worker_metrics[WORKER_STOPPED], ++loop->stopped);
+	log_error("partition_stopped",
+		  LOG_FIELDS(log_str("topic", place->topic), log_i64("partition", place->partition),
+			     log_i64("offset", place->resume)),
+		  "%s; the other partitions go on. Look at `penstock offsets ls`; `penstock offsets skip %s %s %d "
+		  "--why ...` goes on behind what is missing",
+		  why, loop->stage->group, place->topic, place->partition);
+}
+
+/* The offset is not there. What was only to be compared may be gone by right, with the rest behind it. */
+static int meet_gap(struct loop *loop, struct place *place, const char *why, struct err *err)
+{
+	const struct kafka_offset from = { place->topic, place->partition, place->resume, NULL };
+	int64_t low, high;
+
+	if (place->state != PLACE_PROBING) {
+		stop_place(loop, place, why);
+		return 0;
+	}
+	if (kafka_watermarks(loop->consumer, place->topic, place->partition, &low, &high, err))
+		return -1;
+	if (place->resume < low || place->resume > high) {
+		stop_place(loop, place, why);
+		return 0;
+	}
+	place->state = PLACE_READING;
+	return kafka_consumer_seek(loop->consumer, &from, 1, err);
+}
+
+/* Whether the stored offset can be read: somebody may have decided to go on behind the gap. */
+static int can_go_on(struct loop *loop, const struct place *place, bool *ret, struct err *err)
+{
+	const struct commit_ops *commit = &loop->stage->commit;
+	const struct stage_position position = place_position(place);
+	int64_t next, low, high;
+	bool moved;
+
+	if (commit->stored(commit->self, loop->consumer, &position, &next, &moved, err) ||
+	    kafka_watermarks(loop->consumer, place->topic, place->partition, &low, &high, err))
+		return -1;
+	*ret = next >= low && next <= high && (moved || !place->foreign);
+	return 0;
+}
+
+static int look_at(struct loop *loop, struct place *place, struct err *err)
+{
+	const struct commit_ops *commit = &loop->stage->commit;
+	bool can = false;
+
+	if (can_go_on(loop, place, &can, err))
+		return -1;
+	if (!can)
+		return 0;
+	loop->positions[0] = place_position(place);
+	if (commit->rewind(commit->self, loop->consumer, loop->positions, 1, err) || go_on_at(loop, 1, err))
+		return -1;
+	place->foreign = false;
+	log_info("partition_goes_on",
+		 LOG_FIELDS(log_str("topic", place->topic), log_i64("partition", place->partition),
+			    log_i64("offset", place->resume)),
+		 "%s [%d] goes on at offset %" PRId64, place->topic, place->partition, place->resume);
+	metric_set(&worker_metrics[WORKER_STOPPED], --loop->stopped);
+	return 0;
+}
+
+static void look_at_stopped(struct loop *loop)
+{
+	struct err trouble = ERR_INIT;
+
+	if (loop->stopped == 0 || loop->open || clock_monotonic_ns() < loop->look_ns)
+		return;
+	for (unsigned i = 0; i < loop->places.count && trouble.kind == ERR_OK; i++)
+		if (loop->places.list[i].state == PLACE_STOPPED)
+			look_at(loop, &loop->places.list[i], &trouble);
+	if (trouble.kind != ERR_OK)
+		log_warning("partition_still_stopped", NULL, "%s", trouble.text);
+	loop->look_ns = clock_monotonic_ns() + LOOK_NS;
+}
+
+/* --- failures -------------------------------------------------------------------------------------------------------- */
+
+/* Until it is done: going on without would leave out what was dropped. */
+static int rewind_patiently(struct loop *loop, struct err *err)
+{
+	for (unsigned tries = 0; rewind_all(loop, err); tries++) {
+		if (err->kind != ERR_RETRY || tries == REWINDS_MAX || worker_stopping())
+			return -1;
+		loop->backoff_ms = worker_backoff(loop->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+		err_clear(err);
+	}
+	return 0;
+}
+
+static int rejoin(struct loop *loop, struct err *err)
+{
+	if (++loop->fenced > FENCED_MAX)
+		return -1;
+	err_clear(err);
+	return kafka_consumer_rejoin(loop->consumer, loop->stage->topics, loop->stage->topic_count, err);
 }
 
 /* RETRY: drop, go back, wait. Everything else, and what cannot be dropped, ends the loop. */
 static int recover(struct loop *loop, struct err *err)
 {
+	const struct commit_ops *commit = &loop->stage->commit;
 	struct err why = *err;
+	bool fenced = commit->fenced && commit->fenced(commit->self);
 
 	if (err->kind != ERR_RETRY || ++loop->dropped > DROPPED_MAX)
 		return -1;
 	log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->records)), "%s; trying again", why.text);
-	if (drop_batch(loop, err) || rewind_batch(loop, err))
+	if (drop_batch(loop, err) || (fenced ? rejoin(loop, err) : rewind_patiently(loop, err)))
 		return err_wrap(err, "after '%s'", why.text);
 	loop->backoff_ms = worker_backoff(loop->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
 	err_clear(err);
 	return 0;
 }
 
+/* Ended without a crash: those who begun and came no further are to be met as if nobody had. */
+static void take_starts_back(struct loop *loop)
+{
+	const struct commit_ops *commit = &loop->stage->commit;
+
+	for (unsigned i = 0; i < loop->places.count; i++) {
+		struct place *place = &loop->places.list[i];
+		struct stage_position position = place_position(place);
+		struct err ignored = ERR_INIT;
+
+		if (place->begun && !place->moved &&
+		    commit->unstarted(commit->self, loop->consumer, &position, &ignored))
+			return; /* the next one fails for the same reason */
+		place->begun = false;
+	}
+}
+
 /* --- rebalance ------------------------------------------------------------------------------------------------------- */
+
+/* The stage's own text of the name, which outlives the message. */
+static const char *stable_name(const struct stage *stage, const char *topic)
+{
+	for (unsigned i = 0; i < stage->topic_count; i++)
+		if (strcmp(stage->topics[i], topic) == 0)
+			return stage->topics[i];
+	return NULL;
+}
+
+static int add_places(struct loop *loop, const struct kafka_offset *partitions, unsigned count, struct err *err)
+{
+	places_clear(&loop->places);
+	for (unsigned i = 0; i < count; i++) {
+		const char *topic = stable_name(loop->stage, partitions[i].topic);
+		struct place *place = topic ? places_add(&loop->places, topic, partitions[i].partition) : NULL;
+
+		if (!place)
+			return err_set(err, ERR_FATAL, "%s [%d] cannot be assigned: too many, or not asked for",
+				       partitions[i].topic, partitions[i].partition);
+		loop->positions[i] = place_position(place);
+		loop->positions[i].next = KAFKA_OFFSET_NONE;
+	}
+	return 0;
+}
 
 static int on_assigned(void *self, struct kafka_offset *partitions, unsigned count, struct err *err)
 {
 	struct loop *loop = self;
 	const struct commit_ops *commit = &loop->stage->commit;
 
-	if (commit->assigned && commit->assigned(commit->self, partitions, count, err))
+	if (add_places(loop, partitions, count, err) ||
+	    (commit->assigned && commit->assigned(commit->self, loop->consumer, loop->positions, count, err)))
 		return -1;
+	for (unsigned i = 0; i < count; i++) {
+		const struct stage_position *p = &loop->positions[i];
+
+		place_at(&loop->places.list[i], p);
+		partitions[i].offset = p->probe != KAFKA_OFFSET_NONE ? p->probe : p->next;
+	}
 	log_info("partitions_assigned", LOG_FIELDS(log_i64("partitions", count)), "%u partitions assigned", count);
 	worker_set_ready(true, "");
 	metric_set(&worker_metrics[WORKER_PARTITIONS], count);
+	loop->stopped = 0;
+	metric_set(&worker_metrics[WORKER_STOPPED], 0);
 	return 0;
 }
 
@@ -161,27 +346,75 @@ static void on_revoked(void *self, bool lost)
 	log_info("partitions_revoked", LOG_FIELDS(log_i64("lost", lost)), "partitions %s", lost ? "lost" : "revoked");
 	worker_set_ready(false, "waiting for partitions");
 	metric_set(&worker_metrics[WORKER_PARTITIONS], 0);
-	if (!loop->open || (!lost && commit_batch(loop, &err) == 0))
-		return;
-	if (lost)
-		err_set(&err, ERR_RETRY, "the partitions are another worker's already");
-	log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->records)), "%s", err.text);
-	if (drop_batch(loop, &err))
-		loop->broken = err;
-	close_batch(loop); /* no going back: whoever has the partitions now starts at what is committed */
+	if (loop->open && (lost || commit_batch(loop, &err))) {
+		if (lost)
+			err_set(&err, ERR_RETRY, "the partitions are another worker's already");
+		log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->records)), "%s", err.text);
+		err_clear(&err);
+		if (drop_batch(loop, &err))
+			loop->broken = err;
+	}
+	if (!lost && loop->broken.kind == ERR_OK)
+		take_starts_back(loop);
+	places_clear(&loop->places); /* no going back: whoever has the partitions now starts at what is committed */
 }
 
-/* --- the loop -------------------------------------------------------------------------------------------------------- */
+/* --- messages -------------------------------------------------------------------------------------------------------- */
 
-static int handle(struct loop *loop, const struct kafka_message *m, struct err *err)
+static int refuse(struct loop *loop, struct place *place, struct kafka_message *m, struct err *err)
+{
+	const struct stage_ops *ops = &loop->stage->ops;
+	struct err why = ERR_INIT;
+
+	err_set(&why, ERR_RECORD,
+		"crashed the stage: %u starts ended at %s [%d] offset %" PRId64 " without a result; it was not "
+		"looked into again",
+		place->starts - 1, m->topic, m->partition, m->offset);
+	place->starts = STARTS_CAREFUL; /* for those behind it */
+	metric_add(&worker_metrics[WORKER_REJECTED], 1);
+	log_error("record_crashed_the_stage",
+		  LOG_FIELDS(log_str("topic", m->topic), log_i64("partition", m->partition),
+			     log_i64("offset", m->offset)),
+		  "%s", why.text);
+	return ops->reject(ops->self, m, STAGE_CRASHED, &why, err);
+}
+
+/* The first message of a partition: the start is stored before anybody looks into it. */
+static int begin_place(struct loop *loop, struct place *place, struct err *err)
+{
+	const struct commit_ops *commit = &loop->stage->commit;
+	struct stage_position position = place_position(place);
+
+	if (place->begun)
+		return 0;
+	if (commit_batch(loop, err) || commit->started(commit->self, loop->consumer, &position, &place->starts, err))
+		return -1;
+	place->begun = true;
+	place->moved = false;
+	if (place->starts < STARTS_CAREFUL)
+		return 0;
+	loop->records_max = 1;
+	loop->singles = 0;
+	log_warning("careful_begun",
+		    LOG_FIELDS(log_str("topic", place->topic), log_i64("partition", place->partition),
+			       log_i64("starts", place->starts)),
+		    "start %u at one offset of %s [%d]: one message at a time", place->starts, place->topic,
+		    place->partition);
+	return 0;
+}
+
+static int handle(struct loop *loop, struct place *place, struct kafka_message *m, struct err *err)
 {
 	const struct stage_ops *ops = &loop->stage->ops;
 	struct err why = ERR_INIT;
 
 	/* Noted first: whatever fails from here on, the message is one to go back to. */
-	if (note_offset(loop, m, err) || begin_batch(loop, err))
+	place->dirty = true;
+	if (begin_place(loop, place, err) || begin_batch(loop, err))
 		return -1;
-	loop->records++;
+	if (place->starts >= STARTS_REFUSED)
+		return refuse(loop, place, m, err);
+	fault_message(m->key.data, m->key.len);
 	if (ops->handle(ops->self, m, &why) == 0)
 		return 0;
 	if (why.kind == ERR_RECORD) {
@@ -189,8 +422,44 @@ static int handle(struct loop *loop, const struct kafka_message *m, struct err *
 		return ops->reject(ops->self, m, STAGE_NOT_HANDLED, &why, err);
 	}
 	*err = why;
-	return err_wrap(err, "%s [%d] at offset %lld", m->topic, m->partition, (long long)m->offset);
+	return err_wrap(err, "%s [%d] at offset %" PRId64, m->topic, m->partition, m->offset);
 }
+
+/* The message that was committed last, read again: the log is the one it was. */
+static int check_log(struct loop *loop, struct place *place, const struct kafka_message *m, struct err *err)
+{
+	const struct commit_ops *commit = &loop->stage->commit;
+	struct err why = ERR_INIT;
+
+	if (commit->check(commit->self, m, &why) == 0) {
+		place->state = PLACE_READING;
+		return 0;
+	}
+	if (why.kind != ERR_RECORD) {
+		*err = why;
+		return -1;
+	}
+	place->foreign = true;
+	stop_place(loop, place, why.text);
+	return 0;
+}
+
+static int take_message(struct loop *loop, struct kafka_message *m, struct err *err)
+{
+	struct place *place = places_find(&loop->places, m->topic, m->partition);
+
+	if (!place || place->state == PLACE_STOPPED)
+		return 0;
+	if (place->state == PLACE_PROBING)
+		return check_log(loop, place, m, err);
+	if (handle(loop, place, m, err))
+		return -1;
+	loop->records++;
+	place_take(place, m);
+	return 0;
+}
+
+/* --- the loop -------------------------------------------------------------------------------------------------------- */
 
 static int poll_timeout_ms(const struct loop *loop)
 {
@@ -206,23 +475,75 @@ static bool is_due(const struct loop *loop)
 {
 	const struct stage *stage = loop->stage;
 
-	return loop->records >= stage->batch_records_max || clock_monotonic_ns() >= loop->deadline_ns ||
+	return loop->records >= loop->records_max || clock_monotonic_ns() >= loop->deadline_ns ||
 	       (stage->ops.full && stage->ops.full(stage->ops.self));
+}
+
+/* A broker that is away is said once, and then asked for: an idle stage would not hear of its return. */
+static void note_broker(struct loop *loop, const struct err *trouble)
+{
+	if (!trouble) {
+		if (loop->broker_away)
+			log_info("broker_back", NULL, "the broker answers again");
+		loop->broker_away = false;
+		worker_set_missing(WORKER_BROKER, NULL);
+		return;
+	}
+	if (!loop->broker_away)
+		log_warning("kafka_error", NULL, "%s", trouble->text);
+	loop->broker_away = true;
+	worker_set_missing(WORKER_BROKER, trouble->text);
+}
+
+static void ask_for_broker(struct loop *loop)
+{
+	if (loop->broker_away && kafka_consumer_answers(loop->consumer))
+		note_broker(loop, NULL);
+}
+
+static int meet_error(struct loop *loop, struct err *err)
+{
+	if (err->kind != ERR_RETRY)
+		return -1;
+	note_broker(loop, err);
+	err_clear(err);
+	return 0;
+}
+
+static int meet_offset_gone(struct loop *loop, const struct kafka_message *m, struct err *err)
+{
+	struct place *place = places_find(&loop->places, m->topic, m->partition);
+	struct err why = *err;
+
+	err_clear(err);
+	return place ? meet_gap(loop, place, why.text, err) : 0;
 }
 
 static int step(struct loop *loop, struct err *err)
 {
 	CLEANUP(kafka_message_done) struct kafka_message m = { .handle = NULL };
-	enum kafka_poll outcome = kafka_consumer_poll(loop->consumer, poll_timeout_ms(loop), &m, err);
 
-	if (outcome == KAFKA_ERROR) {
-		if (err->kind != ERR_RETRY)
+	switch (kafka_consumer_poll(loop->consumer, poll_timeout_ms(loop), &m, err)) {
+	case KAFKA_ERROR:
+		if (meet_error(loop, err))
 			return -1;
-		log_warning("kafka_error", NULL, "%s", err->text);
-		err_clear(err);
+		break;
+	case KAFKA_OFFSET_GONE:
+		if (meet_offset_gone(loop, &m, err))
+			return -1;
+		break;
+	case KAFKA_MESSAGE:
+		if (loop->broker_away)
+			note_broker(loop, NULL);
+		if (take_message(loop, &m, err))
+			return -1;
+		break;
+	case KAFKA_NOTHING:
+	case KAFKA_END:
+		ask_for_broker(loop);
+		break;
 	}
-	if (outcome == KAFKA_MESSAGE && handle(loop, &m, err))
-		return -1;
+	look_at_stopped(loop);
 	return loop->open && is_due(loop) ? commit_batch(loop, err) : 0;
 }
 
@@ -236,26 +557,39 @@ static void abandon(struct loop *loop)
 
 	if (loop->open)
 		drop_batch(loop, &ignored);
-	close_batch(loop);
+	take_starts_back(loop);
+}
+
+static int run(struct loop *loop, struct err *err)
+{
+	while (!worker_stopping() && loop->broken.kind == ERR_OK)
+		if (step(loop, err) && recover(loop, err))
+			break;
+	if (loop->broken.kind != ERR_OK)
+		*err = loop->broken;
+	if (err->kind == ERR_OK && commit_batch(loop, err) == 0)
+		return 0;
+	abandon(loop);
+	return -1;
+}
+
+static void loop_freep(struct loop **loop)
+{
+	kafka_consumer_freep(&(*loop)->consumer); /* it may still call back */
+	places_clear(&(*loop)->places);
+	freep(loop);
 }
 
 int stage_run(const struct stage *stage, const struct config *cfg, struct err *err)
 {
-	struct loop loop = { .stage = stage, .backoff_ms = BACKOFF_FIRST_MS };
-	const struct kafka_rebalance rebalance = { &loop, on_assigned, on_revoked };
-	CLEANUP(kafka_consumer_freep) struct kafka_consumer *consumer = NULL;
+	CLEANUP(loop_freep) struct loop *loop = mem_zalloc(1, sizeof(*loop));
+	const struct kafka_rebalance rebalance = { loop, on_assigned, on_revoked };
 
+	loop->stage = stage;
+	loop->backoff_ms = BACKOFF_FIRST_MS;
+	loop->records_max = stage->batch_records_max;
 	worker_set_ready(false, "waiting for partitions");
-	if (kafka_consumer_new(&consumer, cfg, stage->group, stage->topics, stage->topic_count, &rebalance, err))
+	if (kafka_consumer_new(&loop->consumer, cfg, stage->group, stage->topics, stage->topic_count, &rebalance, err))
 		return -1;
-	loop.consumer = consumer;
-	while (!worker_stopping() && loop.broken.kind == ERR_OK)
-		if (step(&loop, err) && recover(&loop, err))
-			break;
-	if (loop.broken.kind != ERR_OK)
-		*err = loop.broken;
-	if (err->kind == ERR_OK && commit_batch(&loop, err) == 0)
-		return 0;
-	abandon(&loop);
-	return -1;
+	return run(loop, err);
 }

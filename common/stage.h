@@ -6,6 +6,15 @@
  * A batch begins with its first message and ends by time or size. It holds
  * messages of one assignment only. When anything in it fails with RETRY, the
  * batch is dropped and the positions go back to what is committed.
+ *
+ * A message that crashes the process is met again by the next start. So the
+ * first message of every partition counts the start where the offsets are
+ * stored, before anybody looks into it; progress resets the count. From the
+ * third start on batches hold one message, and grow again only after many went
+ * well; from the fifth, the message is rejected unseen.
+ *
+ * A partition that cannot be read on (its offset is gone, its log is another
+ * one) stops; the others go on. It is looked at again every few seconds.
  */
 #include <stdint.h>
 
@@ -25,19 +34,47 @@ struct stage_ops {
 	bool (*full)(void *self);
 };
 
+/* A partition, as stage and commit tell each other of it. */
+struct stage_position {
+	const char *topic; /* outlives the stage */
+	int32_t partition;
+	/* commit(): the offset behind the batch's last message. assigned(), rewind(): where to go on. */
+	int64_t next;
+	/* assigned(), rewind(): an earlier message to read first and give to check(); KAFKA_OFFSET_NONE: none. */
+	int64_t probe;
+	unsigned starts;                  /* commit(): the count to store with the offset */
+	const struct kafka_message *last; /* commit(): the batch's last message */
+};
+
 /* How effects and offsets become durable together. */
 struct commit_ops {
 	void *self;
 	int (*begin)(void *self, struct kafka_consumer *consumer, struct err *err);
-	/* offsets: for each partition of the batch, the next one to read. */
-	int (*commit)(void *self, const struct kafka_offset *offsets, unsigned count, struct err *err);
+	int (*commit)(void *self, const struct stage_position *positions, unsigned count, struct err *err);
 	/* Drops what is open; -1: this process cannot go on and is to be started again. */
 	int (*abort)(void *self, struct err *err);
-	/* Fills in where partitions go on after an assignment; NULL: where the group committed. */
-	int (*assigned)(void *self, struct kafka_offset *partitions, unsigned count, struct err *err);
-	/* Fills in where partitions go on after a dropped batch. */
-	int (*rewind)(void *self, struct kafka_consumer *consumer, struct kafka_offset *partitions, unsigned count,
+
+	/* After an assignment; NULL: the group's committed offsets, which the client finds by itself. */
+	int (*assigned)(void *self, struct kafka_consumer *consumer, struct stage_position *positions, unsigned count,
+			struct err *err);
+	/* After a dropped batch. */
+	int (*rewind)(void *self, struct kafka_consumer *consumer, struct stage_position *positions, unsigned count,
 		      struct err *err);
+	/* The probe was read: ERR_RECORD where it is not the message that was committed. NULL where none is asked for. */
+	int (*check)(void *self, const struct kafka_message *message, struct err *err);
+	/* The stored offset of a stopped partition, and whether somebody else moved it. */
+	int (*stored)(void *self, struct kafka_consumer *consumer, const struct stage_position *position,
+		      int64_t *ret_next, bool *ret_moved, struct err *err);
+
+	/* Stores that somebody begins at the stored offset, and how often that happened without progress. */
+	int (*started)(void *self, struct kafka_consumer *consumer, const struct stage_position *position,
+		       unsigned *ret_starts, struct err *err);
+	/* Takes the last start back: it ended without having crashed. */
+	int (*unstarted)(void *self, struct kafka_consumer *consumer, const struct stage_position *position,
+			 struct err *err);
+
+	/* NULL, or whether the batch failed because somebody else owns its partitions: the stage joins anew. */
+	bool (*fenced)(void *self);
 };
 
 struct stage {

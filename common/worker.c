@@ -29,6 +29,9 @@ struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_BATCHES_DROPPED] = { "penstock_batches_dropped_total", NULL, METRIC_COUNTER,
 				     "Batches dropped and read again.", 0 },
 	[WORKER_PARTITIONS] = { "penstock_partitions", NULL, METRIC_GAUGE, "Partitions assigned.", 0 },
+	[WORKER_STOPPED] = { "penstock_partitions_stopped", NULL, METRIC_GAUGE,
+			     "Assigned partitions that cannot be read on: their offset is gone, or their log is another.",
+			     0 },
 };
 
 static struct {
@@ -38,6 +41,7 @@ static struct {
 	pthread_mutex_t lock;
 	bool ready;
 	char missing[128];
+	char needs[WORKER_NEEDS][400]; /* empty: it is there */
 	const struct worker_spec *spec;
 } self = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .missing = "starting" };
 
@@ -118,6 +122,13 @@ void worker_set_ready(bool ready, const char *missing)
 	pthread_mutex_unlock(&self.lock);
 }
 
+void worker_set_missing(enum worker_need need, const char *missing)
+{
+	pthread_mutex_lock(&self.lock);
+	snprintf(self.needs[need], sizeof(self.needs[need]), "%s", missing ? missing : "");
+	pthread_mutex_unlock(&self.lock);
+}
+
 static void serve_metrics(struct http_response *response)
 {
 	response->content_type = "text/plain; version=0.0.4";
@@ -133,11 +144,22 @@ static void serve_health(struct http_response *response)
 
 static void serve_ready(struct http_response *response)
 {
+	bool ready;
+
 	response->content_type = "text/plain";
 	pthread_mutex_lock(&self.lock);
-	response->status = self.ready ? 200 : 503;
-	buf_printf(&response->body, "%s\n", self.ready ? "ready" : self.missing);
+	ready = self.ready;
+	if (!self.ready)
+		buf_printf(&response->body, "%s\n", self.missing);
+	for (unsigned i = 0; i < WORKER_NEEDS; i++) {
+		ready = ready && !self.needs[i][0];
+		if (self.needs[i][0])
+			buf_printf(&response->body, "%s\n", self.needs[i]);
+	}
 	pthread_mutex_unlock(&self.lock);
+	response->status = ready ? 200 : 503;
+	if (ready)
+		buf_put_text(&response->body, "ready\n");
 }
 
 bool worker_serve(const struct http_request *request, struct http_response *response)

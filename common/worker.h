@@ -24,6 +24,7 @@ enum worker_metric {
 	WORKER_BATCHES,
 	WORKER_BATCHES_DROPPED,
 	WORKER_PARTITIONS,
+	WORKER_STOPPED,
 	WORKER_METRICS,
 };
 extern struct metric worker_metrics[WORKER_METRICS];
@@ -50,8 +51,12 @@ void worker_wait(int64_t ms);
 /* Sleeps for about ms (with jitter) and returns the next one: doubled, at most max. */
 int64_t worker_backoff(int64_t ms, int64_t first_ms, int64_t max_ms);
 
-/* What /readyz answers; missing is copied. */
+/* What /readyz answers: ready where nothing is missing. Texts are copied. */
 void worker_set_ready(bool ready, const char *missing);
+
+/* What a worker stands on; it may be away while the rest is ready. NULL: it is there. */
+enum worker_need { WORKER_BROKER, WORKER_DATABASE, WORKER_NEEDS };
+void worker_set_missing(enum worker_need need, const char *missing);
 
 /* Answers /metrics, /healthz, /readyz; false: another path. */
 bool worker_serve(const struct http_request *request, struct http_response *response);

@@ -178,6 +178,7 @@ static int cat_partition(struct cat *cat, int32_t partition, struct err *err)
 			more = cat->follow;
 			break;
 		case KAFKA_ERROR:
+		case KAFKA_OFFSET_GONE:
 			return -1;
 		case KAFKA_NOTHING:
 			break;

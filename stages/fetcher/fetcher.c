@@ -201,6 +201,13 @@ static int step(struct fetcher *fetcher, bool *busy, struct err *err)
 		log_warning("kafka_error", NULL, "%s", err->text);
 		err_clear(err);
 		break;
+	case KAFKA_OFFSET_GONE:
+		metric_add(&worker_metrics[WORKER_STOPPED], 1);
+		log_error("partition_stopped",
+			  LOG_FIELDS(log_str("topic", message.topic), log_i64("partition", message.partition)),
+			  "%s; the other slots go on. Look at `penstock offsets ls`", err->text);
+		err_clear(err);
+		break;
 	case KAFKA_MESSAGE:
 		if (take_message(fetcher, &message, err))
 			return -1;

@@ -298,6 +298,7 @@ static int read_batch(struct events *events, struct reader *reader, int64_t *ret
 		case KAFKA_MESSAGE:
 			break;
 		case KAFKA_ERROR:
+		case KAFKA_OFFSET_GONE:
 			return -1;
 		default:
 			return 0;

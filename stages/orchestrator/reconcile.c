@@ -38,6 +38,7 @@ static int read_to_end(struct kafka_consumer *consumer, struct sending_list *lis
 			mark_found(list, &message);
 			break;
 		case KAFKA_ERROR:
+		case KAFKA_OFFSET_GONE:
 			return -1;
 		case KAFKA_NOTHING:
 			break;
