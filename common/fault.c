@@ -10,7 +10,6 @@
 #include <unistd.h>
 
 #define ACTION_MAX 32
-#define KEY_MAX 64
 
 static const char *program = "?";
 
@@ -60,14 +59,14 @@ void fault_point(const char *point)
 		act(what);
 }
 
-void fault_message(const char *key, unsigned len)
+void fault_message(const char *topic, struct str key)
 {
-	char point[KEY_MAX + 16];
+	char point[NAME_MAX];
 
-	if (getenv("PENSTOCK_FAULTS") && len <= KEY_MAX && !memchr(key, '/', len)) {
-		snprintf(point, sizeof(point), "message-%.*s", (int)len, key);
-		fault_point(point);
-	}
+	if (!getenv("PENSTOCK_FAULTS") || memchr(key.data, '/', key.len))
+		return;
+	snprintf(point, sizeof(point), "message-%s-%.*s", topic, STR_ARG(key));
+	fault_point(point);
 }
 
 bool fault_defect(const char *name)

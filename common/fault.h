@@ -14,12 +14,14 @@
  */
 #include <stdbool.h>
 
+#include "common/str.h"
+
 #ifdef PENSTOCK_WITH_FAULTS
 void fault_open(const char *program);
 /* point: without the program's name. */
 void fault_point(const char *point);
-/* The point "message-KEY", passed before a message of this key is looked into. */
-void fault_message(const char *key, unsigned len);
+/* The point "message-TOPIC-KEY", passed before a message of this key is looked into. */
+void fault_message(const char *topic, struct str key);
 bool fault_defect(const char *name);
 #else
 static inline void fault_open(const char *program)
@@ -30,10 +32,10 @@ static inline void fault_point(const char *point)
 {
 	(void)point;
 }
-static inline void fault_message(const char *key, unsigned len)
+static inline void fault_message(const char *topic, struct str key)
 {
+	(void)topic;
 	(void)key;
-	(void)len;
 }
 static inline bool fault_defect(const char *name)
 {

@@ -126,6 +126,10 @@ enum kafka_poll kafka_consumer_poll(struct kafka_consumer *consumer, int timeout
 int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offset *offsets, unsigned count,
 			struct err *err);
 
+/* Reads from these partitions of its assignment, and no others, from these offsets on (none: where the group is). */
+int kafka_consumer_reassign(struct kafka_consumer *consumer, const struct kafka_offset *offsets, unsigned count,
+			    struct err *err);
+
 /* Leaves the group, which calls `revoked`, and joins it again: the next polls do it. */
 int kafka_consumer_rejoin(struct kafka_consumer *consumer, const char *const *topics, unsigned topic_count,
 			  struct err *err);

@@ -259,6 +259,19 @@ int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offs
 	return kafka_take_error(rd_kafka_seek_partitions(consumer->rk, list, 0), "going back", err);
 }
 
+int kafka_consumer_reassign(struct kafka_consumer *consumer, const struct kafka_offset *offsets, unsigned count,
+			    struct err *err)
+{
+	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+	rd_kafka_resp_err_t e;
+
+	for (unsigned i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, offsets[i].topic, offsets[i].partition)->offset =
+			offsets[i].offset == KAFKA_OFFSET_NONE ? RD_KAFKA_OFFSET_INVALID : offsets[i].offset;
+	e = rd_kafka_assign(consumer->rk, list);
+	return e ? err_set(err, ERR_FATAL, "kafka: reading on: %s", rd_kafka_err2str(e)) : 0;
+}
+
 int kafka_consumer_rejoin(struct kafka_consumer *consumer, const char *const *topics, unsigned topic_count,
 			  struct err *err)
 {

@@ -18,11 +18,11 @@ struct place {
 	const char *topic; /* the stage's text of the name */
 	int32_t partition;
 	enum place_state state;
-	int64_t resume; /* the stored offset, when it was last asked for */
-	bool foreign;   /* STOPPED: the log is not the one that was read before, whatever its offsets */
-	bool dirty;     /* met a message that is not committed: to be read again if the batch is dropped */
-	bool batched;   /* the open batch holds messages of it, up to `next` */
-	int64_t next;
+	int64_t resume;            /* the stored offset, when it was last asked for */
+	bool foreign;              /* STOPPED: the log is not the one that was read before, whatever its offsets */
+	bool dirty;                /* met a message that is not committed: to be read again if the batch is dropped */
+	bool batched;              /* the open batch holds messages of it, all before `next` */
+	int64_t next;              /* to be read; KAFKA_OFFSET_NONE: the client knows */
 	struct kafka_message last; /* of the batch; owned */
 	bool begun;                /* its first message was met, the start is stored */
 	bool moved;                /* something was committed since */

@@ -33,6 +33,7 @@ struct loop {
 	unsigned singles;    /* batches of one message since then */
 	struct places places;
 	struct stage_position positions[PLACES_MAX]; /* for one call */
+	struct kafka_offset offsets[PLACES_MAX];     /* likewise */
 	unsigned stopped;                            /* places */
 	int64_t look_ns;                             /* when they are looked at next */
 	bool broker_away;
@@ -118,26 +119,59 @@ static int drop_batch(struct loop *loop, struct err *err)
 
 /* --- where partitions go on ------------------------------------------------------------------------------------------ */
 
+/* At the probe, or where it goes on. */
 static void place_at(struct place *place, const struct stage_position *position)
 {
+	bool probing = position->probe != KAFKA_OFFSET_NONE;
+
 	place->resume = position->next;
-	place->state = position->probe == KAFKA_OFFSET_NONE ? PLACE_READING : PLACE_PROBING;
-	place->dirty = false;
+	place->next = probing ? position->probe : position->next;
+	place->state = probing ? PLACE_PROBING : PLACE_READING;
+	place->dirty = place->foreign = false;
 }
 
-/* Seeks to the probe, or to where the partition goes on. */
+static void count_stopped(struct loop *loop)
+{
+	loop->stopped = 0;
+	for (unsigned i = 0; i < loop->places.count; i++)
+		loop->stopped += loop->places.list[i].state == PLACE_STOPPED;
+	metric_set(&worker_metrics[WORKER_STOPPED], loop->stopped);
+}
+
+/*
+ * Every place that is not stopped is read on where it stands. All of them, as
+ * the client does not seek in a partition that it stopped fetching.
+ */
+static int assign_anew(struct loop *loop, struct err *err)
+{
+	unsigned count = 0;
+
+	for (unsigned i = 0; i < loop->places.count; i++) {
+		const struct place *place = &loop->places.list[i];
+
+		if (place->state != PLACE_STOPPED)
+			loop->offsets[count++] =
+				(struct kafka_offset){ place->topic, place->partition, place->next, NULL };
+	}
+	count_stopped(loop);
+	return kafka_consumer_reassign(loop->consumer, loop->offsets, count, err);
+}
+
 static int go_on_at(struct loop *loop, unsigned count, struct err *err)
 {
-	struct kafka_offset offsets[PLACES_MAX];
+	bool stopped = false;
 
 	for (unsigned i = 0; i < count; i++) {
 		const struct stage_position *p = &loop->positions[i];
-		bool probing = p->probe != KAFKA_OFFSET_NONE;
+		struct place *place = places_find(&loop->places, p->topic, p->partition);
 
-		offsets[i] = (struct kafka_offset){ p->topic, p->partition, probing ? p->probe : p->next, NULL };
-		place_at(places_find(&loop->places, p->topic, p->partition), p);
+		stopped = stopped || place->state == PLACE_STOPPED;
+		place_at(place, p);
+		loop->offsets[i] = (struct kafka_offset){ p->topic, p->partition, place->next, NULL };
 	}
-	return count ? kafka_consumer_seek(loop->consumer, offsets, count, err) : 0;
+	if (stopped)
+		return assign_anew(loop, err);
+	return count ? kafka_consumer_seek(loop->consumer, loop->offsets, count, err) : 0;
 }
 
 static int rewind_all(struct loop *loop, struct err *err)
@@ -154,7 +188,7 @@ static void stop_place(struct loop *loop, struct place *place, const char *why)
 {
 	place->state = PLACE_STOPPED;
 	loop->look_ns = clock_monotonic_ns() + LOOK_NS;
-	metric_set(&worker_metrics[WORKER_STOPPED], ++loop->stopped);
+	count_stopped(loop);
 	log_error("partition_stopped",
 		  LOG_FIELDS(log_str("topic", place->topic), log_i64("partition", place->partition),
 			     log_i64("offset", place->resume)),
@@ -166,7 +200,6 @@ static void stop_place(struct loop *loop, struct place *place, const char *why)
 /* The offset is not there. What was only to be compared may be gone by right, with the rest behind it. */
 static int meet_gap(struct loop *loop, struct place *place, const char *why, struct err *err)
 {
-	const struct kafka_offset from = { place->topic, place->partition, place->resume, NULL };
 	int64_t low, high;
 
 	if (place->state != PLACE_PROBING) {
@@ -180,7 +213,8 @@ static int meet_gap(struct loop *loop, struct place *place, const char *why, str
 		return 0;
 	}
 	place->state = PLACE_READING;
-	return kafka_consumer_seek(loop->consumer, &from, 1, err);
+	place->next = place->resume;
+	return assign_anew(loop, err);
 }
 
 /* Whether the stored offset can be read: somebody may have decided to go on behind the gap. */
@@ -210,12 +244,10 @@ static int look_at(struct loop *loop, struct place *place, struct err *err)
 	loop->positions[0] = place_position(place);
 	if (commit->rewind(commit->self, loop->consumer, loop->positions, 1, err) || go_on_at(loop, 1, err))
 		return -1;
-	place->foreign = false;
 	log_info("partition_goes_on",
 		 LOG_FIELDS(log_str("topic", place->topic), log_i64("partition", place->partition),
 			    log_i64("offset", place->resume)),
 		 "%s [%d] goes on at offset %" PRId64, place->topic, place->partition, place->resume);
-	metric_set(&worker_metrics[WORKER_STOPPED], --loop->stopped);
 	return 0;
 }
 
@@ -328,13 +360,12 @@ static int on_assigned(void *self, struct kafka_offset *partitions, unsigned cou
 		const struct stage_position *p = &loop->positions[i];
 
 		place_at(&loop->places.list[i], p);
-		partitions[i].offset = p->probe != KAFKA_OFFSET_NONE ? p->probe : p->next;
+		partitions[i].offset = loop->places.list[i].next;
 	}
 	log_info("partitions_assigned", LOG_FIELDS(log_i64("partitions", count)), "%u partitions assigned", count);
 	worker_set_ready(true, "");
 	metric_set(&worker_metrics[WORKER_PARTITIONS], count);
-	loop->stopped = 0;
-	metric_set(&worker_metrics[WORKER_STOPPED], 0);
+	count_stopped(loop);
 	return 0;
 }
 
@@ -414,7 +445,7 @@ static int handle(struct loop *loop, struct place *place, struct kafka_message *
 		return -1;
 	if (place->starts >= STARTS_REFUSED)
 		return refuse(loop, place, m, err);
-	fault_message(m->key.data, m->key.len);
+	fault_message(m->topic, m->key);
 	if (ops->handle(ops->self, m, &why) == 0)
 		return 0;
 	if (why.kind == ERR_RECORD) {
@@ -433,6 +464,7 @@ static int check_log(struct loop *loop, struct place *place, const struct kafka_
 
 	if (commit->check(commit->self, m, &why) == 0) {
 		place->state = PLACE_READING;
+		place->next = place->resume;
 		return 0;
 	}
 	if (why.kind != ERR_RECORD) {

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from harness.pipeline import Pipeline  # noqa: E402
-from harness.servers import Servers  # noqa: E402
+from harness.servers import TOP, Servers  # noqa: E402
 
 
 def pytest_configure(config):
@@ -37,6 +38,13 @@ def servers():
         yield servers
     finally:
         servers.stop()
+
+
+@pytest.fixture(scope="session")
+def fault_programs():
+    """The folder of programs built with the points and defects of common/fault.h."""
+    subprocess.run(["make", "-s", "--no-print-directory", f"-j{os.cpu_count()}", "all", "FAULTS=1"], cwd=TOP, check=True)
+    return os.path.join(TOP, "build", "faults", "bin")
 
 
 @pytest.fixture

@@ -130,13 +130,13 @@ class Pipeline:
             assert done.returncode == 0, done.stdout + done.stderr
         return self
 
-    def spawn(self, kind, *arguments):
+    def spawn(self, kind, *arguments, environment=None):
         """One worker, not waited for: for those that should end by themselves."""
         self.started[kind] += 1
         number = self.started[kind]
         extra = ("--set", "http.port=0") if kind == "orchestrator" and number > 1 else ()
         argv = [self.program("penstock-" + kind), "--config", self.config_path, *extra, *arguments]
-        worker = Worker(kind, f"{kind}-{number}", argv, self.environment(), self.folder)
+        worker = Worker(kind, f"{kind}-{number}", argv, self.environment() | (environment or {}), self.folder)
         self.workers.append(worker)
         return worker
 
