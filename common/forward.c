@@ -38,6 +38,7 @@ int forward_run(const struct forward *forward, struct worker *worker, struct err
 	CLEANUP(commit_kafka_freep) struct commit_kafka *commit = NULL;
 	CLEANUP(freep) char *transactional_id = worker_transactional_id(worker, forward->stage, err);
 
+	worker_set_ready(false, "waiting for the broker");
 	if (!transactional_id || commit_kafka_open(&commit, worker->cfg, transactional_id, err))
 		return -1;
 	return run_stage(forward, worker, commit, err);

@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/kafka_internal.h"
+#include "common/log.h"
 #include "common/mem.h"
 
 #define TOPICS_MAX 32 /* handles of one producer */
@@ -52,7 +53,7 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 	}
 }
 
-static int init_transactions(struct kafka_producer *producer, struct err *err)
+static int init_transactions(struct kafka_producer *producer, const char *servers, struct err *err)
 {
 	int64_t deadline = clock_monotonic_ns() + 3 * INIT_TIMEOUT_MS * INT64_C(1000000);
 
@@ -60,8 +61,12 @@ static int init_transactions(struct kafka_producer *producer, struct err *err)
 		rd_kafka_error_t *error = rd_kafka_init_transactions(producer->rk, INIT_TIMEOUT_MS);
 		bool again = error && rd_kafka_error_is_retriable(error) && clock_monotonic_ns() < deadline;
 
+		if (!again && kafka_take_error(error, "starting transactions", err))
+			return err_wrap(err, "kafka.bootstrap.servers=%s", servers);
 		if (!again)
-			return kafka_take_error(error, "starting transactions", err);
+			return 0;
+		log_warning("broker_unavailable", NULL, "kafka.bootstrap.servers=%s: %s; trying again", servers,
+			    rd_kafka_error_string(error));
 		rd_kafka_error_destroy(error);
 	}
 }
@@ -88,10 +93,12 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 	};
 	CLEANUP(kafka_producer_freep) struct kafka_producer *producer = mem_zalloc(1, sizeof(*producer));
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
-	char text[KAFKA_ERRSTR];
+	char text[KAFKA_ERRSTR], servers[KAFKA_ERRSTR] = "";
+	size_t size = sizeof(servers);
 
 	if (kafka_conf_new(&conf, cfg, defaults, fixed, err))
 		return -1;
+	rd_kafka_conf_get(conf, "bootstrap.servers", servers, &size);
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_opaque(conf, producer);
 	producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
@@ -99,7 +106,7 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 		return err_set(err, ERR_FATAL, "kafka: %s", text);
 	conf = NULL; /* the client owns it now */
 	producer->transactional = transactional_id != NULL;
-	if (transactional_id && init_transactions(producer, err))
+	if (transactional_id && init_transactions(producer, servers, err))
 		return -1;
 	*ret = STEAL(producer);
 	return 0;

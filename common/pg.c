@@ -113,11 +113,9 @@ static int check_dsn(const char *dsn, struct err *err)
 
 int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err)
 {
-	const char *names[] = { "dbname",           "fallback_application_name",
-				"connect_timeout",  "tcp_user_timeout",
-				"keepalives_idle",  "keepalives_interval",
-				"keepalives_count", "client_encoding",
-				"options",          NULL };
+	const char *names[] = { "dbname",           "fallback_application_name", "connect_timeout",
+				"tcp_user_timeout", "keepalives_idle",           "keepalives_interval",
+				"keepalives_count", "client_encoding",           NULL };
 	const char *values[] = { config_text(cfg, "database.dsn"),
 				 application_name,
 				 "10",
@@ -126,7 +124,6 @@ int pg_open(struct pg **ret, const struct config *cfg, const char *application_n
 				 "5",
 				 "3",
 				 "UTF8",
-				 "-c TimeZone=UTC -c DateStyle=ISO -c lock_timeout=30s",
 				 NULL };
 	CLEANUP(pg_freep) struct pg *pg = mem_zalloc(1, sizeof(*pg));
 
@@ -136,6 +133,9 @@ int pg_open(struct pg **ret, const struct config *cfg, const char *application_n
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
 	PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
+	/* Not by the parameter `options`: it would take the place of the connection string's. */
+	if (pg_exec(pg, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET lock_timeout = '30s'", err))
+		return -1;
 	*ret = STEAL(pg);
 	return 0;
 }

@@ -1,6 +1,7 @@
 #include "common/worker.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -210,16 +211,35 @@ const char *worker_instance(const struct config *cfg)
 	return host;
 }
 
+/* FNV-1a, 64 bits. */
+static uint64_t hash_of(const char *text)
+{
+	uint64_t hash = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text; text++)
+		hash = (hash ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return hash;
+}
+
+/* An abstract name of any length: one that is too long ends in its hash. Returns the bytes used. */
+static size_t put_name(struct sockaddr_un *address, const char *name)
+{
+	size_t n = strlen(name), max = sizeof(address->sun_path) - 1;
+
+	if (n <= max) {
+		memcpy(address->sun_path + 1, name, n);
+		return n;
+	}
+	return (size_t)snprintf(address->sun_path + 1, max, "%.80s#%016" PRIx64, name, hash_of(name));
+}
+
 /* The socket stays open, and with it the name taken, until the process ends. */
 static bool claim(const char *name)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	size_t n = strlen(name);
+	size_t n = put_name(&address, name);
 	int fd;
 
-	if (n > sizeof(address.sun_path) - 1)
-		n = sizeof(address.sun_path) - 1;
-	memcpy(address.sun_path + 1, name, n);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return false;

@@ -94,10 +94,13 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 {
 	struct validator *v = self;
 	struct verdict verdict;
+	int64_t now_ns;
 
 	if (record_decode(&ohlcv_type, &v->record, m->value, err))
 		return -1;
-	verdict = ruleset_check(v->rules, &v->record, m->timestamp_ms * 1000000);
+	if (__builtin_mul_overflow(m->timestamp_ms, 1000000, &now_ns))
+		now_ns = INT64_MAX;
+	verdict = ruleset_check(v->rules, &v->record, now_ns);
 	if (verdict.rejected)
 		return refuse(v, m, verdict.rejected, err);
 	if (verdict.flagged)
