@@ -20,8 +20,9 @@ void cursor_format(const struct cursor *cursor, char text[CURSOR_TEXT_MAX])
 		const char *key;
 		int64_t value;
 	} numbers[] = {
-		{ "attempt", cursor->attempt }, { "as_of", cursor->as_of },     { "fetched", cursor->fetched },
-		{ "refused", cursor->refused }, { "skipped", cursor->skipped },
+		{ "attempt", cursor->attempt }, { "task", cursor->task },       { "run", cursor->run },
+		{ "as_of", cursor->as_of },     { "fetched", cursor->fetched }, { "refused", cursor->refused },
+		{ "skipped", cursor->skipped }, { "starts", cursor->starts },
 	};
 
 	json_put_open(&out, '{');
@@ -38,17 +39,31 @@ void cursor_format(const struct cursor *cursor, char text[CURSOR_TEXT_MAX])
 bool cursor_parse(const char *text, struct cursor *ret)
 {
 	CLEANUP(decrefp) json_t *json = json_loads(text, 0, NULL);
-	json_int_t attempt, as_of, fetched, refused, skipped;
+	json_int_t attempt, as_of, fetched, refused, skipped, task = 0, run = 0, starts = 0;
 	const char *identity;
 
-	if (!json || json_unpack(json, "{s:I, s:I, s:I, s:I, s:I, s:s}", "attempt", &attempt, "as_of", &as_of,
-				 "fetched", &fetched, "refused", &refused, "skipped", &skipped, "identity", &identity))
+	if (!json || json_unpack(json, "{s:I, s?I, s?I, s:I, s:I, s:I, s:I, s?I, s:s}", "attempt", &attempt, "task",
+				 &task, "run", &run, "as_of", &as_of, "fetched", &fetched, "refused", &refused,
+				 "skipped", &skipped, "starts", &starts, "identity", &identity))
 		return false;
 	*ret = (struct cursor){
-		.attempt = attempt, .as_of = as_of, .fetched = fetched, .refused = refused, .skipped = skipped
+		.attempt = attempt,
+		.task = task,
+		.run = run,
+		.as_of = as_of,
+		.fetched = fetched,
+		.refused = refused,
+		.skipped = skipped,
+		.starts = starts,
 	};
-	if (strlen(identity) >= sizeof(ret->identity) || fetched < 0 || attempt <= 0)
+	if (strlen(identity) >= sizeof(ret->identity) || fetched < 0 || attempt < 0 || starts < 0)
 		return false;
 	snprintf(ret->identity, sizeof(ret->identity), "%s", identity);
 	return true;
+}
+
+bool cursor_same(const struct cursor *a, const struct cursor *b)
+{
+	return a->attempt == b->attempt && a->fetched == b->fetched && a->refused == b->refused &&
+	       a->skipped == b->skipped;
 }

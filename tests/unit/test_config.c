@@ -143,18 +143,67 @@ static void a_secret_comes_from_its_file(void **state)
 
 static void a_cursor_round_trips(void **state)
 {
-	struct cursor in = { 5000000000000000001, 1700000000123456789, 10, 2, 3, "8:1:\"x\"" }, out;
+	const struct cursor in = {
+		.attempt = 5000000000000000001,
+		.task = 7,
+		.run = 6,
+		.as_of = 1700000000123456789,
+		.fetched = 10,
+		.refused = 2,
+		.skipped = 3,
+		.starts = 4,
+		.identity = "8:1:\"x\"",
+	};
+	struct cursor out;
 	char text[CURSOR_TEXT_MAX];
 
 	(void)state;
 	cursor_format(&in, text);
 	assert_true(cursor_parse(text, &out));
-	assert_int_equal(out.attempt, in.attempt);
+	assert_true(cursor_same(&in, &out));
+	assert_int_equal(out.task, 7);
+	assert_int_equal(out.run, 6);
 	assert_int_equal(out.as_of, in.as_of);
 	assert_int_equal(out.fetched, 10);
 	assert_int_equal(out.refused, 2);
 	assert_int_equal(out.skipped, 3);
+	assert_int_equal(out.starts, 4);
 	assert_string_equal(out.identity, in.identity);
+}
+
+static void the_worst_cursor_fits_an_offset(void **state)
+{
+	struct cursor in = {
+		.attempt = INT64_MAX,
+		.task = INT64_MAX,
+		.run = INT64_MAX,
+		.as_of = INT64_MIN,
+		.fetched = INT64_MAX,
+		.refused = INT64_MAX,
+		.skipped = INT64_MAX,
+		.starts = INT64_MAX,
+	};
+	struct cursor out;
+	char text[CURSOR_TEXT_MAX];
+
+	(void)state;
+	memset(in.identity, '\1', sizeof(in.identity) - 1);
+	cursor_format(&in, text);
+	assert_true(cursor_parse(text, &out));
+	assert_string_equal(out.identity, in.identity);
+}
+
+static void an_older_cursor_has_no_starts(void **state)
+{
+	struct cursor out;
+
+	(void)state;
+	assert_true(cursor_parse("{\"attempt\":9,\"as_of\":1,\"fetched\":5,\"refused\":1,\"skipped\":2,"
+				 "\"identity\":\"8:1\"}",
+				 &out));
+	assert_int_equal(out.attempt, 9);
+	assert_int_equal(out.fetched, 5);
+	assert_int_equal(out.starts, 0);
 }
 
 static void what_is_no_cursor_is_none(void **state)
@@ -167,6 +216,7 @@ static void what_is_no_cursor_is_none(void **state)
 		"starts=1",
 		"{\"attempt\":0}",
 		"{\"attempt\":1,\"as_of\":1,\"fetched\":-1,\"refused\":0,\"skipped\":0,\"identity\":\"\"}",
+		"{\"attempt\":1,\"as_of\":1,\"fetched\":1,\"refused\":0,\"skipped\":0,\"starts\":-1,\"identity\":\"\"}",
 	};
 	struct cursor out;
 
@@ -210,10 +260,16 @@ static void a_reason_survives_a_long_context(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_higher_origin_wins),        cmocka_unit_test(mistakes_are_named_with_their_line),
-		cmocka_unit_test(a_map_is_handed_on),          cmocka_unit_test(a_secret_comes_from_its_file),
-		cmocka_unit_test(a_cursor_round_trips),        cmocka_unit_test(what_is_no_cursor_is_none),
-		cmocka_unit_test(metrics_are_prometheus_text), cmocka_unit_test(a_reason_survives_a_long_context),
+		cmocka_unit_test(a_higher_origin_wins),
+		cmocka_unit_test(mistakes_are_named_with_their_line),
+		cmocka_unit_test(a_map_is_handed_on),
+		cmocka_unit_test(a_secret_comes_from_its_file),
+		cmocka_unit_test(a_cursor_round_trips),
+		cmocka_unit_test(what_is_no_cursor_is_none),
+		cmocka_unit_test(metrics_are_prometheus_text),
+		cmocka_unit_test(a_reason_survives_a_long_context),
+		cmocka_unit_test(the_worst_cursor_fits_an_offset),
+		cmocka_unit_test(an_older_cursor_has_no_starts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
