@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/dead_letter.h"
+#include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/fetcher/metrics.h"
@@ -18,15 +19,15 @@ struct job {
 	const struct job_outputs *outputs;
 	struct kafka_message message;
 	struct fetch_task task;
-	bool task_known; /* the message decoded */
-	bool doomed;     /* it cannot even begin: `reason` says why */
+	bool doomed;           /* it cannot even begin: `reason` says why */
+	const char *exception; /* of its dead letter, should it fail */
 	struct source *source;
 	int64_t input_bytes; /* read by the time the source was closed */
 	enum job_state state;
 	struct cursor cursor;
+	int64_t behind;   /* items that stand before the cursor and are to be read past */
 	char reason[480]; /* why it failed or was abandoned */
 	struct buf encoded;
-	char cursor_text[CURSOR_TEXT_MAX];
 };
 
 void job_freep(struct job **pointer)
@@ -46,6 +47,25 @@ void job_freep(struct job **pointer)
 enum job_state job_state(const struct job *job)
 {
 	return job->state;
+}
+
+const struct cursor *job_cursor(const struct job *job)
+{
+	return &job->cursor;
+}
+
+const struct kafka_message *job_message(const struct job *job)
+{
+	return &job->message;
+}
+
+struct kafka_message job_return(struct job **job)
+{
+	struct kafka_message message = (*job)->message;
+
+	(*job)->message.handle = NULL;
+	job_freep(job);
+	return message;
 }
 
 static void end(struct job *job, enum job_state state, const char *reason)
@@ -89,111 +109,139 @@ static int refuse_task(struct job *job, const char *reason, struct err *err)
 	struct dead_letter letter = DEAD_LETTER_INIT;
 
 	letter.class = "api_errors";
-	letter.schema = job->task_known ? job->task.schema : "";
+	letter.schema = job->task.schema ? job->task.schema : "";
 	letter.message = str_of(reason);
-	letter.exception = "TaskFailed";
+	letter.exception = job->exception;
 	letter.lineage = (struct lineage){ job->cursor.attempt, 0, job->cursor.as_of };
 	end(job, JOB_FAILED, reason);
 	metric_add(&fetcher_metrics[FETCHER_TASKS_FAILED], 1);
-	log_error("task_failed", LOG_FIELDS(log_i64("task", job->task.task), log_i64("attempt", job->cursor.attempt)),
+	log_error("task_failed", LOG_FIELDS(log_i64("task", job->cursor.task), log_i64("attempt", job->cursor.attempt)),
 		  "%s", reason);
 	return refuse(job, &letter, job->message.key, job->message.value, err);
 }
 
-static void doom(struct job *job, const struct err *why)
-{
-	job->doomed = true;
-	snprintf(job->reason, sizeof(job->reason), "%s", why->text);
-}
-
 /* --- starting -------------------------------------------------------------------------------------------------------- */
 
-/* Items before the cursor are there already: read past them. */
-static int skip_ahead(struct job *job, const struct cursor *from, struct err *err)
+static struct job *new_job(const struct job_outputs *outputs, struct kafka_message *message, const struct cursor *from)
 {
-	struct source_item item;
-
-	while (job->cursor.fetched < from->fetched || job->cursor.skipped < from->skipped) {
-		if (source_next(job->source, &item, err))
-			return -1;
-		if (item.kind == SOURCE_END)
-			return err_set(err, ERR_RECORD, "the source ends before record %" PRId64, from->fetched);
-		if (item.kind == SOURCE_SKIPPED)
-			job->cursor.skipped++;
-		else
-			job->cursor.fetched++;
-	}
-	job->cursor = *from;
-	return 0;
-}
-
-static int resume(struct job *job, const struct cursor *from, struct err *err)
-{
-	struct err why = ERR_INIT;
-
-	if (strcmp(from->identity, source_identity(job->source)) != 0) {
-		end(job, JOB_ABANDONED, "the source changed while it was read");
-		job->cursor = *from;
-		return 0;
-	}
-	if (skip_ahead(job, from, &why) == 0)
-		return 0;
-	job->cursor = *from;
-	if (why.kind == ERR_RECORD) {
-		end(job, JOB_ABANDONED, why.text);
-		return 0;
-	}
-	*err = why;
-	return -1;
-}
-
-static int open_source(struct job *job, const struct cursor *from, struct err *err)
-{
-	struct err why = ERR_INIT;
-
-	if (source_open(&job->source, &job->task, &why)) {
-		if (from)
-			job->cursor = *from;
-		if (why.kind == ERR_RECORD)
-			return doom(job, &why), 0;
-		*err = why;
-		return -1;
-	}
-	snprintf(job->cursor.identity, sizeof(job->cursor.identity), "%s", source_identity(job->source));
-	return from ? resume(job, from, err) : 0;
-}
-
-int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_message *message, const char *metadata,
-	      struct err *err)
-{
-	CLEANUP(job_freep) struct job *job = mem_zalloc(1, sizeof(*job));
-	struct cursor from;
-	bool resumed;
-	struct err why = ERR_INIT;
+	struct job *job = mem_zalloc(1, sizeof(*job));
 
 	job->outputs = outputs;
 	job->message = *message;
 	message->handle = NULL; /* the job's from here on */
 	job->encoded = (struct buf)BUF_INIT(ENCODED_MAX);
-	job->cursor.as_of = clock_now_ns();
-	job->task_known = fetch_task_decode(job->message.value, &job->task, &why) == 0;
-	job->cursor.attempt = job->task.attempt;
-	resumed = metadata && cursor_parse(metadata, &from) && from.attempt == job->task.attempt;
-	if (job->task_known && job->task.attempt <= 0) {
+	job->exception = "TaskFailed";
+	job->cursor = *from;
+	return job;
+}
+
+static void doom(struct job *job, const char *why)
+{
+	job->doomed = true;
+	job->behind = 0;
+	snprintf(job->reason, sizeof(job->reason), "%s", why);
+}
+
+/* From the beginning: nothing of this attempt is committed. */
+static void start_cursor(struct job *job)
+{
+	job->cursor = (struct cursor){
+		.attempt = job->task.attempt,
+		.task = job->task.task,
+		.run = job->task.run,
+		.as_of = clock_now_ns(),
+	};
+}
+
+struct job *job_new(const struct job_outputs *outputs, struct kafka_message *message, const struct cursor *from)
+{
+	struct job *job = new_job(outputs, message, from);
+	struct err why = ERR_INIT;
+
+	fault_point("task_decode");
+	if (fetch_task_decode(job->message.value, &job->task, &why) == 0 && job->task.attempt <= 0)
 		err_set(&why, ERR_RECORD, "attempt %" PRId64 ": attempts are numbered from 1", job->task.attempt);
-		job->task_known = false;
+	if (why.kind != ERR_OK)
+		doom(job, why.text);
+	else if (from->attempt != job->task.attempt || !from->identity[0])
+		start_cursor(job);
+	return job;
+}
+
+struct job *job_new_crashed(const struct job_outputs *outputs, struct kafka_message *message, const struct cursor *from)
+{
+	struct job *job = new_job(outputs, message, from);
+	char why[160];
+
+	snprintf(why, sizeof(why),
+		 "crashed the stage: %" PRId64 " starts in a row did not get past record %" PRId64 " of the task",
+		 from->starts, from->fetched);
+	doom(job, why);
+	job->exception = "StageCrashed";
+	return job;
+}
+
+static int open_source(struct job *job, struct err *err)
+{
+	const char *identity;
+
+	if (source_open(&job->source, &job->task, err))
+		return -1;
+	identity = source_identity(job->source);
+	job->behind = job->cursor.fetched + job->cursor.skipped;
+	if (job->cursor.identity[0] && strcmp(job->cursor.identity, identity) != 0)
+		end(job, JOB_ABANDONED, "the source changed while it was read");
+	else
+		snprintf(job->cursor.identity, sizeof(job->cursor.identity), "%s", identity);
+	return 0;
+}
+
+int job_open(struct job *job, struct err *err)
+{
+	struct err why = ERR_INIT;
+
+	if (job->doomed)
+		return 0;
+	fault_point("task_open");
+	fault_point(job->task.subscription); /* one of many */
+	if (open_source(job, &why)) {
+		if (why.kind != ERR_RECORD) {
+			*err = why;
+			return err_wrap(err, "task %" PRId64, job->task.task);
+		}
+		doom(job, why.text);
 	}
-	if (!job->task_known)
-		doom(job, &why);
-	else if (open_source(job, resumed ? &from : NULL, err))
-		return err_wrap(err, "task %" PRId64, job->task.task);
 	log_info("task_started",
 		 LOG_FIELDS(log_i64("task", job->task.task), log_i64("attempt", job->task.attempt),
 			    log_str("subscription", job->task.subscription), log_str("path", job->task.path),
 			    log_i64("from_record", job->cursor.fetched)),
 		 "task %" PRId64 " of %s %s", job->task.task, job->task.subscription ? job->task.subscription : "?",
-		 resumed ? "goes on" : "begins");
-	*ret = STEAL(job);
+		 job->behind ? "goes on" : "begins");
+	return 0;
+}
+
+bool job_catching_up(const struct job *job)
+{
+	return job->state == JOB_RUNNING && job->behind > 0;
+}
+
+int job_catch_up(struct job *job, unsigned items, struct err *err)
+{
+	struct source_item item;
+	struct err why = ERR_INIT;
+
+	for (; items > 0 && job->behind > 0; items--, job->behind--) {
+		if (source_next(job->source, &item, &why) == 0 && item.kind == SOURCE_END)
+			err_set(&why, ERR_RECORD, "the source ends before record %" PRId64, job->cursor.fetched);
+		if (why.kind == ERR_RECORD) {
+			end(job, JOB_ABANDONED, why.text);
+			return 0;
+		}
+		if (why.kind != ERR_OK) {
+			*err = why;
+			return -1;
+		}
+	}
 	return 0;
 }
 
@@ -231,7 +279,7 @@ static int take_item(struct job *job, const struct source_item *item, struct err
 	return 0;
 }
 
-int job_work(struct job *job, unsigned records, struct err *err)
+int job_work(struct job *job, unsigned items, struct err *err)
 {
 	struct source_item item;
 	struct err why = ERR_INIT;
@@ -240,7 +288,8 @@ int job_work(struct job *job, unsigned records, struct err *err)
 		err_set(&why, ERR_RECORD, "%s", job->reason);
 		return refuse_task(job, why.text, err);
 	}
-	for (; records > 0 && job->state == JOB_RUNNING; records--) {
+	fault_point("task_item");
+	for (; items > 0 && job->state == JOB_RUNNING; items--) {
 		if (source_next(job->source, &item, &why) == 0) {
 			if (take_item(job, &item, err))
 				return -1;
@@ -266,9 +315,9 @@ int job_report(struct job *job, struct err *err)
 	};
 	char key[24];
 	const struct task_event event = {
-		.attempt = job->task.attempt,
-		.task = job->task.task,
-		.run = job->task.run,
+		.attempt = job->cursor.attempt,
+		.task = job->cursor.task,
+		.run = job->cursor.run,
 		.state = states[job->state],
 		.fetched = job->cursor.fetched,
 		.refused = job->cursor.refused,
@@ -279,23 +328,12 @@ int job_report(struct job *job, struct err *err)
 		.message = job->reason,
 	};
 
-	if (!job->task_known)
-		return 0; /* nobody's attempt */
+	if (event.attempt == 0)
+		return 0; /* nobody's */
 	snprintf(key, sizeof(key), "%" PRId64, event.attempt);
 	buf_reset(&job->encoded);
 	if (task_event_encode(&event, &job->encoded, err))
 		return -1;
 	return kafka_produce(job->outputs->producer, job->outputs->events, 0, str_of(key), buf_str(&job->encoded), NULL,
 			     0, err);
-}
-
-struct kafka_offset job_offset(struct job *job)
-{
-	bool over = job->state != JOB_RUNNING;
-
-	job->cursor_text[0] = '\0';
-	if (!over)
-		cursor_format(&job->cursor, job->cursor_text);
-	return (struct kafka_offset){ job->message.topic, job->message.partition, job->message.offset + over,
-				      job->cursor_text };
 }

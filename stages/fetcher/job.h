@@ -21,21 +21,33 @@ enum job_state { JOB_RUNNING, JOB_DONE, JOB_FAILED, JOB_ABANDONED };
 struct job;
 
 /*
- * Takes a task message (owned by the job from here on) and goes on where the
- * committed metadata says (NULL: at the start). Produces nothing, so no
- * transaction needs to be open. A task that can never pass is a job too: its
- * first work is to refuse itself.
+ * Decodes a task message (owned by the job from here on). `from` is the cursor
+ * that is committed for it, all zeros for none. A task that can never pass is
+ * a job too: its first work is to refuse itself.
  */
-int job_start(struct job **ret, const struct job_outputs *outputs, struct kafka_message *message, const char *metadata,
-	      struct err *err);
+struct job *job_new(const struct job_outputs *outputs, struct kafka_message *message, const struct cursor *from);
+
+/* A task that ended so many starts without getting further: refused as it is, nothing of it is looked at. */
+struct job *job_new_crashed(const struct job_outputs *outputs, struct kafka_message *message,
+			    const struct cursor *from);
 void job_freep(struct job **job);
 
-/* Produces up to `records` items. ERR_RETRY and ERR_FATAL are the process's. */
-int job_work(struct job *job, unsigned records, struct err *err);
+/* Opens the source. ERR_RETRY and ERR_FATAL are the process's, here and below. */
+int job_open(struct job *job, struct err *err);
+
+/* Items before the cursor are read again, and passed over: nothing is produced, so no transaction is needed. */
+bool job_catching_up(const struct job *job);
+int job_catch_up(struct job *job, unsigned items, struct err *err);
+
+/* Produces up to `items` items. */
+int job_work(struct job *job, unsigned items, struct err *err);
 enum job_state job_state(const struct job *job);
 
 /* Produces what became of the attempt so far. */
 int job_report(struct job *job, struct err *err);
 
-/* The offset to commit with the transaction: the task's own, with the cursor, until the job is over. */
-struct kafka_offset job_offset(struct job *job);
+const struct cursor *job_cursor(const struct job *job);
+const struct kafka_message *job_message(const struct job *job);
+
+/* The job ends here, unsaid; its message is the caller's again. */
+struct kafka_message job_return(struct job **job);
