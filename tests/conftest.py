@@ -75,3 +75,11 @@ def samples():
     if not os.path.isdir(folder):
         pytest.skip("PENSTOCK_SAMPLES names no folder")
     return folder
+
+
+@pytest.fixture(scope="session")
+def fault_programs():
+    """The folder of programs with the points of common/fault.h, built now where they are older than the sources."""
+    done = subprocess.run(["make", "-s", "FAULTS=1", "all"], cwd=TOP, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return os.path.join(TOP, "build", "faults", "bin")

@@ -1,9 +1,13 @@
 """The fetcher alone: tasks from an encoder that is not ours, files of the simulator."""
 
 import json
+import os
+import shutil
 import subprocess
 
 import pytest
+from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
 from harness.records import Codec, lineage
 from harness.waiting import wait_until
 
@@ -179,8 +183,14 @@ def test_a_record_without_symbol_is_a_letter_with_its_bytes(pipeline, simulate):
 MANY = 1_500_000
 
 
+def one_member(pipeline):
+    """A fetcher that comes back is the one that was killed: its slots need not time out."""
+    pipeline.configure("kafka", **{"group.instance.id": "the-one"})
+
+
 def kill_midway(pipeline, path):
     """A fetcher that dies with the task begun, and something of it committed."""
+    one_member(pipeline)
     fetcher = pipeline.start("fetcher", settings={"batch.ms": 20, "turn.records": 200})
     send(pipeline, [task(path)])
     wait_until(lambda: fetcher.metrics()["penstock_batches_total"] >= 2, 30, "two transactions")
@@ -199,12 +209,37 @@ def test_a_killed_fetcher_is_continued_at_its_cursor(pipeline, simulate):
     assert sorted(lineage(m.value()) for m in pipeline.read(RAW, seconds=60)) == [(ATTEMPT, n + 1) for n in range(MANY)]
 
 
-def test_a_file_that_changed_meanwhile_is_abandoned(pipeline, simulate):
+def truncate(path):
+    os.truncate(path, os.path.getsize(path) - 5600)
+
+
+def grow(path):
+    whole = path.read_bytes()
+    with open(path, "ab") as file:
+        file.write(whole[-5600:])
+
+
+def replace(path):
+    """By one of the same size, as a vendor's correction is."""
+    new = path.with_suffix(".new")
+    shutil.copyfile(path, new)
+    os.replace(new, path)
+
+
+@pytest.mark.parametrize("change", [truncate, grow, replace], ids=lambda change: change.__name__)
+def test_a_file_that_changed_while_no_fetcher_ran_is_abandoned(pipeline, simulate, change):
     path, _ = simulate(bars=MANY, symbols=100)
     kill_midway(pipeline, path)
-    simulate(bars=1000, symbols=100, seed=2)
+    kept = events(pipeline)[-1]["fetched"]
+    change(path)
     pipeline.start("fetcher")
-    assert wait_over(pipeline, seconds=60)["state"] == "abandoned"
+    end = wait_over(pipeline, seconds=60)
+    assert (end["state"], end["fetched"]) == ("abandoned", kept)
+    assert end["message"] == "the source changed while it was read"
+    assert sorted(r["ordinal"] for r in raw(pipeline)) == list(range(1, kept + 1))
+
+
+# --- several fetchers ------------------------------------------------------------------------------------------------
 
 
 def test_two_fetchers_share_the_slots(pipeline, simulate):
@@ -215,6 +250,251 @@ def test_two_fetchers_share_the_slots(pipeline, simulate):
     for slot in range(4):
         assert wait_over(pipeline, ATTEMPT + slot)["fetched"] == 2000
         assert sorted(r["ordinal"] for r in raw(pipeline, ATTEMPT + slot)) == list(range(1, 2001))
+
+
+SLOWLY = {"batch.ms": 1, "turn.records": 20}
+LONG = 60_000
+
+
+def quick_group(pipeline, session_ms=6000):
+    """Rebalances are noticed in a moment, dead members after the shortest time the broker allows."""
+    pipeline.configure("kafka", **{"heartbeat.interval.ms": "100", "session.timeout.ms": str(session_ms)})
+
+
+def one_task_each(pipeline, simulate):
+    path, _ = simulate(bars=LONG, symbols=50)
+    for slot in range(4):
+        send(pipeline, [task(path, ATTEMPT + slot, task=slot)], slot)
+    return {ATTEMPT + slot for slot in range(4)}
+
+
+def begun(fetcher, event="task_started"):
+    return sorted(line["context"]["attempt"] for line in fetcher.events(event))
+
+
+def check_exact(pipeline, attempts):
+    for attempt in attempts:
+        end = wait_over(pipeline, attempt, seconds=60)
+        assert (end["state"], end["fetched"]) == ("done", LONG)
+    found = sorted(lineage(m.value()) for m in pipeline.read(RAW, seconds=60))
+    assert found == sorted((attempt, n + 1) for attempt in attempts for n in range(LONG))
+    assert pipeline.read(DLQ) == []
+
+
+def wait_batches(fetcher, count=20):
+    wait_until(lambda: fetcher.metrics()["penstock_batches_total"] >= count, 30, f"{count} transactions")
+
+
+def test_a_rebalance_keeps_the_transfers_of_slots_that_come_back(pipeline, simulate):
+    quick_group(pipeline)
+    attempts = one_task_each(pipeline, simulate)
+    first = pipeline.start("fetcher", settings=SLOWLY)
+    wait_batches(first)
+    second = pipeline.start("fetcher", settings=SLOWLY)
+    first.wait_event("task_kept", count=2)
+    handed_over = begun(first, "task_handed_over")
+    kept = begun(first, "task_kept")
+    assert len(kept) == len(handed_over) == 2 and set(kept + handed_over) == attempts
+    second.wait_event("task_started", count=2)
+    assert begun(second) == handed_over
+    assert all(line["context"]["from_record"] > 0 for line in second.events("task_started"))
+    assert second.stop() == 0
+    check_exact(pipeline, attempts)
+    assert begun(first) == sorted([*attempts, *handed_over]), "a task that was kept began anew"
+    assert begun(first, "task_kept") == sorted(kept * 2)
+
+
+def test_two_fetchers_one_killed(pipeline, simulate):
+    quick_group(pipeline)
+    attempts = one_task_each(pipeline, simulate)
+    fetchers = pipeline.start("fetcher", 2, settings=SLOWLY)
+    for fetcher in fetchers:
+        wait_until(lambda each=fetcher: begun(each), 30, "a task begun by each")
+        wait_batches(fetcher)
+    fetchers[0].kill()
+    check_exact(pipeline, attempts)
+
+
+# --- faults ----------------------------------------------------------------------------------------------------------
+
+
+class Faults:
+    """Fetchers with fault points, and the folder where these are armed."""
+
+    def __init__(self, pipeline, programs, folder):
+        pipeline.programs = programs
+        self.pipeline = pipeline
+        self.folder = folder
+        plain = pipeline.environment
+        pipeline.environment = lambda: plain() | {"PENSTOCK_FAULTS": str(folder)}
+
+    def arm(self, point, what="kill"):
+        new = self.folder / "new"
+        new.write_text(what)
+        new.rename(self.folder / f"fetcher.{point}")
+
+    def disarm(self, point):
+        (self.folder / f"fetcher.{point}").unlink()
+
+    def die_at(self, point, settings=None):
+        """A fetcher that kills itself there."""
+        self.arm(point)
+        fetcher = self.pipeline.start("fetcher", ready=False, settings=settings)
+        assert fetcher.wait_exit(40) == -9, fetcher.tail()
+        return fetcher
+
+
+@pytest.fixture
+def faults(pipeline, fault_programs, tmp_path):
+    folder = tmp_path / "faults"
+    folder.mkdir()
+    one_member(pipeline)
+    return Faults(pipeline, fault_programs, folder)
+
+
+def committed(pipeline, slot=0):
+    """Offset and cursor of the group."""
+    group = pipeline.topic("penstock.fetcher")
+    asked = ConsumerGroupTopicPartitions(group, [TopicPartition(pipeline.topic(TASKS), slot)])
+    client = AdminClient(pipeline.kafka())
+    (place,) = client.list_consumer_group_offsets([asked])[group].result(10).topic_partitions
+    return place.offset, json.JSONDecoder().raw_decode(place.metadata)[0] if place.metadata else {}
+
+
+@pytest.mark.parametrize("point, known", [("task_decode", False), ("task_open", True), ("task_item", True)])
+def test_a_task_that_kills_is_refused_at_the_fifth_start(pipeline, simulate, faults, point, known):
+    path, _ = simulate(bars=100)
+    send(pipeline, [task(path), task(path, ATTEMPT + 1)])
+    for starts in range(1, 5):
+        faults.die_at(point)
+        offset, cursor = committed(pipeline)
+        assert (offset, cursor["starts"]) == (0, starts)
+    fetcher = pipeline.start("fetcher")
+    assert wait_over(pipeline, ATTEMPT + 1)["fetched"] == 100
+    (letter,) = pipeline.read(DLQ)
+    headers = pipeline.headers(letter)
+    assert headers["etl.class"] == "api_errors"
+    assert headers["etl.message"].startswith("crashed the stage: 4 starts")
+    assert headers["__connect.errors.exception.class.name"] == "StageCrashed"
+    assert letter.value() == Codec("fetch_task").encode(task(path))
+    ends = [(e["state"], e["message"], e["task"], e["run"]) for e in events(pipeline)]
+    assert ends == ([("failed", headers["etl.message"], 11, 7)] if known else [])
+    assert headers.get("etl.attempt") == (str(ATTEMPT) if known else None)
+    assert raw(pipeline) == [] and fetcher.running
+
+
+def test_a_task_that_kills_midway_keeps_what_stands_before(pipeline, simulate, faults):
+    path, _ = simulate(bars=LONG)
+    send(pipeline, [task(path)])
+    fetcher = pipeline.start("fetcher", settings=SLOWLY)
+    wait_batches(fetcher)
+    faults.arm("task_item")
+    assert fetcher.wait_exit() == -9
+    kept = committed(pipeline)[1]["fetched"]
+    for starts in range(1, 5):
+        faults.die_at("task_item")
+        assert committed(pipeline)[1]["starts"] == starts
+    pipeline.start("fetcher")
+    end = wait_over(pipeline)
+    assert (end["state"], end["fetched"]) == ("failed", kept)
+    assert f"record {kept}" in end["message"]
+    assert sorted(r["ordinal"] for r in raw(pipeline)) == list(range(1, kept + 1))
+
+
+def test_a_task_that_got_over_it_is_careful_for_a_while(pipeline, simulate, faults):
+    path, _ = simulate(bars=LONG)
+    send(pipeline, [task(path)])
+    for _ in range(3):
+        faults.die_at("task_item")
+    fetcher = pipeline.start("fetcher", ready=False)
+    wait_until(lambda: committed(pipeline)[1].get("fetched", 0) > 0, 30, "progress")
+    faults.arm("task_item")
+    assert fetcher.wait_exit() == -9
+    kept = committed(pipeline)[1]
+    assert (kept["starts"], kept["fetched"] <= 100) == (2, True), kept
+    fetcher = pipeline.start("fetcher")
+    end = wait_over(pipeline)
+    assert (end["state"], end["fetched"]) == ("done", LONG)
+    assert 100 < fetcher.metrics()["penstock_batches_total"] < 150
+    assert sorted(lineage(m.value()) for m in pipeline.read(RAW)) == [(ATTEMPT, n + 1) for n in range(LONG)]
+
+
+def test_tasks_beside_one_that_kills_are_not_blamed(pipeline, simulate, faults):
+    """A process dies with all its slots, but only the task that works alone then is counted to the end."""
+    path, _ = simulate(bars=LONG)
+    for slot in range(3):
+        send(pipeline, [task(path, ATTEMPT + slot)], slot)
+    send(pipeline, [task(path, ATTEMPT + 3, subscription="killer")], 3)
+    deaths = 0
+    while not pipeline.read(DLQ):
+        faults.arm("killer")
+        fetcher = pipeline.start("fetcher", ready=False)
+        wait_until(lambda each=fetcher: not each.running or pipeline.read(DLQ), 40, "its end, or the task's")
+        deaths += not fetcher.running
+    assert deaths == 4
+    for slot in range(3):
+        end = wait_over(pipeline, ATTEMPT + slot)
+        assert (end["state"], end["fetched"]) == ("done", LONG)
+    assert wait_over(pipeline, ATTEMPT + 3)["state"] == "failed"
+    assert len(pipeline.read(DLQ)) == 1
+    found = sorted(lineage(m.value()) for m in pipeline.read(RAW))
+    assert found == [(ATTEMPT + slot, n + 1) for slot in range(3) for n in range(LONG)]
+
+
+def test_clean_ends_are_not_counted(pipeline, simulate):
+    """Neither at a task that goes on, nor at one that waits behind it."""
+    one_member(pipeline)
+    path, _ = simulate(bars=LONG)
+    send(pipeline, [task(path), task(path, ATTEMPT + 1)])
+    for _ in range(10):
+        fetcher = pipeline.start("fetcher", settings=SLOWLY)
+        assert fetcher.stop() == 0
+        assert committed(pipeline)[1].get("starts", 0) == 0
+    pipeline.start("fetcher")
+    for attempt in (ATTEMPT, ATTEMPT + 1):
+        assert wait_over(pipeline, attempt)["fetched"] == LONG
+    assert pipeline.read(DLQ) == []
+
+
+def test_a_failing_world_is_not_counted(pipeline, simulate, tmp_path):
+    """A disk that cannot be read now ends the process, not the task."""
+    one_member(pipeline)
+    path, _ = simulate(bars=100)
+    disk = tmp_path / "disk.dbn"
+    disk.symlink_to("/proc/self/mem")  # reading it is an EIO
+    send(pipeline, [task(disk)])
+    for _ in range(6):
+        fetcher = pipeline.start("fetcher", ready=False)
+        assert fetcher.wait_exit() == 3
+        assert committed(pipeline) == (0, {})
+    disk.unlink()
+    disk.symlink_to(path)
+    pipeline.start("fetcher")
+    assert wait_over(pipeline)["state"] == "done"
+    assert pipeline.read(DLQ) == []
+
+
+def test_an_offset_that_is_not_committed_yet_is_waited_for(pipeline, simulate, faults):
+    """Its fetcher only slept: the transaction is committed after the slots are another's already."""
+    pipeline.settings["kafka"] = {}
+    quick_group(pipeline)
+    path, _ = simulate(bars=LONG)
+    send(pipeline, [task(path)])
+    first = pipeline.start("fetcher", settings=SLOWLY | {"instance": "first"})
+    wait_batches(first)
+    faults.arm("offsets_sent", "stop 0")
+    wait_until(lambda: stopped(first), 10, "the first fetcher stops")
+    second = pipeline.start("fetcher", ready=False, settings={"instance": "second"})
+    second.wait_event("slots_assigned")
+    first.resume()
+    end = wait_over(pipeline)
+    assert (end["state"], end["fetched"]) == ("done", LONG)
+    assert sorted(lineage(m.value()) for m in pipeline.read(RAW)) == [(ATTEMPT, n + 1) for n in range(LONG)]
+
+
+def stopped(worker):
+    with open(f"/proc/{worker.pid}/stat") as file:
+        return file.read().rsplit(")", 1)[1].split()[0] == "T"
 
 
 def test_a_message_that_is_no_task_is_passed_over(pipeline, simulate):
