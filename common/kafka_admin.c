@@ -253,3 +253,71 @@ int kafka_admin_set_offsets(struct kafka_admin *admin, const char *group, const 
 		rd_kafka_event_AlterConsumerGroupOffsets_result(event), &n);
 	return n ? check_group_result(results[0], group, err) : 0;
 }
+
+int kafka_admin_members(struct kafka_admin *admin, const char *group, unsigned *ret_members, struct err *err)
+{
+	CLEANUP(destroy_optionsp)
+	rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
+	const rd_kafka_ConsumerGroupDescription_t **groups;
+	size_t n;
+
+	*ret_members = 0;
+	rd_kafka_DescribeConsumerGroups(admin->rk, &group, 1, options, admin->queue);
+	if (await(admin, &event, err))
+		return err_wrap(err, "members of group %s", group);
+	groups = rd_kafka_DescribeConsumerGroups_result_groups(rd_kafka_event_DescribeConsumerGroups_result(event), &n);
+	if (n == 0)
+		return 0;
+	if (rd_kafka_ConsumerGroupDescription_error(groups[0])) {
+		const rd_kafka_error_t *e = rd_kafka_ConsumerGroupDescription_error(groups[0]);
+
+		if (rd_kafka_error_code(e) == RD_KAFKA_RESP_ERR_GROUP_ID_NOT_FOUND)
+			return 0;
+		return err_set(err, ERR_RETRY, "kafka: members of group %s: %s", group, rd_kafka_error_string(e));
+	}
+	*ret_members = (unsigned)rd_kafka_ConsumerGroupDescription_member_count(groups[0]);
+	return 0;
+}
+
+/* --- edges of partitions --------------------------------------------------------------------------------------------- */
+
+static bool exists(const struct rd_kafka_metadata *metadata, const struct kafka_offset *place)
+{
+	for (int i = 0; i < metadata->topic_cnt; i++)
+		if (strcmp(metadata->topics[i].topic, place->topic) == 0)
+			return !metadata->topics[i].err && place->partition < metadata->topics[i].partition_cnt;
+	return false;
+}
+
+static int take_edges(const rd_kafka_topic_partition_list_t *list, struct kafka_offset *places, unsigned count,
+		      struct err *err)
+{
+	for (int i = 0; i < list->cnt; i++)
+		if (list->elems[i].err)
+			return err_set(err, ERR_RETRY, "kafka: offsets of %s [%d]: %s", list->elems[i].topic,
+				       list->elems[i].partition, rd_kafka_err2str(list->elems[i].err));
+	take_offsets(list, places, count);
+	return 0;
+}
+
+int kafka_admin_edges(struct kafka_admin *admin, enum kafka_edge edge, struct kafka_offset *places, unsigned count,
+		      struct err *err)
+{
+	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
+	/* A partition that is not there would be asked for until the time is up. */
+	rd_kafka_resp_err_t e = rd_kafka_metadata(admin->rk, 1, NULL, &metadata, REQUEST_TIMEOUT_MS);
+
+	if (e)
+		return err_set(err, ERR_RETRY, "kafka: no broker answers: %s", rd_kafka_err2str(e));
+	for (unsigned i = 0; i < count; i++)
+		if (exists(metadata, &places[i]) &&
+		    !rd_kafka_topic_partition_list_find(list, places[i].topic, places[i].partition))
+			rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset =
+				edge == KAFKA_LOW ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
+	e = list->cnt ? rd_kafka_offsets_for_times(admin->rk, list, REQUEST_TIMEOUT_MS) : RD_KAFKA_RESP_ERR_NO_ERROR;
+	if (e)
+		return err_set(err, ERR_RETRY, "kafka: where partitions begin and end: %s", rd_kafka_err2str(e));
+	return take_edges(list, places, count, err);
+}

@@ -34,3 +34,16 @@ int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kaf
 			struct err *err);
 int kafka_admin_set_offsets(struct kafka_admin *admin, const char *group, const struct kafka_offset *offsets,
 			    unsigned count, struct err *err);
+
+/* Members of a consumer group now; 0 too where there is no such group. */
+int kafka_admin_members(struct kafka_admin *admin, const char *group, unsigned *ret_members, struct err *err);
+
+/*
+ * Where partitions begin (KAFKA_LOW: the first offset that is still there) or
+ * end (KAFKA_HIGH: behind the last entry, committed or not, transaction
+ * markers included), into `offset`; KAFKA_OFFSET_NONE: there is no such
+ * partition. A few requests for all of them together.
+ */
+enum kafka_edge { KAFKA_LOW, KAFKA_HIGH };
+int kafka_admin_edges(struct kafka_admin *admin, enum kafka_edge edge, struct kafka_offset *places, unsigned count,
+		      struct err *err);

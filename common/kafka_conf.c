@@ -65,12 +65,14 @@ void kafka_conf_freep(rd_kafka_conf_t **conf)
 
 int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, struct err *err)
 {
+	/* What "the end of a partition" means is a consumer's setting: the last entry, not the last that is committed. */
+	static const struct kafka_property fixed[] = { { "isolation.level", "read_uncommitted" }, { 0 } };
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
 	char text[KAFKA_ERRSTR];
 
-	if (kafka_conf_new(&conf, cfg, NULL, NULL, err))
+	if (kafka_conf_new(&conf, cfg, NULL, fixed, err))
 		return -1;
-	*ret = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+	*ret = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	if (!*ret)
 		return err_set(err, ERR_FATAL, "kafka: %s", text);
 	conf = NULL; /* the client owns it now */

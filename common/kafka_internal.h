@@ -19,7 +19,7 @@ int kafka_conf_new(rd_kafka_conf_t **ret, const struct config *cfg, const struct
 		   const struct kafka_property *fixed, struct err *err);
 void kafka_conf_freep(rd_kafka_conf_t **conf);
 
-/* A client for admin calls and metadata: a producer without transactions. */
+/* A client for admin calls, metadata and the ends of partitions: a consumer without a group. */
 int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, struct err *err);
 void kafka_client_freep(rd_kafka_t **client);
 
