@@ -16,6 +16,10 @@ const struct command cli_commands[] = {
 	{ "decode", "FILE... [--metadata]", "a vendor's file as JSON lines", decode },
 	{ "topics apply", "[--dry-run]", "create missing topics, write first offsets", command_topics_apply },
 	{ "topics check", "", "compare the topic table with the broker", command_topics_check },
+	{ "offsets ls", "[--json]", "where every group stands; exit code 1 where one cannot go on",
+	  command_offsets_ls },
+	{ "offsets skip", "GROUP TOPIC PARTITION --why TEXT [--to OFFSET] [--dry-run]",
+	  "go on behind records that are gone (--to: or earliest, latest)", command_offsets_skip },
 	{ "db migrate", "[--dry-run]", "bring the database's tables up to date", command_db_migrate },
 	{ 0 },
 };

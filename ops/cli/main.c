@@ -15,8 +15,8 @@ static int usage(FILE *out, int code)
 	fprintf(out, "penstock " PENSTOCK_VERSION
 		     ": market-data ETL\n\nusage: penstock COMMAND [--config FILE] [--set KEY=VALUE]…\n\n");
 	for (const struct command *c = cli_commands; c->name; c++)
-		fprintf(out, "  %-14s %-52s %s\n", c->name, c->args, c->summary);
-	fprintf(out, "  %-14s %-52s %s\n", "WORKER", "[--help] ...",
+		fprintf(out, "  %-14s %-58s %s\n", c->name, c->args, c->summary);
+	fprintf(out, "  %-14s %-58s %s\n", "WORKER", "[--help] ...",
 		"start a worker: fetcher, validator, transformer, loader, orchestrator");
 	fprintf(out, "\nconfiguration: $PENSTOCK_CONFIG, else ./var/penstock.yaml\n"
 		     "exit codes: 0 done, 1 the answer is no, 2 wrong arguments, 3 try again later, 4 cannot work\n");

@@ -62,6 +62,11 @@ static void print_counts(const json_t *run)
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		printf("  %-13s %12" PRId64 "  %s\n", rows[i][0], number(run, rows[i][0]), rows[i][1]);
+	if (number(run, "expired_attempts") > 0)
+		printf("  %-13s %12" PRId64 "  in %" PRId64
+		       " attempts that had records skipped (`penstock offsets skip`)"
+		       " and were fetched again\n",
+		       "expired", number(run, "expired_records"), number(run, "expired_attempts"));
 }
 
 static void print_checks(const json_t *run)

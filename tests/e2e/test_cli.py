@@ -89,6 +89,16 @@ def test_version_is_the_same_everywhere(loaded):
         (["status", "--set", "api.url"], "KEY=VALUE"),
         (["status", "--config", "nowhere.yaml"], "nowhere.yaml"),
         (["topics", "check", "--dry-run"], "'--dry-run'"),
+        (["offsets", "ls", "more"], "'more'"),
+        (["offsets", "skip"], "GROUP, TOPIC and PARTITION"),
+        (["offsets", "skip", "penstock.loader", "etl.dlq", "0"], "--why"),
+        (["offsets", "skip", "penstock.loader", "etl.dlq", "0", "--why", "  "], "--why"),
+        (["offsets", "skip", "nobody", "etl.dlq", "0", "--why", "x"], "no group 'nobody'"),
+        (["offsets", "skip", "penstock.loader", "etl.raw.ohlcv", "0", "--why", "x"], "does not read 'etl.raw.ohlcv'"),
+        (["offsets", "skip", "penstock.loader", "etl.dlq", "3", "--why", "x"], "no partition 3"),
+        (["offsets", "skip", "penstock.loader", "etl.dlq", "first", "--why", "x"], "'first'"),
+        (["offsets", "skip", "penstock.loader", "etl.dlq", "0", "--why", "x", "--to", "soon"], "'soon'"),
+        (["offsets", "skip", "penstock.loader", "etl.dlq", "0", "--why", "x", "--to", "99999999"], "holds offsets 0 to"),
         (["cat"], "name a topic"),
         (["cat", "etl.dlq", "etl.events"], "'etl.events'"),
         (["cat", "etl.dlq", "-n", "many"], "many"),
@@ -253,6 +263,63 @@ def test_topics_check_names_what_differs(pipeline):
     assert f"topic {gone}: created" in pipeline.cli("topics", "apply").stdout.splitlines()
     left = pipeline.cli("topics", "check", code=1).stdout.splitlines()
     assert [changed in line for line in left[:-1]] == [True], left
+
+
+# --- offsets ls, offsets skip ----------------------------------------------------------------------------------------
+
+
+def test_offsets_ls_shows_where_everybody_stands(loaded):
+    rows = loaded.cli_json("offsets", "ls")
+    assert {row["group"].removeprefix(loaded.prefix) for row in rows} == {
+        "penstock.fetcher", "penstock.validator", "penstock.transformer", "penstock.loader", "penstock.orchestrator",
+    }  # fmt: skip
+    assert len(rows) == 4 + 6 + 6 + 6 + 3 + 1
+    assert {row["state"] for row in rows} == {"ok"} and all(row["lag"] <= 1 for row in rows), rows
+    assert all(row["low"] == 0 and row["position"] <= row["high"] for row in rows)
+    kept = {(row["group"].removeprefix(loaded.prefix), row["kept_in"]) for row in rows}
+    assert ("penstock.loader", "database") in kept and ("penstock.validator", "kafka") in kept
+    assert len(loaded.cli("offsets", "ls").stdout.splitlines()) == len(rows) + 1
+
+
+def test_offsets_ls_before_anybody_has_read(pipeline):
+    rows = pipeline.cli_json("offsets", "ls")
+    assert {row["state"] for row in rows if row["kept_in"] == "database"} == {"none"}
+    assert {row["position"] for row in rows if row["kept_in"] == "kafka"} == {0}
+
+
+def test_offsets_skip_refuses_what_is_not_wrong(loaded):
+    place = ("penstock.loader", "etl.dlq", "0", "--why", "x")
+    assert "nothing is wrong" in loaded.cli("offsets", "skip", *place, code=1).stderr
+    back = next(row for row in loaded.cli_json("offsets", "ls") if row["lag"] == 0 or row["position"] > 0)
+    words = (back["group"], back["topic"], back["partition"], "--to", "earliest", "--why", "x")
+    assert "behind it already" in loaded.cli("offsets", "skip", *words, code=1).stderr
+    assert loaded.value("SELECT count(*) FROM etl.expired") == 0
+
+
+def test_offsets_skip_leaves_a_group_with_members_alone(loaded):
+    words = ("penstock.validator", "etl.raw.ohlcv", 0, "--to", "latest", "--why", "x")
+    done = loaded.cli("offsets", "skip", *words, code=1)
+    assert "has 1 member" in done.stderr and "stop all its workers first" in done.stderr
+    assert loaded.value("SELECT count(*) FROM etl.expired") == 0
+
+
+@pytest.mark.parametrize("prefixed", [True, False])
+def test_offsets_skip_moves_a_group_of_kafka(pipeline, prefixed):
+    pipeline.produce("etl.raw.ohlcv", [{"value": b"x", "partition": 1}] * 5)
+    group, topic = "penstock.validator", "etl.raw.ohlcv"
+    names = (pipeline.prefix + group, pipeline.topic(topic)) if prefixed else (group, topic)
+    words = ("offsets", "skip", *names, 1, "--to", 4, "--why", "they are nonsense")
+
+    def position():
+        rows = pipeline.cli_json("offsets", "ls")
+        return next(r["position"] for r in rows if (r["topic"], r["partition"]) == (pipeline.topic(topic), 1))
+
+    assert "would go from 0 to 4" in pipeline.cli(*words, "--dry-run").stdout
+    assert position() == 0 and pipeline.value("SELECT count(*) FROM etl.expired") == 0
+    assert "goes on from 0 to 4; 4 offsets expire" in pipeline.cli(*words).stdout
+    assert position() == 4
+    row = pipeline.query("SELECT consumer_group, from_offset, to_offset, why, who FROM etl.expired")[0]
+    assert row[:4] == (pipeline.prefix + group, 0, 4, "they are nonsense") and "@" in row[4]
 
 
 @pytest.mark.parametrize("command", ["apply", "check"])
