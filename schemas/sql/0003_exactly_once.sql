@@ -45,3 +45,11 @@ ALTER TABLE etl.dead_letters
     ALTER COLUMN letter_partition DROP NOT NULL,
     ALTER COLUMN letter_offset DROP NOT NULL;
 CREATE INDEX dead_letters_unpublished ON etl.dead_letters (id) WHERE letter_topic IS NULL;
+
+-- Renewed by the active orchestrator every few seconds; a table of its own, as transactions hold the leader's row.
+CREATE TABLE etl.lease (
+    only_row   boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    epoch      bigint NOT NULL DEFAULT 0,
+    renewed_at timestamptz NOT NULL DEFAULT now()
+);
+INSERT INTO etl.lease DEFAULT VALUES;

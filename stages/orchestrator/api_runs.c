@@ -49,14 +49,15 @@ static void put_members(struct json_out *out, const struct pg_result *r, int row
 
 /*
  * Closed means that count and mix once agreed; as the ledger only ever grows,
- * an equal count now means that they still do.
+ * an equal count now means that they still do. Records of an attempt that
+ * expired are in flight no more, and its task's next one stands for it.
  */
 /* clang-format off */
 static const char runs_sql[] =
 	"SELECT r.run, r.kind, r.status,"
 	" a.unbalanced = 0 AND t.open = 0 AND r.status <> 'pending',"
 	" a.fetched, l.inserted, l.updated, l.unchanged, l.duplicate, l.superseded, l.dead_letters,"
-	" a.fetched - l.records, a.skipped, t.tasks, t.closed,"
+	" a.in_flight, a.skipped, a.expired_attempts, a.expired_records, t.tasks, t.closed,"
 	" " UTC("r.created_at") ", " UTC("r.started_at") ", " UTC("r.finished_at") ", r.message,"
 	" (SELECT coalesce(json_agg(json_build_object('name', c.name, 'passed', c.passed, 'observed', c.observed,"
 	"         'expected', c.expected, 'detail', c.detail) ORDER BY c.name), '[]')"
@@ -65,9 +66,14 @@ static const char runs_sql[] =
 	"       ORDER BY run DESC LIMIT $3) r"
 	" CROSS JOIN LATERAL (SELECT coalesce(sum(x.fetched), 0)::bigint AS fetched,"
 	"        coalesce(sum(x.skipped), 0)::bigint AS skipped,"
-	"        count(*) FILTER (WHERE x.closed_at IS NULL OR x.fetched <> (SELECT coalesce(sum(y.records), 0)"
-	"                         FROM etl.ledger y WHERE y.attempt = x.attempt)) AS unbalanced"
-	"        FROM etl.attempts x WHERE x.run = r.run) a"
+	"        coalesce(sum(x.fetched - x.records) FILTER (WHERE NOT x.expired), 0)::bigint AS in_flight,"
+	"        count(*) FILTER (WHERE x.expired) AS expired_attempts,"
+	"        coalesce(sum(x.fetched - x.records) FILTER (WHERE x.expired), 0)::bigint AS expired_records,"
+	"        count(*) FILTER (WHERE CASE WHEN x.expired THEN x.is_last"
+	"                               ELSE x.closed_at IS NULL OR x.fetched <> x.records END) AS unbalanced"
+	"        FROM (SELECT y.*, (SELECT coalesce(sum(records), 0) FROM etl.ledger WHERE attempt = y.attempt) AS records,"
+	"              attempt = max(attempt) OVER (PARTITION BY task) AS is_last"
+	"              FROM etl.attempts y WHERE y.run = r.run) x) a"
 	" CROSS JOIN LATERAL (SELECT count(*) AS tasks, count(*) FILTER (WHERE state = 'closed') AS closed,"
 	"        count(*) FILTER (WHERE state IN ('pending', 'dispatched')) AS open FROM etl.tasks"
 	"        WHERE run = r.run) t"
@@ -84,13 +90,29 @@ static const char runs_sql[] =
 /* clang-format on */
 
 static const struct member run_members[] = {
-	{ "run", MEMBER_INT },         { "kind", MEMBER_TEXT },        { "status", MEMBER_TEXT },
-	{ "balanced", MEMBER_BOOL },   { "fetched", MEMBER_INT },      { "inserted", MEMBER_INT },
-	{ "updated", MEMBER_INT },     { "unchanged", MEMBER_INT },    { "duplicate", MEMBER_INT },
-	{ "superseded", MEMBER_INT },  { "dead_letters", MEMBER_INT }, { "in_flight", MEMBER_INT },
-	{ "skipped", MEMBER_INT },     { "tasks", MEMBER_INT },        { "tasks_closed", MEMBER_INT },
-	{ "created_at", MEMBER_TEXT }, { "started_at", MEMBER_TEXT },  { "finished_at", MEMBER_TEXT },
-	{ "message", MEMBER_TEXT },    { "checks", MEMBER_RAW },       { 0 },
+	{ "run", MEMBER_INT },
+	{ "kind", MEMBER_TEXT },
+	{ "status", MEMBER_TEXT },
+	{ "balanced", MEMBER_BOOL },
+	{ "fetched", MEMBER_INT },
+	{ "inserted", MEMBER_INT },
+	{ "updated", MEMBER_INT },
+	{ "unchanged", MEMBER_INT },
+	{ "duplicate", MEMBER_INT },
+	{ "superseded", MEMBER_INT },
+	{ "dead_letters", MEMBER_INT },
+	{ "in_flight", MEMBER_INT },
+	{ "skipped", MEMBER_INT },
+	{ "expired_attempts", MEMBER_INT },
+	{ "expired_records", MEMBER_INT },
+	{ "tasks", MEMBER_INT },
+	{ "tasks_closed", MEMBER_INT },
+	{ "created_at", MEMBER_TEXT },
+	{ "started_at", MEMBER_TEXT },
+	{ "finished_at", MEMBER_TEXT },
+	{ "message", MEMBER_TEXT },
+	{ "checks", MEMBER_RAW },
+	{ 0 },
 };
 
 int api_query_runs(struct pg *pg, const char *run, const char *before, const char *limit, struct pg_result **ret,
@@ -150,18 +172,22 @@ int api_runs(struct api_call *call, struct err *err)
 
 static const char attempts_sql[] =
 	"SELECT a.attempt, a.task, t.subscription, a.source, a.slot, a.state, a.fetched, a.refused, a.skipped,"
-	" a.input_bytes, l.records, a.closed_at IS NOT NULL AND l.records = a.fetched, a.message,"
+	" a.input_bytes, l.records, a.closed_at IS NOT NULL AND l.records = a.fetched AND NOT a.expired, a.expired,"
+	" a.message,"
 	" t.parameters->>'path' FROM etl.attempts a JOIN etl.tasks t USING (task)"
 	" CROSS JOIN LATERAL (SELECT coalesce(sum(records), 0)::bigint AS records FROM etl.ledger"
 	"                     WHERE attempt = a.attempt) l"
 	" WHERE a.run = $1 ORDER BY a.attempt LIMIT $2";
 
 static const struct member attempt_members[] = {
-	{ "attempt", MEMBER_INT },     { "task", MEMBER_INT },      { "subscription", MEMBER_TEXT },
-	{ "source", MEMBER_TEXT },     { "slot", MEMBER_INT },      { "state", MEMBER_TEXT },
-	{ "fetched", MEMBER_INT },     { "refused", MEMBER_INT },   { "skipped", MEMBER_INT },
-	{ "input_bytes", MEMBER_INT }, { "accounted", MEMBER_INT }, { "balanced", MEMBER_BOOL },
-	{ "message", MEMBER_TEXT },    { "path", MEMBER_TEXT },     { 0 },
+	{ "attempt", MEMBER_INT },       { "task", MEMBER_INT },
+	{ "subscription", MEMBER_TEXT }, { "source", MEMBER_TEXT },
+	{ "slot", MEMBER_INT },          { "state", MEMBER_TEXT },
+	{ "fetched", MEMBER_INT },       { "refused", MEMBER_INT },
+	{ "skipped", MEMBER_INT },       { "input_bytes", MEMBER_INT },
+	{ "accounted", MEMBER_INT },     { "balanced", MEMBER_BOOL },
+	{ "expired", MEMBER_BOOL },      { "message", MEMBER_TEXT },
+	{ "path", MEMBER_TEXT },         { 0 },
 };
 
 static void put_rows(struct json_out *out, const struct pg_result *rows, const struct member *members, int max)
@@ -211,6 +237,11 @@ static const char status_sql[] =
 	" (SELECT count(*) FROM etl.dead_letters), (SELECT holder FROM etl.leader)"
 	" FROM etl.runs";
 
+/* Gaps first: nothing behind them moves before somebody decides. */
+static const char alarms_sql[] =
+	"(SELECT message FROM etl.gaps ORDER BY since DESC, consumer_group, topic, partition LIMIT $1)"
+	" UNION ALL (SELECT message FROM etl.alarms ORDER BY since DESC, attempt LIMIT $1) LIMIT $1";
+
 static const struct member run_counts[] = {
 	{ "pending", MEMBER_INT },
 	{ "running", MEMBER_INT },
@@ -229,8 +260,7 @@ static void put_alarms(struct json_out *out, const struct pg_result *alarms)
 	json_put_key(out, "alarms");
 	json_put_open(out, '[');
 	if (broker_is_away())
-		json_put_str(out,
-			     STR_LIT("kafka does not answer, or its events have a gap; see the orchestrator's log"));
+		json_put_str(out, STR_LIT("kafka does not answer; see the orchestrator's log"));
 	for (int i = 0; i < pg_rows(alarms); i++)
 		json_put_str(out, str_of(pg_text(alarms, i, 0)));
 	json_put_close(out, ']');
@@ -266,8 +296,7 @@ int api_status(struct api_call *call, struct err *err)
 
 	if (pg_query(call->pg, status_sql, PG_NO_PARAMS, &counts, err) ||
 	    api_query_runs(call->pg, NULL, NULL, "1", &run, err) ||
-	    pg_query(call->pg, "SELECT message FROM etl.alarms ORDER BY since DESC, attempt LIMIT $1",
-		     PG_PARAMS(INT_TEXT(ALARMS_MAX)), &alarms, err))
+	    pg_query(call->pg, alarms_sql, PG_PARAMS(INT_TEXT(ALARMS_MAX)), &alarms, err))
 		return -1;
 	json_put_open(&out, '{');
 	json_put_key(&out, "status");

@@ -13,9 +13,10 @@
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/run.h"
 
-#define ENDED_MAX 1000                   /* attempts looked at in one step */
-#define LONG_LIST 100                    /* attempts that wait for their account */
-#define LONG_LIST_NS (NS_PER_SECOND / 2) /* between two looks at such a list */
+#define ENDED_MAX 1000                    /* attempts looked at in one step */
+#define LONG_LIST 100                     /* attempts that wait for their account */
+#define LOST_AFTER_NS (2 * NS_PER_SECOND) /* an account that is open for so long is worth a marker (drain.h) */
+#define LONG_LIST_NS (NS_PER_SECOND / 2)  /* between two looks at such a list */
 #define FAIL_FACTOR 10 /* a run fails when an account stood still for this many times stalled_after_s */
 
 /* One attempt that has ended, as the query tells it. */
@@ -101,7 +102,10 @@ static int by_attempt(const void *a, const void *b)
 
 static struct waiting look_up(const struct closing *closing, const struct ended *e)
 {
-	struct waiting now = { .attempt = e->attempt, .accounted = e->accounted, .since_ns = clock_monotonic_ns() };
+	int64_t now_ns = clock_monotonic_ns();
+	struct waiting now = {
+		.attempt = e->attempt, .accounted = e->accounted, .since_ns = now_ns, .ended_ns = now_ns
+	};
 	const struct waiting *known =
 		closing->count ? bsearch(&now, closing->waiting, closing->count, sizeof(*closing->waiting), by_attempt)
 			       : NULL;
@@ -109,6 +113,7 @@ static struct waiting look_up(const struct closing *closing, const struct ended 
 	if (!known)
 		return now;
 	now.alarmed = known->alarmed;
+	now.ended_ns = known->ended_ns;
 	if (known->accounted == e->accounted) {
 		now.since_ns = known->since_ns;
 		now.broken = known->broken;
@@ -136,6 +141,14 @@ static int clear_stalled(struct orchestrator *self, const struct ended *e, struc
 		     PG_PARAMS(INT_TEXT(e->attempt)), NULL, err))
 		return -1;
 	return pg_commit(self->pg, err);
+}
+
+bool closing_waits(const struct closing *closing)
+{
+	for (unsigned i = 0; i < closing->count; i++)
+		if (!closing->waiting[i].broken && clock_monotonic_ns() - closing->waiting[i].ended_ns > LOST_AFTER_NS)
+			return true;
+	return false;
 }
 
 static int wait_for(struct orchestrator *self, const struct ended *e, struct waiting *waiting, struct err *err)
@@ -166,7 +179,7 @@ static int set_task(struct orchestrator *self, const struct ended *e, const char
 }
 
 /* Another attempt, unless the task was given up that often before. */
-static int try_again(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
+static int try_again(struct orchestrator *self, const struct ended *e, const char *why, bool *ret_busy, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	CLEANUP(freep) char *message = NULL;
@@ -176,8 +189,8 @@ static int try_again(struct orchestrator *self, const struct ended *e, bool *ret
 		return -1;
 	*ret_busy = true;
 	if (e->run_open && pg_int(r, 0, 0) < config_int(self->cfg, "attempts_max"))
-		return set_task(self, e, "pending", e->message, err);
-	message = mem_printf("abandoned %s times: %s", pg_text(r, 0, 0), e->message);
+		return set_task(self, e, "pending", why, err);
+	message = mem_printf("given up after %s attempts: %s", pg_text(r, 0, 0), why);
 	return set_task(self, e, "failed", message, err);
 }
 
@@ -186,7 +199,7 @@ static int end_task(struct orchestrator *self, const struct ended *e, bool *ret_
 	if (strcmp(e->state, "done") == 0)
 		return set_task(self, e, "closed", "", err);
 	if (strcmp(e->state, "abandoned") == 0)
-		return try_again(self, e, ret_busy, err);
+		return try_again(self, e, e->message, ret_busy, err);
 	if (set_task(self, e, "failed", e->message, err))
 		return -1;
 	return run_task_failed(self, e->run, e->options, e->message, err);
@@ -209,6 +222,67 @@ static int close_attempt(struct orchestrator *self, const struct ended *e, bool 
 		 e->fetched);
 	return 0;
 }
+
+/* --- lost, or skipped by somebody ---------------------------------------------------------------------------------------- */
+
+/* Topics between fetcher and loader, whatever the prefix. */
+static const char expired_sql[] = "SELECT x.consumer_group, x.topic, x.partition, x.why, x.who FROM etl.expired x"
+				  " JOIN etl.attempts a ON a.attempt = $1 AND x.booked_at >= a.created_at"
+				  " WHERE x.topic ~ 'etl[.]((raw|valid|clean)[.]|dlq$)' ORDER BY x.id DESC LIMIT 1";
+
+/* Never balanced; what its task needs is another attempt, unless the fetcher itself gave up. */
+static int expire(struct orchestrator *self, const struct ended *e, const char *message, bool *ret_busy,
+		  struct err *err)
+{
+	if (leader_begin(&self->leader, self->pg, err) ||
+	    pg_query(self->pg,
+		     "UPDATE etl.attempts SET closed_at = now(), expired = true, message = $2"
+		     " WHERE attempt = $1 AND closed_at IS NULL",
+		     PG_PARAMS(INT_TEXT(e->attempt), message), NULL, err) ||
+	    pg_query(self->pg, "DELETE FROM etl.alarms WHERE attempt = $1", PG_PARAMS(INT_TEXT(e->attempt)), NULL,
+		     err) ||
+	    (strcmp(e->state, "failed") == 0 ? end_task(self, e, ret_busy, err)
+					     : try_again(self, e, message, ret_busy, err)) ||
+	    pg_commit(self->pg, err))
+		return err_wrap(err, "closing attempt %" PRId64, e->attempt);
+	metric_add(&orchestrator_metrics[GAUGE_EXPIRED], 1);
+	log_warning("attempt_expired",
+		    LOG_FIELDS(log_i64("run", e->run), log_i64("attempt", e->attempt), log_i64("fetched", e->fetched),
+			       log_i64("accounted", e->accounted)),
+		    "%s", message);
+	return 0;
+}
+
+static int set_lost(struct orchestrator *self, const struct ended *e, struct err *err)
+{
+	CLEANUP(freep) char *message = NULL;
+
+	message = mem_printf("attempt %" PRId64 " of %s: %" PRId64 " of %" PRId64
+			     " records are lost: every group has passed all that was there, and they are in no account",
+			     e->attempt, e->subscription, e->fetched - e->accounted, e->fetched);
+	return broken_account(self, e, "attempt_lost", GAUGE_LOST, message, err);
+}
+
+/* A marker that started after its end has passed every group, and some of its records are in no account. */
+static int miss(struct orchestrator *self, const struct ended *e, struct waiting *waiting, bool *ret_busy,
+		struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	CLEANUP(freep) char *message = NULL;
+
+	waiting->broken = true;
+	if (pg_query(self->pg, expired_sql, PG_PARAMS(INT_TEXT(e->attempt)), &r, err))
+		return err_wrap(err, "looking for skipped records");
+	if (pg_rows(r) == 0)
+		return set_lost(self, e, err);
+	message = mem_printf("attempt %" PRId64 " of %s: %" PRId64 " of %" PRId64
+			     " records expired: %s skipped some of %s [%s] for %s: %s",
+			     e->attempt, e->subscription, e->fetched - e->accounted, e->fetched, pg_text(r, 0, 4),
+			     pg_text(r, 0, 1), pg_text(r, 0, 2), pg_text(r, 0, 0), pg_text(r, 0, 3));
+	return expire(self, e, message, ret_busy, err);
+}
+
+/* --- one step ------------------------------------------------------------------------------------------------------------ */
 
 /* Open runs first, so that old ones that never balance cannot crowd them out. */
 static const char ended_attempts_sql[] =
@@ -250,10 +324,11 @@ static int judge(struct closing *closing, struct orchestrator *self, const struc
 		return close_attempt(self, e, ret_busy, err);
 	*waiting = look_up(closing, e);
 	(*kept_count)++;
-	if (e->accounted < e->fetched)
-		return wait_for(self, e, waiting, err);
 	if (waiting->broken)
 		return 0;
+	if (e->accounted < e->fetched)
+		return drain_covers(&self->drain, waiting->ended_ns) ? miss(self, e, waiting, ret_busy, err)
+								     : wait_for(self, e, waiting, err);
 	waiting->broken = true;
 	return e->accounted > e->fetched ? too_many(self, e, err) : wrong_ones(self, e, err);
 }
@@ -308,7 +383,7 @@ static const char changed_sql[] =
 	" but the ledger now holds %s', a.attempt, a.fetched, l.records)"
 	" FROM etl.attempts a CROSS JOIN LATERAL (SELECT coalesce(sum(records), 0) AS records FROM etl.ledger"
 	"                                         WHERE attempt = a.attempt) l"
-	" WHERE a.closed_at > now() - interval '1 hour' AND l.records <> a.fetched"
+	" WHERE NOT a.expired AND a.closed_at > now() - interval '1 hour' AND l.records <> a.fetched"
 	" ON CONFLICT DO NOTHING RETURNING attempt, name, message";
 
 static const char forget_sql[] =

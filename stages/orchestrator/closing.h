@@ -17,6 +17,7 @@ struct waiting {
 	int64_t attempt;
 	int64_t accounted;
 	int64_t since_ns; /* monotonic */
+	int64_t ended_ns; /* monotonic: when it was first seen to have ended */
 	bool alarmed;     /* it stands still, and that was said */
 	bool broken;      /* with this count it is wrong for good, and that was said */
 };
@@ -29,6 +30,9 @@ struct closing {
 };
 
 void closing_release(struct closing *closing);
+
+/* True when an account is open for so long that it is time to find out whether its records are lost. */
+bool closing_waits(const struct closing *closing);
 
 /* Closes what balances and looks after what does not; *ret_busy where a task became pending again. */
 int closing_step(struct closing *closing, struct orchestrator *self, bool *ret_busy, struct err *err);

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +38,17 @@ int orchestrator_kafka_trouble(struct orchestrator *self, struct err *err)
 	return 0;
 }
 
+int orchestrator_trouble(struct orchestrator *self, const struct err *trouble, struct err *err)
+{
+	*err = *trouble;
+	return pg_usable(self->pg) ? orchestrator_kafka_trouble(self, err) : -1;
+}
+
+int orchestrator_admin(struct orchestrator *self, struct err *err)
+{
+	return self->admin ? 0 : kafka_admin_open(&self->admin, self->cfg, err);
+}
+
 /* --- leadership -------------------------------------------------------------------------------------------------------- */
 
 static void show_leader(const struct orchestrator *self)
@@ -54,9 +66,27 @@ static void stand_by(struct orchestrator *self, const char *why)
 		log_warning("leadership_lost", LOG_FIELDS(log_i64("epoch", self->leader.epoch)), "standing by: %s",
 			    why);
 	self->leader = (struct leader){ 0 };
+	lease_hold(self->lease, 0);
 	dispatch_freep(&self->dispatch);
 	events_freep(&self->events);
+	drain_release(&self->drain);
+	gaps_release(&self->gaps);
 	show_leader(self);
+}
+
+/* One that is stopped, or cut off from the database, keeps its lock for as long as its session lasts. */
+static int depose_silent(struct orchestrator *self, struct err *err)
+{
+	int64_t lease_s = config_int(self->cfg, "lease_s"), pid;
+
+	if (lease_depose(self->pg, lease_s, &pid, err))
+		return -1;
+	if (pid)
+		log_warning("leader_deposed", LOG_FIELDS(log_i64("backend", pid)),
+			    "nothing heard of the active orchestrator for more than %" PRId64
+			    " s: its session is ended",
+			    lease_s);
+	return 0;
 }
 
 static int try_to_lead(struct orchestrator *self, struct err *err)
@@ -67,7 +97,8 @@ static int try_to_lead(struct orchestrator *self, struct err *err)
 		return -1;
 	worker_set_ready(true, "");
 	if (self->leader.epoch == 0)
-		return 0;
+		return depose_silent(self, err);
+	lease_hold(self->lease, self->leader.epoch);
 	self->dispatch = dispatch_new();
 	self->refreshed_ns = 0;
 	log_info("leadership_taken", LOG_FIELDS(log_i64("epoch", self->leader.epoch)),
@@ -104,7 +135,8 @@ static int refresh(struct orchestrator *self, struct err *err)
 {
 	if (self->refreshed_ns && clock_monotonic_ns() - self->refreshed_ns < REFRESH_NS)
 		return 0;
-	if (ask_broker(self, err) || closing_watch(self, err) || gauges_refresh(self, err))
+	if (ask_broker(self, err) || gaps_watch(&self->gaps, self, err) || closing_watch(self, err) ||
+	    gauges_refresh(self, err))
 		return -1;
 	self->refreshed_ns = clock_monotonic_ns();
 	return 0;
@@ -116,6 +148,8 @@ static int read_events(struct orchestrator *self, bool *ret_busy, struct err *er
 		return 0;
 	if (self->events && events_broken(self->events))
 		events_freep(&self->events);
+	if (!self->events && clock_monotonic_ns() < self->events_retry_ns)
+		return 0;
 	if (!self->events)
 		return events_open(&self->events, self, err);
 	return events_step(self->events, self, ret_busy, err);
@@ -125,6 +159,7 @@ static int read_events(struct orchestrator *self, bool *ret_busy, struct err *er
 static int lead(struct orchestrator *self, bool *ret_busy, struct err *err)
 {
 	if (run_start_pending(self, ret_busy, err) || read_events(self, ret_busy, err) ||
+	    drain_step(&self->drain, self, closing_waits(&self->closing), err) ||
 	    closing_step(&self->closing, self, ret_busy, err) ||
 	    (self->events && dispatch_step(self->dispatch, self, ret_busy, err)) ||
 	    run_finish_ended(self, ret_busy, err) || refresh(self, err))
@@ -213,6 +248,10 @@ static void release(struct orchestrator *self)
 	dispatch_freep(&self->dispatch);
 	events_freep(&self->events);
 	closing_release(&self->closing);
+	drain_release(&self->drain);
+	gaps_release(&self->gaps);
+	kafka_admin_freep(&self->admin);
+	lease_freep(&self->lease);
 	pg_freep(&self->pg);
 }
 
@@ -223,6 +262,9 @@ int orchestrator_run(struct worker *worker, struct err *err)
 	self.instance = worker_instance(worker->cfg);
 	self.database = (struct link){ .name = "database", .up = &orchestrator_shared.database_up };
 	self.kafka = (struct link){ .name = "kafka", .up = &orchestrator_shared.kafka_up };
+	self.drain = (struct drain)DRAIN_INIT;
+	if (lease_open(&self.lease, worker->cfg, err))
+		return -1;
 	atomic_store(&orchestrator_shared.scheduler_running, true);
 	return loop(&self, err);
 }

@@ -16,6 +16,7 @@
 
 #define BATCH_MAX 256                         /* attempts of one transaction */
 #define MESSAGES_MAX 2048                     /* messages of one transaction */
+#define GAP_RETRY_NS NS_PER_SECOND            /* whether somebody has decided what to do about a gap */
 #define UNKNOWN_GRACE_NS (30 * NS_PER_SECOND) /* for a schema id that a newer orchestrator may know */
 
 struct reader {
@@ -70,16 +71,9 @@ static int take_over(struct events *events, struct orchestrator *self, int32_t p
 }
 
 /* A gap is never read over in silence: events of it may have ended attempts that now wait for ever. */
-static int check_position(const struct events *events, const struct reader *reader, int64_t low, int64_t high,
-			  struct err *err)
+static bool is_gap(const struct reader *reader, int64_t low, int64_t high)
 {
-	if (reader->next >= low && reader->next <= high)
-		return 0;
-	return err_set(err, ERR_RETRY,
-		       "events are missing: %s [%d] holds offsets %" PRId64 " to %" PRId64 ", but %" PRId64
-		       " is next; put next_offset of group %s in etl.offsets to %" PRId64
-		       " to go on, and run again what then does not end",
-		       events->topic, reader->partition, low, high, reader->next, events->group, low);
+	return reader->next < low || reader->next > high;
 }
 
 static int store_first(struct events *events, struct orchestrator *self, const struct reader *reader, struct err *err)
@@ -95,7 +89,7 @@ static int store_first(struct events *events, struct orchestrator *self, const s
 	return 0;
 }
 
-/* Kafka's half: where the partition begins and ends, and a consumer at the right place. */
+/* Kafka's half: where the partition begins and ends, and a consumer at the right place; none where that is gone. */
 static int open_consumer(struct events *events, struct orchestrator *self, struct reader *reader, bool *ret_first,
 			 struct err *err)
 {
@@ -108,7 +102,12 @@ static int open_consumer(struct events *events, struct orchestrator *self, struc
 		return -1;
 	if (*ret_first)
 		reader->next = low;
-	return check_position(events, reader, low, high, err);
+	if (is_gap(reader, low, high)) {
+		kafka_consumer_freep(&reader->consumer);
+		self->events_retry_ns = clock_monotonic_ns() + GAP_RETRY_NS;
+		link_works(&self->kafka); /* it answers: gaps.c tells what is wrong, and the way out */
+	}
+	return 0;
 }
 
 static int open_reader(struct events *events, struct orchestrator *self, struct reader *reader, struct err *err)
@@ -121,7 +120,7 @@ static int open_reader(struct events *events, struct orchestrator *self, struct 
 		kafka_consumer_freep(&reader->consumer);
 		return orchestrator_kafka_trouble(self, err);
 	}
-	return first ? store_first(events, self, reader, err) : 0;
+	return first && reader->consumer ? store_first(events, self, reader, err) : 0;
 }
 
 int events_open(struct events **ret, struct orchestrator *self, struct err *err)
@@ -141,7 +140,7 @@ int events_open(struct events **ret, struct orchestrator *self, struct err *err)
 		if (open_reader(events, self, reader, err))
 			return -1;
 		if (!reader->consumer)
-			return 0; /* the broker is away: *ret stays NULL */
+			return 0; /* the broker is away, or there is a gap: *ret stays NULL */
 	}
 	link_works(&self->kafka);
 	*ret = STEAL(events);

@@ -11,7 +11,7 @@
 struct events;
 struct orchestrator;
 
-/* Takes the partitions over at the offsets in the database, under the leader's epoch. */
+/* Takes the partitions over at the offsets in the database, under the leader's epoch; none where one has a gap. */
 int events_open(struct events **ret, struct orchestrator *self, struct err *err);
 void events_freep(struct events **events);
 

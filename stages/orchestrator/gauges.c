@@ -27,6 +27,8 @@ struct metric orchestrator_metrics[GAUGES] = {
 	[GAUGE_IN_FLIGHT] = { "penstock_orchestrator_in_flight_records", NULL, METRIC_GAUGE,
 			      "Records of open runs that are fetched and not accounted, signed.", 0 },
 	[GAUGE_ALARMS] = { "penstock_orchestrator_alarms", NULL, METRIC_GAUGE, "Alarms that stand.", 0 },
+	[GAUGE_GAPS] = { "penstock_orchestrator_gaps", NULL, METRIC_GAUGE,
+			 "Partitions that a group cannot go on in by itself.", 0 },
 	[GAUGE_DISPATCHED] = { "penstock_orchestrator_dispatched_total", NULL, METRIC_COUNTER, "Attempts sent.", 0 },
 	[GAUGE_RECONCILED] = { "penstock_orchestrator_reconciled_total", NULL, METRIC_COUNTER,
 			       "Attempts of unknown fate that were found in their slot.", 0 },
@@ -35,9 +37,12 @@ struct metric orchestrator_metrics[GAUGES] = {
 	[GAUGE_EVENTS_UNDECODABLE] = { IGNORED, "reason=\"undecodable\"", METRIC_COUNTER, IGNORED_HELP, 0 },
 	[GAUGE_CLOSED] = { "penstock_orchestrator_attempts_closed_total", NULL, METRIC_COUNTER,
 			   "Attempts whose account balanced.", 0 },
+	[GAUGE_EXPIRED] = { "penstock_orchestrator_attempts_expired_total", NULL, METRIC_COUNTER,
+			    "Attempts closed without some of their records, which somebody had skipped.", 0 },
 	[GAUGE_NEGATIVE] = { ALARMS_RAISED, "alarm=\"in_flight_negative\"", METRIC_COUNTER, ALARMS_HELP, 0 },
 	[GAUGE_MIX_DIFFERS] = { ALARMS_RAISED, "alarm=\"ledger_mix_differs\"", METRIC_COUNTER, ALARMS_HELP, 0 },
 	[GAUGE_STALLED] = { ALARMS_RAISED, "alarm=\"attempt_stalled\"", METRIC_COUNTER, ALARMS_HELP, 0 },
+	[GAUGE_LOST] = { ALARMS_RAISED, "alarm=\"attempt_lost\"", METRIC_COUNTER, ALARMS_HELP, 0 },
 	[GAUGE_UNAUTHORIZED] = { "penstock_orchestrator_http_unauthorized_total", NULL, METRIC_COUNTER,
 				 "Requests without the right token.", 0 },
 };
@@ -52,7 +57,8 @@ static const char refresh_sql[] =
 	"SELECT (SELECT count(*) FROM etl.runs WHERE status = 'pending'),"
 	" (SELECT count(*) FROM etl.runs WHERE status IN ('running', 'checking')),"
 	" (SELECT count(*) FROM etl.tasks WHERE state = 'pending'),"
-	" o.attempts, o.in_flight, (SELECT count(*) FROM etl.alarms)"
+	" o.attempts, o.in_flight, (SELECT count(*) FROM etl.alarms),"
+	" (SELECT count(*) FROM etl.gaps)"
 	" FROM (SELECT count(*) AS attempts,"
 	"       coalesce(sum(a.fetched - coalesce((SELECT sum(l.records) FROM etl.ledger l"
 	"                                          WHERE l.attempt = a.attempt), 0)), 0)::bigint AS in_flight"
@@ -62,7 +68,8 @@ static const char refresh_sql[] =
 int gauges_refresh(struct orchestrator *self, struct err *err)
 {
 	static const enum gauge columns[] = { GAUGE_RUNS_PENDING,  GAUGE_RUNS_RUNNING, GAUGE_TASKS_PENDING,
-					      GAUGE_ATTEMPTS_OPEN, GAUGE_IN_FLIGHT,    GAUGE_ALARMS };
+					      GAUGE_ATTEMPTS_OPEN, GAUGE_IN_FLIGHT,    GAUGE_ALARMS,
+					      GAUGE_GAPS };
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
 	if (pg_query(self->pg, refresh_sql, PG_NO_PARAMS, &r, err))

@@ -14,9 +14,11 @@ int leader_try(struct leader *leader, struct pg *pg, const char *holder, struct 
 	if (!pg_bool(lock, 0, 0))
 		return 0;
 	if (pg_query(pg,
-		     "INSERT INTO etl.leader AS l (epoch, holder, since) VALUES (1, $1, now())"
-		     " ON CONFLICT (only_row) DO UPDATE"
-		     " SET epoch = l.epoch + 1, holder = EXCLUDED.holder, since = EXCLUDED.since RETURNING epoch",
+		     "WITH taken AS (INSERT INTO etl.leader AS l (epoch, holder, since) VALUES (1, $1, now())"
+		     " ON CONFLICT (only_row) DO UPDATE SET epoch = l.epoch + 1, holder = EXCLUDED.holder,"
+		     "                                      since = EXCLUDED.since RETURNING epoch),"
+		     " leased AS (UPDATE etl.lease SET epoch = taken.epoch, renewed_at = now() FROM taken)"
+		     " SELECT epoch FROM taken",
 		     PG_PARAMS(holder), &row, err))
 		return err_wrap(err, "becoming the active orchestrator");
 	leader->epoch = pg_int(row, 0, 0);

@@ -16,6 +16,8 @@ static const struct config_key keys[] = {
 	{ "tasks_max", CONFIG_INT, "100000", 1, 1000000, "tasks", "Tasks of one run at most." },
 	{ "stalled_after_s", CONFIG_INT, "60", 1, 86400, "s",
 	  "An account that stands still this long raises an alarm; ten times this, and the run fails." },
+	{ "lease_s", CONFIG_INT, "15", 3, 3600, "s",
+	  "A standby takes over from an active one that was not heard of for so long." },
 	{ "http.port", CONFIG_INT, "8000", 0, 65535, NULL, "Port of the API; 0: a free one." },
 	{ 0 },
 };

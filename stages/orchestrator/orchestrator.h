@@ -13,7 +13,10 @@
 #include "common/pg.h"
 #include "common/worker.h"
 #include "stages/orchestrator/closing.h"
+#include "stages/orchestrator/drain.h"
+#include "stages/orchestrator/gaps.h"
 #include "stages/orchestrator/leader.h"
+#include "stages/orchestrator/lease.h"
 #include "stages/orchestrator/link.h"
 
 struct dispatch;
@@ -42,8 +45,13 @@ struct orchestrator {
 	struct link kafka;
 	struct dispatch *dispatch; /* NULL while standing by */
 	struct events *events;     /* NULL while standing by */
+	struct kafka_admin *admin; /* orchestrator_admin() opens it */
+	struct lease *lease;
 	struct closing closing;
+	struct drain drain;
+	struct gaps gaps;
 	int64_t refreshed_ns;
+	int64_t events_retry_ns; /* a gap in etl.events: not before this is it looked at again */
 };
 
 /* Wakes the core thread; safe from any thread. */
@@ -54,3 +62,9 @@ int orchestrator_run(struct worker *worker, struct err *err);
 
 /* A broker's trouble: noted in the link, the core goes on with the rest. ERR_FATAL and ERR_RECORD are passed on. */
 int orchestrator_kafka_trouble(struct orchestrator *self, struct err *err);
+
+/* The same where it may have been the broker's or the database's: the connection tells. */
+int orchestrator_trouble(struct orchestrator *self, const struct err *trouble, struct err *err);
+
+/* Opens self->admin where it is not. */
+int orchestrator_admin(struct orchestrator *self, struct err *err);
