@@ -40,13 +40,6 @@ def servers():
         servers.stop()
 
 
-@pytest.fixture(scope="session")
-def fault_programs():
-    """The folder of programs built with the points and defects of common/fault.h."""
-    subprocess.run(["make", "-s", "--no-print-directory", f"-j{os.cpu_count()}", "all", "FAULTS=1"], cwd=TOP, check=True)
-    return os.path.join(TOP, "build", "faults", "bin")
-
-
 @pytest.fixture
 def make_pipeline(servers, request, tmp_path_factory):
     """make_pipeline() as often as a test needs one; all are closed at its end."""
