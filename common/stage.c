@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "common/broker.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fault.h"
@@ -36,7 +37,6 @@ struct loop {
 	struct kafka_offset offsets[PLACES_MAX];     /* likewise */
 	unsigned stopped;                            /* places */
 	int64_t look_ns;                             /* when they are looked at next */
-	bool broker_away;
 	int64_t backoff_ms;
 	unsigned dropped;  /* batches in a row */
 	unsigned fenced;   /* likewise */
@@ -511,33 +511,11 @@ static bool is_due(const struct loop *loop)
 	       (stage->ops.full && stage->ops.full(stage->ops.self));
 }
 
-/* A broker that is away is said once, and then asked for: an idle stage would not hear of its return. */
-static void note_broker(struct loop *loop, const struct err *trouble)
-{
-	if (!trouble) {
-		if (loop->broker_away)
-			log_info("broker_back", NULL, "the broker answers again");
-		loop->broker_away = false;
-		worker_set_missing(WORKER_BROKER, NULL);
-		return;
-	}
-	if (!loop->broker_away)
-		log_warning("kafka_error", NULL, "%s", trouble->text);
-	loop->broker_away = true;
-	worker_set_missing(WORKER_BROKER, trouble->text);
-}
-
-static void ask_for_broker(struct loop *loop)
-{
-	if (loop->broker_away && kafka_consumer_answers(loop->consumer))
-		note_broker(loop, NULL);
-}
-
-static int meet_error(struct loop *loop, struct err *err)
+static int meet_error(struct err *err)
 {
 	if (err->kind != ERR_RETRY)
 		return -1;
-	note_broker(loop, err);
+	broker_failed(err);
 	err_clear(err);
 	return 0;
 }
@@ -557,7 +535,7 @@ static int step(struct loop *loop, struct err *err)
 
 	switch (kafka_consumer_poll(loop->consumer, poll_timeout_ms(loop), &m, err)) {
 	case KAFKA_ERROR:
-		if (meet_error(loop, err))
+		if (meet_error(err))
 			return -1;
 		break;
 	case KAFKA_OFFSET_GONE:
@@ -565,14 +543,13 @@ static int step(struct loop *loop, struct err *err)
 			return -1;
 		break;
 	case KAFKA_MESSAGE:
-		if (loop->broker_away)
-			note_broker(loop, NULL);
+		broker_works();
 		if (take_message(loop, &m, err))
 			return -1;
 		break;
 	case KAFKA_NOTHING:
 	case KAFKA_END:
-		ask_for_broker(loop);
+		broker_ask(loop->consumer);
 		break;
 	}
 	look_at_stopped(loop);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/broker.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/dead_letter.h"
@@ -282,7 +283,7 @@ static int take_message(struct fetcher *fetcher, struct err *err)
 	case KAFKA_ERROR:
 		if (err->kind != ERR_RETRY)
 			return -1;
-		log_warning("kafka_error", NULL, "%s", err->text);
+		broker_failed(err);
 		err_clear(err);
 		break;
 	case KAFKA_OFFSET_GONE:
@@ -293,10 +294,12 @@ static int take_message(struct fetcher *fetcher, struct err *err)
 		err_clear(err);
 		break;
 	case KAFKA_MESSAGE:
+		broker_works();
 		slot_take(&fetcher->slots[message.partition], &message);
 		break;
 	case KAFKA_NOTHING:
 	case KAFKA_END:
+		broker_ask(fetcher->consumer);
 		break;
 	}
 	return 0;
