@@ -324,17 +324,17 @@ def test_a_slow_stage_loses_nothing(pipeline, files, hop):
 def test_an_open_transaction_may_still_hold_them(pipeline, files):
     producer = transact(pipeline, RAW, [b"undecided"], commit=False)
     orchestrator = pipeline.start("orchestrator")
-    run, task = missing_one(pipeline)
+    run, _ = missing_one(pipeline)
     remains(lambda: not orchestrator.events("attempt_lost"), 8.0, orchestrator.tail)
     producer.abort_transaction(KAFKA_SECONDS)
     assert "are lost" in pipeline.wait_run(run, seconds=30)["message"]
 
 
-def test_what_ends_while_a_marker_is_on_its_way_waits_for_the_next(pipeline, files):
+def test_what_is_missing_after_the_slow_stage_is_lost(pipeline, files):
     transact(pipeline, RAW, [b"read", b"not read"])
     stand(pipeline, "penstock.validator", RAW, 1)
     orchestrator = pipeline.start("orchestrator")
-    run, task = missing_one(pipeline)
+    run, _ = missing_one(pipeline)
     remains(lambda: not orchestrator.events("attempt_lost"), 5.0, orchestrator.tail)
     stand(pipeline, "penstock.validator", RAW, 2)
     shown = pipeline.wait_run(run, seconds=30)
