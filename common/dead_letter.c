@@ -4,19 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "common/clock.h"
-
-#define HEADERS_MAX 24
-#define NUMBER_TEXT 24
-#define TEXT_MAX 16384                                                   /* bytes of one header: longer texts are cut */
-#define VALUE_MAX (4 * 1024 * 1024 - HEADERS_MAX * TEXT_MAX - 64 * 1024) /* of the topic's 4 MiB */
-
-struct headers {
-	struct kafka_header list[HEADERS_MAX];
-	unsigned count;
-	char numbers[8][NUMBER_TEXT];
-	unsigned number_count;
-};
+#define TEXT_MAX 16384 /* bytes of one header: longer texts are cut */
+#define VALUE_MAX (4 * 1024 * 1024 - DEAD_LETTER_HEADERS_MAX * TEXT_MAX - 64 * 1024) /* of the topic's 4 MiB */
 
 /* Cut at the maximum, but not inside a UTF-8 sequence. */
 static struct str bounded(struct str s)
@@ -29,22 +18,22 @@ static struct str bounded(struct str s)
 	return s;
 }
 
-static void add(struct headers *h, const char *name, struct str value)
+static void add(struct dead_letter_headers *h, const char *name, struct str value)
 {
 	if (!value.data)
 		value = STR_LIT("");
 	h->list[h->count++] = (struct kafka_header){ name, bounded(value) };
 }
 
-static void add_number(struct headers *h, const char *name, int64_t value)
+static void add_number(struct dead_letter_headers *h, const char *name, int64_t value)
 {
 	char *text = h->numbers[h->number_count++];
 
-	snprintf(text, NUMBER_TEXT, "%" PRId64, value);
+	snprintf(text, sizeof(h->numbers[0]), "%" PRId64, value);
 	add(h, name, str_of(text));
 }
 
-static void add_text(struct headers *h, const char *name, const char *value)
+static void add_text(struct dead_letter_headers *h, const char *name, const char *value)
 {
 	add(h, name, str_of(value ? value : ""));
 }
@@ -58,35 +47,40 @@ int dead_letter_topic(struct kafka_producer *producer, const struct topics *topi
 	return 0;
 }
 
+void dead_letter_headers(const struct dead_letter *letter, struct dead_letter_headers *h)
+{
+	h->count = h->number_count = 0;
+	clock_format_date(clock_day_of(letter->ts_event ? letter->ts_event : clock_now_ns()), h->day);
+	add_text(h, "etl.class", letter->class);
+	add_text(h, "etl.schema", letter->schema);
+	add(h, "etl.symbol", letter->symbol);
+	add_text(h, "etl.day", h->day);
+	add_text(h, "etl.stage", letter->stage);
+	add(h, "etl.rules", letter->rules);
+	add_text(h, "etl.rules.version", letter->rules_version);
+	add(h, "etl.message", letter->message);
+	add(h, "etl.record", letter->record);
+	if (letter->lineage.attempt > 0) {
+		add_number(h, "etl.attempt", letter->lineage.attempt);
+		add_number(h, "etl.ordinal", letter->lineage.ordinal);
+	}
+	add_number(h, "etl.replays", letter->replays);
+	add_text(h, "__connect.errors.topic", letter->topic);
+	add_number(h, "__connect.errors.partition", letter->partition);
+	add_number(h, "__connect.errors.offset", letter->offset);
+	add_text(h, "__connect.errors.stage", letter->stage);
+	add_text(h, "__connect.errors.exception.class.name", letter->exception);
+	add(h, "__connect.errors.exception.message", letter->message);
+}
+
 int dead_letter_produce(struct kafka_producer *producer, struct kafka_topic *dlq, const struct dead_letter *letter,
 			struct str key, struct str value, struct err *err)
 {
-	int32_t partitions = kafka_topic_partitions(dlq);
-	struct headers h = { .count = 0 };
-	char day[CLOCK_TEXT_MAX];
+	struct dead_letter_headers h;
 
-	clock_format_date(clock_day_of(letter->ts_event ? letter->ts_event : clock_now_ns()), day);
-	add_text(&h, "etl.class", letter->class);
-	add_text(&h, "etl.schema", letter->schema);
-	add(&h, "etl.symbol", letter->symbol);
-	add_text(&h, "etl.day", day);
-	add_text(&h, "etl.stage", letter->stage);
-	add(&h, "etl.rules", letter->rules);
-	add_text(&h, "etl.rules.version", letter->rules_version);
-	add(&h, "etl.message", letter->message);
-	add(&h, "etl.record", letter->record);
-	if (letter->lineage.attempt > 0) {
-		add_number(&h, "etl.attempt", letter->lineage.attempt);
-		add_number(&h, "etl.ordinal", letter->lineage.ordinal);
-	}
-	add_number(&h, "etl.replays", letter->replays);
-	add_text(&h, "__connect.errors.topic", letter->topic);
-	add_number(&h, "__connect.errors.partition", letter->partition);
-	add_number(&h, "__connect.errors.offset", letter->offset);
-	add_text(&h, "__connect.errors.stage", letter->stage);
-	add_text(&h, "__connect.errors.exception.class.name", letter->exception);
-	add(&h, "__connect.errors.exception.message", letter->message);
-	return kafka_produce(producer, dlq, kafka_partition(key, partitions), key, value, h.list, h.count, err);
+	dead_letter_headers(letter, &h);
+	return kafka_produce(producer, dlq, kafka_partition(key, kafka_topic_partitions(dlq)), key, value, h.list,
+			     h.count, err);
 }
 
 /* Field of the record by name, as text; empty where there is none. */

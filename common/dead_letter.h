@@ -7,9 +7,12 @@
  */
 #include <stdint.h>
 
+#include "common/clock.h"
 #include "common/kafka.h"
 #include "common/record.h"
 #include "common/topics.h"
+
+#define DEAD_LETTER_HEADERS_MAX 24
 
 struct dead_letter {
 	const char *class; /* validation_failures, transformation_errors, load_errors, decode_errors, api_errors */
@@ -37,6 +40,18 @@ struct dead_letter {
 /* The producer's handle of etl.dlq, which takes larger messages than any other topic. */
 int dead_letter_topic(struct kafka_producer *producer, const struct topics *topics, struct kafka_topic **ret,
 		      struct err *err);
+
+/* What a letter's headers say, as text; points into itself and into the letter. */
+struct dead_letter_headers {
+	struct kafka_header list[DEAD_LETTER_HEADERS_MAX];
+	unsigned count;
+	char numbers[8][24];
+	unsigned number_count;
+	char day[CLOCK_TEXT_MAX];
+};
+
+/* For one that is not produced at once. */
+void dead_letter_headers(const struct dead_letter *letter, struct dead_letter_headers *ret);
 
 /* Key and value are the refused message's own. */
 int dead_letter_produce(struct kafka_producer *producer, struct kafka_topic *dlq, const struct dead_letter *letter,

@@ -18,6 +18,7 @@
 struct pg {
 	PGconn *conn;
 	char state[6]; /* SQLSTATE of the last error */
+	char failure[400];
 };
 
 struct pg_result {
@@ -78,7 +79,10 @@ static int fail_result(struct pg *pg, const PGresult *r, struct err *err)
 {
 	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
 
+	const char *primary = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
+
 	snprintf(pg->state, sizeof(pg->state), "%s", state ? state : "");
+	snprintf(pg->failure, sizeof(pg->failure), "SQLSTATE %s: %s", pg->state, primary ? primary : "no answer");
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
 	/* A check violation that names no constraint: the row's partition is missing, which is not the row's fault. */
@@ -152,6 +156,11 @@ void pg_freep(struct pg **pg)
 bool pg_failed_with(const struct pg *pg, const char *sqlstate)
 {
 	return strcmp(pg->state, sqlstate) == 0;
+}
+
+const char *pg_failure(const struct pg *pg)
+{
+	return pg->failure;
 }
 
 bool pg_usable(const struct pg *pg)

@@ -22,6 +22,9 @@ void pg_freep(struct pg **pg);
 /* Whether the last error was of this SQLSTATE. */
 bool pg_failed_with(const struct pg *pg, const char *sqlstate);
 
+/* "SQLSTATE 23514: new row for …": the last error as the server named it, without its details. */
+const char *pg_failure(const struct pg *pg);
+
 /* False after an error that leaves the connection unusable: free it and open a new one. */
 bool pg_usable(const struct pg *pg);
 
