@@ -16,7 +16,7 @@
 #define NAME_MAX_BYTES 249                   /* of one that is indexed: as long as a topic's name can be */
 #define TIMESTAMP_MAX (INT64_MAX / 1000000)  /* ms that are in range as ns */
 
-/* Staged like the archive, plus the ordinal's mix. The order here is the order of put_row(). */
+/* Staged like the archive, but rules as one text. The order here is the order of put_row(). */
 static const char columns[] = "attempt, ordinal, class, schema, symbol, day, stage, rules_version, message, record,"
 			      " replays, key, value, headers, origin_topic, origin_partition, origin_offset,"
 			      " letter_topic, letter_partition, letter_offset, failed_at, rules";
@@ -25,7 +25,22 @@ static const char columns[] = "attempt, ordinal, class, schema, symbol, day, sta
 struct archive {
 	struct buf rows;
 	struct buf scratch;
-	int64_t count;
+	int64_t count; /* rows that are not staged yet */
+	bool staged;   /* there are such that are */
+	bool own;
+	struct kafka_header *headers; /* of the letter at hand */
+	unsigned header_cap;
+};
+
+/* A letter as it comes in. */
+struct source {
+	const struct kafka_header *headers;
+	unsigned header_count;
+	struct str key, value;
+	const char *topic; /* NULL: it stands in none */
+	int32_t partition;
+	int64_t offset;
+	int64_t failed_at_ms;
 };
 
 /* The headers that have columns of their own. */
@@ -70,6 +85,7 @@ void archive_freep(struct archive **archive)
 		return;
 	buf_release(&(*archive)->rows);
 	buf_release(&(*archive)->scratch);
+	free((*archive)->headers);
 	free(*archive);
 	*archive = NULL;
 }
@@ -78,7 +94,7 @@ int archive_create_stage(struct pg *pg, struct err *err)
 {
 	return pg_exec(pg,
 		       "CREATE TEMP TABLE IF NOT EXISTS stage_dead_letters ON COMMIT DELETE ROWS AS"
-		       " SELECT 0::bigint AS mix, ''::text AS rule_list, * FROM etl.dead_letters WITH NO DATA;"
+		       " SELECT ''::text AS rule_list, * FROM etl.dead_letters WITH NO DATA;"
 		       "ALTER TABLE stage_dead_letters DROP COLUMN id, DROP COLUMN archived_at, DROP COLUMN rules",
 		       err);
 }
@@ -93,22 +109,42 @@ bool archive_overflow(const struct archive *archive)
 	return archive->rows.overflow || archive->scratch.overflow;
 }
 
+bool archive_has_own(const struct archive *archive)
+{
+	return archive->own;
+}
+
 void archive_reset(struct archive *archive)
 {
 	buf_reset(&archive->rows);
 	archive->count = 0;
+	archive->staged = archive->own = false;
 }
 
 /* --- reading a letter ------------------------------------------------------------------------------------------------ */
 
-static void read_headers(const struct kafka_message *message, struct letter *letter)
+static unsigned collect_headers(struct archive *archive, const struct kafka_message *message)
 {
 	struct kafka_header header;
+	unsigned count = 0;
 
-	for (unsigned i = 0; kafka_message_header(message, i, &header); i++)
+	for (; kafka_message_header(message, count, &header); count++) {
+		if (count == archive->header_cap) {
+			archive->header_cap = archive->header_cap ? archive->header_cap * 2 : 32;
+			archive->headers =
+				mem_realloc(archive->headers, archive->header_cap, sizeof(*archive->headers));
+		}
+		archive->headers[count] = header;
+	}
+	return count;
+}
+
+static void read_headers(const struct source *source, struct letter *letter)
+{
+	for (unsigned i = 0; i < source->header_count; i++)
 		for (unsigned c = 0; c < sizeof(header_columns) / sizeof(*header_columns); c++)
-			if (strcmp(header.name, header_columns[c].name) == 0)
-				*(struct str *)((char *)letter + header_columns[c].offset) = header.value;
+			if (strcmp(source->headers[i].name, header_columns[c].name) == 0)
+				*(struct str *)((char *)letter + header_columns[c].offset) = source->headers[i].value;
 }
 
 /* A non-negative number, or false. */
@@ -123,17 +159,16 @@ static bool number_of(struct str text, int64_t *ret)
 }
 
 /* Every header as a JSON object, foreign ones included. */
-static struct str headers_json(struct archive *archive, const struct kafka_message *message)
+static struct str headers_json(struct archive *archive, const struct source *source)
 {
 	struct json_out out = JSON_OUT(&archive->scratch);
-	struct kafka_header header;
 
 	buf_reset(&archive->scratch);
 	buf_put_u8(&archive->scratch, 1); /* jsonb's version byte */
 	json_put_open(&out, '{');
-	for (unsigned i = 0; kafka_message_header(message, i, &header); i++) {
-		json_put_key(&out, header.name);
-		json_put_str(&out, header.value);
+	for (unsigned i = 0; i < source->header_count; i++) {
+		json_put_key(&out, source->headers[i].name);
+		json_put_str(&out, source->headers[i].value);
 	}
 	json_put_close(&out, '}');
 	return buf_str(&archive->scratch);
@@ -222,78 +257,138 @@ static void put_failed_at(struct buf *rows, int64_t timestamp_ms)
 		rows->len += (size_t)(copy_timestamp(room, timestamp_ms * 1000000) - room);
 }
 
-void archive_add(struct archive *archive, const struct kafka_message *message)
+static void put_place(struct buf *rows, const struct source *source)
+{
+	if (source->topic)
+		put_text(rows, str_of(source->topic));
+	else
+		buf_put_be32(rows, UINT32_MAX);
+	put_int4(rows, source->topic, source->partition);
+	put_number(rows, source->topic, source->offset);
+}
+
+static void put_row(struct archive *archive, const struct source *source)
 {
 	struct letter letter = { .class = { "", 0 } };
 	struct buf *rows = &archive->rows;
 	int64_t attempt = 0, ordinal = 0, replays;
 	bool ours;
 
-	read_headers(message, &letter);
+	read_headers(source, &letter);
 	ours = number_of(letter.attempt, &attempt) && number_of(letter.ordinal, &ordinal) && attempt > 0;
 	if (!number_of(letter.replays, &replays) || replays > INT32_MAX)
 		replays = 0;
-	buf_put_be16(rows, COLUMN_COUNT + 1);
-	put_number(rows, true, ours ? (int64_t)record_mix(ordinal) : 0);
+	buf_put_be16(rows, COLUMN_COUNT);
 	put_number(rows, ours, attempt);
 	put_number(rows, ours, ordinal);
 	put_text(rows, letter.class.len ? cut(letter.class, NAME_MAX_BYTES) : STR_LIT("foreign"));
 	put_text(rows, letter.schema);
-	put_text(rows, letter.symbol.data ? letter.symbol : message->key);
+	put_text(rows, letter.symbol.data ? letter.symbol : source->key);
 	put_day(rows, letter.day);
 	put_text(rows, letter.stage);
 	put_text(rows, letter.rules_version);
 	put_text(rows, letter.message);
 	put_text(rows, letter.record);
 	put_int4(rows, true, replays);
-	put_bytes(rows, message->key);
-	put_bytes(rows, message->value);
-	put_bytes(rows, headers_json(archive, message));
+	put_bytes(rows, source->key);
+	put_bytes(rows, source->value);
+	put_bytes(rows, headers_json(archive, source));
 	put_origin(rows, &letter);
-	put_text(rows, str_of(message->topic));
-	put_int4(rows, true, message->partition);
-	put_number(rows, true, message->offset);
-	put_failed_at(rows, message->timestamp_ms);
+	put_place(rows, source);
+	put_failed_at(rows, source->failed_at_ms);
 	put_text(rows, letter.rules);
 	archive->count++;
 }
 
+void archive_add(struct archive *archive, const struct kafka_message *message)
+{
+	unsigned count = collect_headers(archive, message);
+	const struct source source = {
+		.headers = archive->headers,
+		.header_count = count,
+		.key = message->key,
+		.value = message->value,
+		.topic = message->topic,
+		.partition = message->partition,
+		.offset = message->offset,
+		.failed_at_ms = message->timestamp_ms,
+	};
+
+	put_row(archive, &source);
+}
+
+void archive_add_own(struct archive *archive, const struct dead_letter *letter, struct str key, struct str value)
+{
+	struct dead_letter_headers headers;
+
+	dead_letter_headers(letter, &headers);
+	const struct source source = {
+		.headers = headers.list,
+		.header_count = headers.count,
+		.key = key,
+		.value = value,
+		.failed_at_ms = clock_now_ns() / 1000000,
+	};
+
+	put_row(archive, &source);
+	archive->own = true;
+}
+
 /* --- storing --------------------------------------------------------------------------------------------------------- */
 
-static int count_new(struct pg *pg, const char *topic, struct ledger *ledger, struct err *err)
+int archive_stage(struct archive *archive, struct pg *pg, struct err *err)
+{
+	CLEANUP(freep)
+	char *copy = mem_printf("COPY stage_dead_letters (%.*s, rule_list) FROM STDIN (FORMAT binary)",
+				(int)(strlen(columns) - strlen(", rules")), columns);
+	int64_t copied = 0;
+
+	if (archive->count == 0)
+		return 0;
+	if (archive_overflow(archive))
+		return err_set(err, ERR_FATAL, "a batch of dead letters is too large; lower batch.records_max");
+	if (pg_copy_binary(pg, copy, &archive->rows, &copied, err))
+		return err_wrap(err, "dead letters");
+	buf_reset(&archive->rows);
+	archive->count = 0;
+	archive->staged = true;
+	return 0;
+}
+
+/*
+ * A letter of our own counts where its record stood, the others where the
+ * letter stands. Ordered, so that two loaders take the keys in one order.
+ */
+static int count_new(struct pg *pg, const char *dlq_topic, const char *clean_topic, struct ledger *ledger,
+		     struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	CLEANUP(freep)
 	char *sql =
-		mem_printf("WITH new AS (INSERT INTO etl.dead_letters (%s)"
+		mem_printf("INSERT INTO etl.dead_letters (%s)"
 			   " SELECT %.*s, coalesce(string_to_array(nullif(rule_list, ''), ','), '{}')"
 			   " FROM stage_dead_letters"
-			   " ORDER BY letter_partition, letter_offset ON CONFLICT DO NOTHING"
-			   " RETURNING letter_topic, letter_partition, letter_offset)"
-			   " SELECT s.attempt, s.letter_partition, count(*),"
-			   " mod(mod(sum(s.mix), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
-			   " FROM new JOIN stage_dead_letters s USING (letter_topic, letter_partition, letter_offset)"
-			   " WHERE s.attempt IS NOT NULL AND s.ordinal > 0 GROUP BY 1, 2",
+			   " ORDER BY letter_partition, letter_offset, origin_partition, origin_offset"
+			   " ON CONFLICT DO NOTHING"
+			   " RETURNING attempt, ordinal, letter_topic, coalesce(letter_partition, origin_partition)",
 			   columns, (int)(strlen(columns) - strlen(", rules")), columns);
 
 	if (pg_query(pg, sql, PG_NO_PARAMS, &r, err))
-		return -1;
-	for (int row = 0; row < pg_rows(r); row++)
-		ledger_add(ledger, pg_int(r, row, 0), topic, (int32_t)pg_int(r, row, 1), OUTCOME_DEAD_LETTER,
-			   pg_int(r, row, 2), strtoull(pg_text(r, row, 3), NULL, 10));
+		return err_wrap(err, "dead letters");
+	for (int row = 0; row < pg_rows(r); row++) {
+		int64_t ordinal = pg_int(r, row, 1);
+
+		if (!pg_null(r, row, 0) && ordinal > 0)
+			ledger_add(ledger, pg_int(r, row, 0), pg_null(r, row, 2) ? clean_topic : dlq_topic,
+				   (int32_t)pg_int(r, row, 3), OUTCOME_DEAD_LETTER, 1, record_mix(ordinal));
+	}
 	return 0;
 }
 
-int archive_write(struct archive *archive, struct pg *pg, const char *topic, struct ledger *ledger, struct err *err)
+int archive_write(struct archive *archive, struct pg *pg, const char *dlq_topic, const char *clean_topic,
+		  struct ledger *ledger, struct err *err)
 {
-	CLEANUP(freep)
-	char *copy = mem_printf("COPY stage_dead_letters (mix, %.*s, rule_list) FROM STDIN (FORMAT binary)",
-				(int)(strlen(columns) - strlen(", rules")), columns);
-	int64_t staged = 0;
-
-	if (archive->count == 0)
-		return 0;
-	if (pg_copy_binary(pg, copy, &archive->rows, &staged, err) || count_new(pg, topic, ledger, err))
-		return err_wrap(err, "dead letters");
-	return 0;
+	if (archive_stage(archive, pg, err))
+		return -1;
+	return archive->staged ? count_new(pg, dlq_topic, clean_topic, ledger, err) : 0;
 }

@@ -1,33 +1,41 @@
 #include "stages/loader/loader.h"
 
-#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/dead_letter.h"
-#include "common/log.h"
 #include "common/mem.h"
 #include "schemas.h"
 #include "stages/loader/archive.h"
 #include "stages/loader/merge.h"
 #include "stages/loader/months.h"
+#include "stages/loader/sender.h"
 
 #define BATCH_BYTES ((size_t)32 * 1024 * 1024) /* it is committed at this size */
 #define ROWS_BYTES_MAX ((size_t)256 * 1024 * 1024)
-#define FLUSH_TIMEOUT_MS 30000
+#define SCHEMA_PREFIX "ohlcv-" /* of the vendor's schema: what is behind it is the interval */
 
-struct metric loader_metrics[OUTCOMES] = {
+enum { LETTERS_PUBLISHED = OUTCOMES, LETTERS_WAITING, METRICS };
+
+struct metric loader_metrics[METRICS] = {
 #define ROWS(outcome, label) \
 	[outcome] = { "penstock_loader_rows_total", "outcome=\"" label "\"", METRIC_COUNTER, \
 		      "Records by what became of them.", 0 }
-	ROWS(OUTCOME_INSERTED, "inserted"),     ROWS(OUTCOME_UPDATED, "updated"),
-	ROWS(OUTCOME_UNCHANGED, "unchanged"),   ROWS(OUTCOME_DUPLICATE, "duplicate"),
-	ROWS(OUTCOME_SUPERSEDED, "superseded"), ROWS(OUTCOME_DEAD_LETTER, "dead_letter"),
+	ROWS(OUTCOME_INSERTED, "inserted"),
+	ROWS(OUTCOME_UPDATED, "updated"),
+	ROWS(OUTCOME_UNCHANGED, "unchanged"),
+	ROWS(OUTCOME_DUPLICATE, "duplicate"),
+	ROWS(OUTCOME_SUPERSEDED, "superseded"),
+	ROWS(OUTCOME_DEAD_LETTER, "dead_letter"),
 #undef ROWS
+	[LETTERS_PUBLISHED] = { "penstock_loader_letters_published_total", NULL, METRIC_COUNTER,
+				"Dead letters of this loader's and others' that it published.", 0 },
+	[LETTERS_WAITING] = { "penstock_loader_letters_waiting", NULL, METRIC_GAUGE,
+			      "Dead letters in the database that no loader has published yet.", 0 },
 };
-const unsigned loader_metric_count = OUTCOMES;
+const unsigned loader_metric_count = METRICS;
 
 /* A message of the open batch, kept until it is committed: a row may yet be refused. */
 struct kept {
@@ -39,9 +47,7 @@ struct kept {
 
 struct loader {
 	const char *clean_topic, *dlq_topic;
-	struct kafka_producer *producer; /* of dead letters */
-	struct kafka_topic *dlq;
-	bool letters_open; /* produced, not yet acknowledged */
+	struct sender *sender;
 
 	struct table *table;
 	struct merge *merge;
@@ -49,6 +55,7 @@ struct loader {
 	struct archive *archive;
 	struct ledger *arrivals, *ledger;
 
+	struct pg *pg; /* of the batch that is written */
 	struct ohlcv_clean record;
 	struct buf rows;
 	struct buf messages;
@@ -74,8 +81,10 @@ int loader_open(struct loader **ret, struct worker *worker, struct err *err)
 	loader->arrivals = ledger_new();
 	loader->ledger = ledger_new();
 	loader->months = months_new(ohlcv_table.name);
-	if (kafka_producer_new(&loader->producer, worker->cfg, NULL, err) ||
-	    kafka_producer_topic(loader->producer, loader->dlq_topic, &loader->dlq, err))
+	if (sender_start(
+		    &loader->sender, worker,
+		    (struct sender_metrics){ &loader_metrics[LETTERS_PUBLISHED], &loader_metrics[LETTERS_WAITING] },
+		    err))
 		return -1;
 	*ret = STEAL(loader);
 	return 0;
@@ -87,7 +96,7 @@ void loader_freep(struct loader **pointer)
 
 	if (!loader)
 		return;
-	kafka_producer_freep(&loader->producer);
+	sender_freep(&loader->sender);
 	merge_freep(&loader->merge);
 	table_freep(&loader->table);
 	months_freep(&loader->months);
@@ -101,6 +110,11 @@ void loader_freep(struct loader **pointer)
 	free(loader->index);
 	free(loader);
 	*pointer = NULL;
+}
+
+int loader_close(struct loader *loader, struct err *err)
+{
+	return sender_stop(loader->sender, err);
 }
 
 /* --- consuming ------------------------------------------------------------------------------------------------------- */
@@ -170,25 +184,40 @@ static bool full(void *self)
 	return loader->rows.len + loader->messages.len + archive_bytes(loader->archive) >= BATCH_BYTES;
 }
 
-static int publish(struct loader *loader, const struct kafka_message *m, const struct record_type *type,
-		   const void *record, const char *exception, const char *message, struct err *err)
+/* The record's letter, in the transaction that its batch becomes. Decoded: the message stands in loader->record. */
+static int refuse(struct loader *loader, const struct kafka_message *m, bool decoded, const char *rules,
+		  const char *exception, const char *message, struct err *err)
 {
 	struct dead_letter letter = DEAD_LETTER_INIT;
+	char schema[64];
 
-	dead_letter_describe(&letter, m, type, record, &loader->scratch);
+	dead_letter_describe(&letter, m, decoded ? &ohlcv_clean_type : NULL, &loader->record, &loader->scratch);
+	if (decoded) {
+		snprintf(schema, sizeof(schema), SCHEMA_PREFIX "%.*s", STR_ARG(loader->record.interval));
+		letter.schema = schema;
+	}
 	letter.class = "load_errors";
 	letter.stage = "loader";
+	letter.rules = str_of(rules);
 	letter.exception = exception;
 	letter.message = str_of(message);
-	loader->letters_open = true;
-	return dead_letter_produce(loader->producer, loader->dlq, &letter, m->key, m->value, err);
+	archive_add_own(loader->archive, &letter, m->key, m->value);
+	if (archive_overflow(loader->archive))
+		return err_set(err, ERR_FATAL, "a batch of dead letters is too large; lower batch.records_max");
+	return 0;
 }
 
 static int reject(void *self, const struct kafka_message *m, enum stage_refusal refusal, const struct err *why,
 		  struct err *err)
 {
-	return publish(self, m, NULL, NULL, refusal == STAGE_CRASHED ? "StageCrashed" : "RecordNotDecoded", why->text,
-		       err);
+	struct loader *loader = self;
+	struct err ignored = ERR_INIT;
+
+	if (refusal == STAGE_CRASHED)
+		return refuse(loader, m, false, "", "StageCrashed", why->text, err);
+	if (record_decode(&ohlcv_clean_type, &loader->record, m->value, &ignored))
+		return refuse(loader, m, false, "", "RecordNotDecoded", why->text, err);
+	return refuse(loader, m, true, "", "RowRefused", why->text, err);
 }
 
 /* --- the transaction ------------------------------------------------------------------------------------------------- */
@@ -212,11 +241,11 @@ static int opened(void *self, struct pg *pg, struct err *err)
 	return 0;
 }
 
-/* Rows of one attempt that say two things about one key: the later one is refused. */
-static int refuse_collision(void *self, int32_t sequence, struct err *err)
+/* A row of the batch that is not to be in the table; the letters may be many, and are staged where they are. */
+static int refuse_row(void *self, const struct merge_refusal *refusal, struct err *err)
 {
 	struct loader *loader = self;
-	const struct kept *kept = &loader->kept[sequence];
+	const struct kept *kept = &loader->kept[refusal->sequence];
 	const char *bytes = (const char *)loader->messages.data + kept->at;
 	struct kafka_message m = {
 		.topic = loader->clean_topic,
@@ -227,9 +256,13 @@ static int refuse_collision(void *self, int32_t sequence, struct err *err)
 	};
 
 	if (record_decode(&ohlcv_clean_type, &loader->record, m.value, err))
+		return err_set(err, ERR_FATAL, "a row's record cannot be read again");
+	if (archive_bytes(loader->archive) >= BATCH_BYTES && archive_stage(loader->archive, loader->pg, err))
 		return -1;
-	return publish(loader, &m, &ohlcv_clean_type, &loader->record, "KEY_COLLISION",
-		       "KEY_COLLISION: another record of the same attempt has this key and different values", err);
+	if (refusal->why)
+		return refuse(loader, &m, true, "", "RowRefused", refusal->why, err);
+	return refuse(loader, &m, true, "KEY_COLLISION", "KEY_COLLISION",
+		      "KEY_COLLISION: another record of the same attempt has this key and different values", err);
 }
 
 static int write_batch(void *self, struct pg *pg, struct err *err)
@@ -245,11 +278,9 @@ static int write_batch(void *self, struct pg *pg, struct err *err)
 		.arrivals = loader->arrivals,
 	};
 
-	if (merge_run(loader->merge, pg, &batch, loader->ledger, refuse_collision, loader, err) ||
-	    archive_write(loader->archive, pg, loader->dlq_topic, loader->ledger, err))
-		return -1;
-	/* Letters are on the broker before the rows count as handled; one published twice is archived once. */
-	if (loader->letters_open && kafka_flush(loader->producer, FLUSH_TIMEOUT_MS, err))
+	loader->pg = pg;
+	if (merge_run(loader->merge, pg, &batch, loader->ledger, refuse_row, loader, err) ||
+	    archive_write(loader->archive, pg, loader->dlq_topic, loader->clean_topic, loader->ledger, err))
 		return -1;
 	return ledger_write(loader->ledger, pg, err);
 }
@@ -267,6 +298,8 @@ static void forget(void *self, bool committed)
 
 	for (unsigned i = 0; committed && i < OUTCOMES; i++)
 		metric_add(&loader_metrics[i], ledger_count(loader->ledger, (enum outcome)i));
+	if (committed && archive_has_own(loader->archive))
+		sender_wake(loader->sender);
 	if (!committed)
 		months_forget(loader->months); /* one may have been dropped */
 	buf_reset(&loader->rows);
@@ -275,7 +308,6 @@ static void forget(void *self, bool committed)
 	ledger_reset(loader->arrivals);
 	ledger_reset(loader->ledger);
 	loader->count = 0;
-	loader->letters_open = false;
 }
 
 struct stage_ops loader_stage_ops(struct loader *loader)

@@ -1,7 +1,9 @@
 #pragma once
 /*
  * Batches of clean records and of dead letters, each batch one transaction:
- * rows, restatements, archive, ledger and offsets. One thread.
+ * rows, restatements, archive, ledger and offsets. What is refused goes into
+ * the archive in the same transaction. One thread, and one that publishes the
+ * refused records' letters afterwards (sender.h).
  */
 #include "common/commit_pg.h"
 #include "common/worker.h"
@@ -10,6 +12,9 @@ struct loader;
 
 int loader_open(struct loader **ret, struct worker *worker, struct err *err);
 void loader_freep(struct loader **loader);
+
+/* Ends the publishing of letters; -1: it had failed for good, which is why the process was asked to stop. */
+int loader_close(struct loader *loader, struct err *err);
 
 struct stage_ops loader_stage_ops(struct loader *loader);
 struct commit_pg_effects loader_effects(struct loader *loader);

@@ -36,7 +36,9 @@ static int run(struct worker *worker, struct err *err)
 		.commit = commit_pg_ops(commit),
 	};
 
-	return stage_run(&stage, worker->cfg, err);
+	if (stage_run(&stage, worker->cfg, err))
+		return -1;
+	return loader_close(loader, err);
 }
 
 int main(int argc, char **argv)

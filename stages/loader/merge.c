@@ -9,14 +9,27 @@
 #include "common/mem.h"
 
 #define SQL_MAX (256 * 1024)
+#define ONE_OF " AND ($4::integer[] IS NULL OR o.seq = ANY($4::integer[]))" /* of a part of a round's rows */
+#define ARRAY_TEXT_MAX (16 * 1024 * 1024)
 #define STAGED_MAX ((size_t)512 * 1024 * 1024)
 #define UNIQUE_VIOLATION "23505"
+
+/* A row that the database will not have. */
+struct refused {
+	int32_t sequence;
+	char *why;
+};
 
 /* The statements of one table, written once. */
 struct merge {
 	const struct table *table;
-	struct buf copy_all, copy_stage, rounds, classify, changes, insert, journal, update, count, collisions;
-	struct buf staged;
+	struct buf copy_all, copy_stage, rounds, classify, changes, insert, journal, update, list, refuse, again, count,
+		collisions;
+	struct buf part; /* the rows of one COPY */
+	int32_t *sequences;
+	int64_t sequence_cap;
+	struct refused *refused;
+	unsigned refused_count, refused_cap;
 	bool expect_known; /* the batch before met rows that are there already: do not try the short way first */
 };
 
@@ -49,10 +62,11 @@ static void write_copies(struct merge *m, const char *name, const char *columns)
 static void write_rounds(struct merge *m, const char *name, const char *key)
 {
 	buf_printf(&m->rounds,
-		   "CREATE TEMP TABLE IF NOT EXISTS outcome_%s (seq integer, round integer, outcome text)"
-		   " ON COMMIT DELETE ROWS; DELETE FROM outcome_%s;"
-		   " INSERT INTO outcome_%s SELECT seq, row_number() OVER (PARTITION BY %s ORDER BY seq), NULL"
-		   " FROM stage_%s; ANALYZE stage_%s; ANALYZE outcome_%s;",
+		   "CREATE TEMP TABLE IF NOT EXISTS outcome_%s (seq integer, round integer, again boolean,"
+		   " outcome text) ON COMMIT DELETE ROWS; DELETE FROM outcome_%s;"
+		   " INSERT INTO outcome_%s SELECT seq, n, n > 1, NULL FROM"
+		   " (SELECT seq, row_number() OVER (PARTITION BY %s ORDER BY seq) AS n FROM stage_%s) AS numbered;"
+		   " ANALYZE stage_%s; ANALYZE outcome_%s;",
 		   name, name, name, key, name, name, name);
 }
 
@@ -72,7 +86,7 @@ static void write_classify(struct merge *m, const char *name, const char *key, c
 	buf_put_text(&m->classify, ") IS NOT DISTINCT FROM (");
 	put_pairs(&m->classify, content, "s.", "", "", ", ");
 	buf_printf(&m->classify,
-		   ") THEN CASE WHEN $1::integer > 1 THEN 'duplicate' ELSE 'unchanged' END"
+		   ") THEN CASE WHEN o.again THEN 'duplicate' ELSE 'unchanged' END"
 		   " WHEN t.attempt = s.attempt THEN 'collision'"
 		   " WHEN s.as_of > t.as_of THEN 'updated' ELSE 'superseded' END"
 		   " FROM stage_%s s LEFT JOIN %s t ON ",
@@ -105,22 +119,37 @@ static void write_changes(struct merge *m, const char *name, const char *columns
 		   name, name, name, name);
 	put_pairs(&m->journal, key, "s.", " = ", "t.", " AND ");
 	put_bounds(&m->journal, time_column);
-	buf_put_text(&m->journal, " WHERE o.round = $1::integer AND o.outcome = 'updated'");
+	buf_put_text(&m->journal, " WHERE o.round = $1::integer AND o.outcome = 'updated'" ONE_OF);
 	buf_printf(&m->update, "UPDATE %s t SET attempt = s.attempt, as_of = s.as_of, ", name);
 	put_pairs(&m->update, content, "", " = ", "s.", ", ");
 	buf_printf(&m->update, " FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE ", name, name);
 	put_pairs(&m->update, key, "s.", " = ", "t.", " AND ");
 	put_bounds(&m->update, time_column);
-	buf_put_text(&m->update, " AND o.round = $1::integer AND o.outcome = 'updated' AND t.as_of < s.as_of");
+	buf_put_text(&m->update, " AND o.round = $1::integer AND o.outcome = 'updated' AND t.as_of < s.as_of" ONE_OF);
+}
+
+/* A refused row is as good as not there: the next one of its key is the first where it was. */
+static void write_refusals(struct merge *m, const char *name, const char *key)
+{
+	buf_printf(&m->list, "SELECT seq FROM outcome_%s WHERE round = $1::integer AND outcome = $2 ORDER BY seq",
+		   name);
+	buf_printf(&m->refuse, "UPDATE outcome_%s SET outcome = 'refused' WHERE seq = ANY($1::integer[])", name);
+	buf_printf(&m->again,
+		   "UPDATE outcome_%s n SET again = false FROM stage_%s t, outcome_%s o JOIN stage_%s s USING (seq)"
+		   " WHERE o.round = $1::integer AND o.outcome = 'refused' AND NOT o.again"
+		   " AND n.round = $1::integer + 1 AND t.seq = n.seq AND ",
+		   name, name, name, name);
+	put_pairs(&m->again, key, "s.", " = ", "t.", " AND ");
 }
 
 static void write_counts(struct merge *m, const char *name)
 {
-	buf_printf(&m->count,
-		   "SELECT s.attempt, s.source_partition, o.outcome, count(*),"
-		   " mod(mod(sum(s.mix), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
-		   " FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE o.outcome <> 'collision' GROUP BY 1, 2, 3",
-		   name, name);
+	buf_printf(
+		&m->count,
+		"SELECT s.attempt, s.source_partition, o.outcome, count(*),"
+		" mod(mod(sum(s.mix), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
+		" FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE o.outcome NOT IN ('collision', 'refused') GROUP BY 1, 2, 3",
+		name, name);
 	buf_printf(&m->collisions, "SELECT seq FROM outcome_%s WHERE outcome = 'collision' ORDER BY seq", name);
 }
 
@@ -132,14 +161,22 @@ struct merge *merge_new(const struct table *table)
 
 	m->table = table;
 	m->copy_all = m->copy_stage = m->rounds = m->classify = m->changes = m->insert = m->journal = m->update =
-		m->count = m->collisions = (struct buf)BUF_INIT(SQL_MAX);
-	m->staged = (struct buf)BUF_INIT(STAGED_MAX);
+		m->list = m->refuse = m->again = m->count = m->collisions = (struct buf)BUF_INIT(SQL_MAX);
+	m->part = (struct buf)BUF_INIT(STAGED_MAX);
 	write_copies(m, name, columns);
 	write_rounds(m, name, key);
 	write_classify(m, name, key, content, table_spec(table)->time_column);
 	write_changes(m, name, columns, key, content, table_spec(table)->time_column);
+	write_refusals(m, name, key);
 	write_counts(m, name);
 	return m;
+}
+
+static void forget_refused(struct merge *m)
+{
+	for (unsigned i = 0; i < m->refused_count; i++)
+		free(m->refused[i].why);
+	m->refused_count = 0;
 }
 
 void merge_freep(struct merge **pointer)
@@ -148,10 +185,14 @@ void merge_freep(struct merge **pointer)
 
 	if (!m)
 		return;
-	struct buf *all[] = { &m->copy_all, &m->copy_stage, &m->rounds, &m->classify,   &m->changes, &m->insert,
-			      &m->journal,  &m->update,     &m->count,  &m->collisions, &m->staged };
+	struct buf *all[] = { &m->copy_all, &m->copy_stage, &m->rounds,     &m->classify, &m->changes,
+			      &m->insert,   &m->journal,    &m->update,     &m->list,     &m->refuse,
+			      &m->again,    &m->count,      &m->collisions, &m->part };
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
 		buf_release(all[i]);
+	forget_refused(m);
+	free(m->refused);
+	free(m->sequences);
 	free(m);
 	*pointer = NULL;
 }
@@ -168,7 +209,7 @@ static int try_all_new(struct merge *m, struct pg *pg, const struct merge_batch 
 	if (pg_exec(pg, "SAVEPOINT all_new", err))
 		return -1;
 	if (pg_copy_binary(pg, buf_text(&m->copy_all), batch->rows, &copied, err)) {
-		if (!pg_failed_with(pg, UNIQUE_VIOLATION))
+		if (err->kind != ERR_RECORD)
 			return -1;
 		err_clear(err);
 		return pg_exec(pg, "ROLLBACK TO SAVEPOINT all_new", err);
@@ -176,6 +217,97 @@ static int try_all_new(struct merge *m, struct pg *pg, const struct merge_batch 
 	if (copied != batch->count)
 		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows copied", copied, batch->count);
 	*ret_done = true;
+	return 0;
+}
+
+/* --- refused rows ---------------------------------------------------------------------------------------------------- */
+
+/* Rows of a batch on their way into a table. */
+struct work {
+	struct merge *m;
+	struct pg *pg;
+	const struct merge_batch *batch;
+	const char *const *params; /* of the round's statements; the fourth is the part's */
+	/* Writes these rows; sequences NULL: all that there are. */
+	int (*write)(struct work *work, const int32_t *sequences, int64_t count, struct err *err);
+};
+
+/* A known key is not the row's fault: it was sorted out before, so somebody else wrote it meanwhile. */
+static bool is_refusal(struct pg *pg, struct err *err)
+{
+	if (err->kind == ERR_RECORD && pg_failed_with(pg, UNIQUE_VIOLATION))
+		err->kind = ERR_RETRY;
+	return err->kind == ERR_RECORD;
+}
+
+/* All of the rows, or *ret_refused and none. */
+static int attempt(struct work *work, const int32_t *sequences, int64_t count, bool *ret_refused, struct err *err)
+{
+	*ret_refused = false;
+	if (pg_exec(work->pg, "SAVEPOINT part", err))
+		return -1;
+	if (work->write(work, sequences, count, err) == 0)
+		return pg_exec(work->pg, "RELEASE SAVEPOINT part", err);
+	if (!is_refusal(work->pg, err))
+		return -1;
+	err_clear(err);
+	*ret_refused = true;
+	return pg_exec(work->pg, "ROLLBACK TO SAVEPOINT part; RELEASE SAVEPOINT part", err);
+}
+
+static void refuse(struct merge *m, int32_t sequence, const char *why)
+{
+	if (m->refused_count == m->refused_cap) {
+		m->refused_cap = m->refused_cap ? m->refused_cap * 2 : 64;
+		m->refused = mem_realloc(m->refused, m->refused_cap, sizeof(*m->refused));
+	}
+	m->refused[m->refused_count++] = (struct refused){ sequence, mem_strdup(why) };
+}
+
+/* Writes all rows but those that are refused by themselves: halves until they are found. */
+static int divide(struct work *work, const int32_t *sequences, int64_t count, struct err *err)
+{
+	bool refused;
+
+	if (attempt(work, sequences, count, &refused, err))
+		return -1;
+	if (!refused)
+		return 0;
+	if (count == 1) {
+		refuse(work->m, sequences[0], pg_failure(work->pg));
+		return 0;
+	}
+	return divide(work, sequences, count / 2, err) || divide(work, sequences + count / 2, count - count / 2, err)
+		       ? -1
+		       : 0;
+}
+
+static int32_t *room_for_sequences(struct merge *m, int64_t count)
+{
+	if (count > m->sequence_cap) {
+		m->sequence_cap = count;
+		m->sequences = mem_realloc(m->sequences, (size_t)count, sizeof(*m->sequences));
+	}
+	return m->sequences;
+}
+
+static struct str row_bytes(const struct merge_batch *batch, int32_t sequence)
+{
+	const struct merge_row *row = &batch->index[sequence];
+
+	return (struct str){ (const char *)batch->rows->data + row->at, row->len };
+}
+
+static int copy_part(struct work *work, struct buf *sql, int64_t count, struct err *err)
+{
+	int64_t copied = 0;
+
+	if (work->m->part.overflow)
+		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes when staged", work->m->part.max);
+	if (pg_copy_binary(work->pg, buf_text(sql), &work->m->part, &copied, err))
+		return -1;
+	if (copied != count)
+		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows copied", copied, count);
 	return 0;
 }
 
@@ -208,12 +340,88 @@ static int change(struct pg *pg, struct buf *sql, const char *const *params, uns
 	return 0;
 }
 
+static int insert_rows(struct work *work, const int32_t *sequences, int64_t count, struct err *err)
+{
+	struct merge *m = work->m;
+
+	if (!sequences)
+		return change(work->pg, &m->insert, work->params, 1, count, err);
+	buf_reset(&m->part);
+	for (int64_t i = 0; i < count; i++)
+		buf_put_str(&m->part, row_bytes(work->batch, sequences[i]));
+	return copy_part(work, &m->copy_all, count, err);
+}
+
+static void put_array(struct buf *text, const int32_t *sequences, int64_t count)
+{
+	for (int64_t i = 0; i < count; i++)
+		buf_printf(text, "%s%d", i ? "," : "{", sequences[i]);
+	buf_put_u8(text, '}');
+}
+
+static int update_rows(struct work *work, const int32_t *sequences, int64_t count, struct err *err)
+{
+	CLEANUP(buf_release) struct buf array = BUF_INIT(ARRAY_TEXT_MAX);
+	const char *params[4] = { work->params[0], work->params[1], work->params[2], NULL };
+
+	if (sequences) {
+		put_array(&array, sequences, count);
+		params[3] = buf_text(&array);
+	}
+	if (change(work->pg, &work->m->journal, params, 4, count, err) ||
+	    change(work->pg, &work->m->update, params, 4, count, err))
+		return -1;
+	return 0;
+}
+
+static int note_refused(struct work *work, unsigned from, struct err *err)
+{
+	CLEANUP(buf_release) struct buf array = BUF_INIT(ARRAY_TEXT_MAX);
+	struct merge *m = work->m;
+	int32_t *sequences = m->sequences; /* which are all written or refused by now */
+	int64_t count = m->refused_count - from;
+
+	if (count == 0)
+		return 0;
+	for (int64_t i = 0; i < count; i++)
+		sequences[i] = m->refused[from + i].sequence;
+	put_array(&array, sequences, count);
+	if (pg_query(work->pg, buf_text(&m->refuse), PG_PARAMS(buf_text(&array)), NULL, err))
+		return -1;
+	return pg_query(work->pg, buf_text(&m->again), work->params, 1, NULL, err);
+}
+
+/* What a round does to its rows of one outcome: in one statement, and where that is refused, by halves. */
+static int write_round(struct work *work, enum outcome outcome, int64_t count, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	const char *const params[] = { work->params[0], outcome_name(outcome) };
+	unsigned from = work->m->refused_count;
+	int32_t *sequences;
+	bool refused;
+
+	if (count == 0)
+		return 0;
+	if (attempt(work, NULL, count, &refused, err))
+		return -1;
+	if (!refused)
+		return 0;
+	if (pg_query(work->pg, buf_text(&work->m->list), params, 2, &r, err))
+		return -1;
+	sequences = room_for_sequences(work->m, pg_rows(r));
+	for (int row = 0; row < pg_rows(r); row++)
+		sequences[row] = (int32_t)pg_int(r, row, 0);
+	if (divide(work, sequences, pg_rows(r), err))
+		return -1;
+	return note_refused(work, from, err);
+}
+
 static int run_round(struct merge *m, struct pg *pg, int64_t round, const struct merge_batch *batch, struct err *err)
 {
 	char number[PG_INT_MAX], from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
 	const char *const params[] = { pg_int_text(round, number), from, to };
+	struct work inserts = { m, pg, batch, params, insert_rows }, updates = { m, pg, batch, params, update_rows };
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-	int64_t inserted, updated;
 
 	clock_format(batch->time_min, 6, from);
 	clock_format(batch->time_max, 6, to);
@@ -221,10 +429,8 @@ static int run_round(struct merge *m, struct pg *pg, int64_t round, const struct
 		return -1;
 	if (pg_query(pg, buf_text(&m->changes), params, 1, &r, err))
 		return -1;
-	inserted = pg_int(r, 0, 0);
-	updated = pg_int(r, 0, 1);
-	if (change(pg, &m->insert, params, 1, inserted, err) || change(pg, &m->journal, params, 3, updated, err) ||
-	    change(pg, &m->update, params, 3, updated, err))
+	if (write_round(&inserts, OUTCOME_INSERTED, pg_int(r, 0, 0), err) ||
+	    write_round(&updates, OUTCOME_UPDATED, pg_int(r, 0, 1), err))
 		return -1;
 	return 0;
 }
@@ -260,22 +466,31 @@ static int count_outcomes(struct merge *m, struct pg *pg, const struct merge_bat
 	return 0;
 }
 
-static int report_collisions(struct merge *m, struct pg *pg, int64_t *counted, merge_collision_fn *collision,
-			     void *self, struct err *err)
+static int report_collisions(struct merge *m, struct pg *pg, int64_t *counted, merge_refusal_fn *refused, void *self,
+			     struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
 	if (pg_query(pg, buf_text(&m->collisions), PG_NO_PARAMS, &r, err))
 		return -1;
 	for (int row = 0; row < pg_rows(r); row++)
-		if (collision(self, (int32_t)pg_int(r, row, 0), err))
+		if (refused(self, &(struct merge_refusal){ (int32_t)pg_int(r, row, 0), NULL }, err))
 			return -1;
 	*counted += pg_rows(r);
 	return 0;
 }
 
+static int report_refused(struct merge *m, int64_t *counted, merge_refusal_fn *refused, void *self, struct err *err)
+{
+	for (unsigned i = 0; i < m->refused_count; i++)
+		if (refused(self, &(struct merge_refusal){ m->refused[i].sequence, m->refused[i].why }, err))
+			return -1;
+	*counted += m->refused_count;
+	return 0;
+}
+
 static int sort_out(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
-		    merge_collision_fn *collision, void *self, struct err *err)
+		    merge_refusal_fn *refused, void *self, struct err *err)
 {
 	int64_t rounds = last_round(m, pg, err), counted;
 
@@ -285,7 +500,7 @@ static int sort_out(struct merge *m, struct pg *pg, const struct merge_batch *ba
 		if (run_round(m, pg, round, batch, err))
 			return -1;
 	if (count_outcomes(m, pg, batch, ledger, &counted, err) ||
-	    report_collisions(m, pg, &counted, collision, self, err))
+	    report_collisions(m, pg, &counted, refused, self, err) || report_refused(m, &counted, refused, self, err))
 		return -1;
 	if (counted != batch->count)
 		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows have an outcome", counted,
@@ -293,28 +508,32 @@ static int sort_out(struct merge *m, struct pg *pg, const struct merge_batch *ba
 	return 0;
 }
 
+static int stage_part(struct work *work, const int32_t *sequences, int64_t count, struct err *err)
+{
+	struct merge *m = work->m;
+
+	buf_reset(&m->part);
+	for (int64_t i = 0; i < count; i++) {
+		const struct merge_row *row = &work->batch->index[sequences[i]];
+
+		table_encode_stage(m->table, row_bytes(work->batch, sequences[i]), sequences[i], row->partition,
+				   row->ordinal, &m->part);
+	}
+	return copy_part(work, &m->copy_stage, count, err);
+}
+
 static int stage_rows(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct err *err)
 {
-	int64_t staged = 0;
+	struct work work = { m, pg, batch, NULL, stage_part };
+	int32_t *sequences = room_for_sequences(m, batch->count);
 
-	buf_reset(&m->staged);
-	for (int64_t i = 0; i < batch->count; i++) {
-		const struct merge_row *row = &batch->index[i];
-		struct str bytes = { (const char *)batch->rows->data + row->at, row->len };
-
-		table_encode_stage(m->table, bytes, (int32_t)i, row->partition, row->ordinal, &m->staged);
-	}
-	if (m->staged.overflow)
-		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes when staged", m->staged.max);
-	if (pg_copy_binary(pg, buf_text(&m->copy_stage), &m->staged, &staged, err))
-		return err_wrap(err, "COPY into the staging table");
-	if (staged != batch->count)
-		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows staged", staged, batch->count);
-	return 0;
+	for (int64_t i = 0; i < batch->count; i++)
+		sequences[i] = (int32_t)i;
+	return divide(&work, sequences, batch->count, err) ? err_wrap(err, "staging") : 0;
 }
 
 int merge_run(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
-	      merge_collision_fn *collision, void *self, struct err *err)
+	      merge_refusal_fn *refused, void *self, struct err *err)
 {
 	bool done;
 
@@ -326,7 +545,8 @@ int merge_run(struct merge *m, struct pg *pg, const struct merge_batch *batch, s
 		ledger_merge(ledger, batch->arrivals);
 		return 0;
 	}
-	if (stage_rows(m, pg, batch, err) || sort_out(m, pg, batch, ledger, collision, self, err))
+	forget_refused(m);
+	if (stage_rows(m, pg, batch, err) || sort_out(m, pg, batch, ledger, refused, self, err))
 		return err_wrap(err, "%s", table_spec(m->table)->name);
 	return 0;
 }

@@ -9,6 +9,10 @@
  * first. Where that meets a key that is there (23505), it is undone, and the
  * rows go through a staging table where it is sorted out what they are. While
  * the batch before met known keys, the straight way is not tried.
+ *
+ * A row that the database refuses (class 22, a null, a check) is found by
+ * halving what was refused with it, under savepoints. What becomes of the other
+ * rows is what would have without it.
  */
 #include "stages/loader/ledger.h"
 #include "stages/loader/table.h"
@@ -35,9 +39,14 @@ struct merge_batch {
 	const struct ledger *arrivals; /* what the ledger says if every row is new */
 };
 
-/* A row that collided: its sequence in the batch. */
-typedef int merge_collision_fn(void *self, int32_t sequence, struct err *err);
+/* A row that is not in the table: refused, or a collision. */
+struct merge_refusal {
+	int32_t sequence; /* in the batch */
+	const char *why;  /* what the database said; NULL: it collided */
+};
 
-/* Inside the caller's transaction; adds what became of every row to the ledger. */
+typedef int merge_refusal_fn(void *self, const struct merge_refusal *refusal, struct err *err);
+
+/* Inside the caller's transaction; adds what became of every row but the refused ones to the ledger. */
 int merge_run(struct merge *merge, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
-	      merge_collision_fn *collision, void *self, struct err *err);
+	      merge_refusal_fn *refused, void *self, struct err *err);

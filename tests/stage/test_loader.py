@@ -1,8 +1,10 @@
 """The loader alone, fed by an encoder that is not ours."""
 
+from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from harness.records import Codec, clean_bar, messages, mix_sum, price
 from harness.waiting import wait_until
 
@@ -287,3 +289,304 @@ def test_a_table_that_does_not_fit_is_named(pipeline, clean):
     loader = pipeline.spawn("loader")
     assert loader.wait_exit() == 4
     assert "instrument_id is integer, needed: bigint" in loader.log()
+
+
+# --- refused records -----------------------------------------------------------------------------------------------------
+LETTERS = "SELECT count(*) FROM etl.dead_letters"
+WAITING = LETTERS + " WHERE letter_topic IS NULL"
+POSITIVE = "ALTER TABLE ohlcv_data ADD CONSTRAINT close_is_positive CHECK (close_price > 0)"
+
+
+def wait_published(pipeline, count, seconds=30):
+    wait_until(
+        lambda: pipeline.value(LETTERS) == count and pipeline.value(WAITING) == 0,
+        seconds,
+        lambda: f"{count} letters, none waiting: {pipeline.value(LETTERS)}, {pipeline.value(WAITING)} waiting",
+    )
+
+
+def check_letters(pipeline, count, copies=1):
+    """Each letter stands once in the database and where it says in etl.dlq, where nothing else stands."""
+    wait_published(pipeline, count)
+    published = {(m.partition(), m.offset()): m for m in pipeline.read("etl.dlq")}
+    rows = pipeline.query(
+        "SELECT letter_topic, letter_partition, letter_offset, key, value, headers FROM etl.dead_letters"
+    )
+    assert len(rows) == count
+    assert count <= len(published) <= count * copies
+    for topic, partition, offset, key, value, headers in rows:
+        message = published[partition, offset]
+        assert topic == pipeline.topic("etl.dlq")
+        assert (message.key() or b"", message.value() or b"") == (key, value)
+        assert pipeline.headers(message) == headers
+    return published.values()
+
+
+def bars_with_refused(count, refused, **changes):
+    return [
+        clean_bar(ATTEMPT, n, **(changes | ({"close_price": price("-1")} if n in refused else {})))
+        for n in range(1, count + 1)
+    ]
+
+
+def day_of(bar):
+    return datetime.fromtimestamp(bar["ts_event"] // 10**9, UTC).date()
+
+
+def check_refused(pipeline, count, refused):
+    good = [n for n in range(1, count + 1) if n not in refused]
+    expected = {"inserted": (len(good), mix_sum(good)), "dead_letter": (len(refused), mix_sum(refused))}
+    assert ledger(pipeline) == {outcome: sums for outcome, sums in expected.items() if sums[0]}
+    assert pipeline.value("SELECT count(*) FROM ohlcv_data WHERE attempt = %s", ATTEMPT) == len(good)
+    ordinals = pipeline.query("SELECT ordinal FROM etl.dead_letters ORDER BY 1")
+    assert [ordinal for (ordinal,) in ordinals] == sorted(refused)
+
+
+@pytest.mark.parametrize(
+    "count, refused",
+    [
+        (10_000, {7_777}),
+        (5_000, {1, 2, 600, 2_500, 2_501, 4_096, 5_000}),
+        (200, set(range(1, 201))),
+        (10_000, set(range(1, 10_001))),
+    ],
+    ids=["one", "scattered", "all", "all-of-many"],
+)
+def test_rows_that_a_constraint_refuses_are_letters(pipeline, clean, count, refused):
+    pipeline.query(POSITIVE)
+    bars = bars_with_refused(count, refused)
+    pipeline.produce(CLEAN, messages(clean, bars))
+    loader = pipeline.start("loader")
+    wait_until(lambda: accounted(pipeline) == count, 60, lambda: str(ledger(pipeline)))
+    check_refused(pipeline, count, refused)
+    first = min(refused)
+    letter = pipeline.query(
+        "SELECT class, schema, symbol, day::text, stage, rules, message, attempt, replays, key, value, origin_topic,"
+        " origin_partition, origin_offset FROM etl.dead_letters WHERE ordinal = %s",
+        first,
+    )[0]
+    assert letter[:6] == ("load_errors", "ohlcv-1m", "ESH1", str(day_of(bars[first - 1])), "loader", [])
+    assert letter[6].startswith("SQLSTATE 23514: ") and "close_is_positive" in letter[6]
+    assert letter[7:] == (
+        ATTEMPT,
+        0,
+        b"ESH1",
+        clean.encode(bars[first - 1]),
+        pipeline.topic(CLEAN),
+        0,
+        first - 1,
+    )
+    for message in check_letters(pipeline, len(refused)):
+        headers = pipeline.headers(message)
+        assert headers["etl.class"] == "load_errors"
+        assert headers["__connect.errors.exception.class.name"] == "RowRefused"
+        assert '"close_price":"-1' in headers["etl.record"]
+    load(pipeline, clean, [clean_bar(OTHER, 20_000)], OTHER)  # behind what came back of the letters
+    check_refused(pipeline, count, refused)
+    wait_until(lambda: loader.metrics()["penstock_loader_letters_waiting"] == 0, 10, "no letters wait")
+    assert loader.metrics()["penstock_loader_letters_published_total"] == len(refused)
+    assert loader.metrics()['penstock_loader_rows_total{outcome="dead_letter"}'] == len(refused)
+    assert loader.metrics()["penstock_batches_dropped_total"] == 0
+
+
+def test_rows_that_a_trigger_refuses_are_letters(pipeline, clean):
+    pipeline.query(
+        "CREATE FUNCTION no_thirds() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " IF NEW.instrument_id % 3 = 0 THEN RAISE 'no thirds' USING ERRCODE = '22023'; END IF; RETURN NEW; END $$;"
+        " CREATE TRIGGER no_thirds BEFORE INSERT OR UPDATE ON ohlcv_data FOR EACH ROW EXECUTE FUNCTION no_thirds()"
+    )
+    pipeline.start("loader")
+    load(pipeline, clean, [clean_bar(ATTEMPT, n, instrument_id=n) for n in range(1, 101)])
+    check_refused(pipeline, 100, set(range(3, 101, 3)))
+    assert pipeline.query("SELECT DISTINCT message FROM etl.dead_letters") == [("SQLSTATE 22023: no thirds",)]
+    # An update that is refused leaves the row, and nothing in the journal.
+    newer = [clean_bar(OTHER, n, as_of=1_800_000_000_000_000_000, instrument_id=n + 1) for n in range(1, 101)]
+    load(pipeline, clean, newer, OTHER)
+    refused = range(2, 101, 3)
+    new = range(3, 101, 3)
+    updated = range(1, 101, 3)
+    assert ledger(pipeline, OTHER) == {
+        "updated": (len(updated), mix_sum(updated)),
+        "inserted": (len(new), mix_sum(new)),
+        "dead_letter": (len(refused), mix_sum(refused)),
+    }
+    assert pipeline.value("SELECT count(*) FROM etl.restatements") == len(updated)
+    assert pipeline.value("SELECT count(*) FROM ohlcv_data WHERE attempt = %s", ATTEMPT) == len(refused)
+    check_letters(pipeline, 33 + len(refused))
+
+
+def test_a_column_that_somebody_made_narrower(pipeline, clean):
+    """Refused by the staging table as well."""
+    pipeline.start("loader")
+    load(pipeline, clean, [clean_bar(ATTEMPT, n) for n in range(1, 11)])
+    pipeline.query("ALTER TABLE ohlcv_data ALTER COLUMN volume TYPE numeric(6)")
+    for worker in pipeline.of("loader"):
+        assert worker.stop() == 0
+    pipeline.start("loader")
+    bars = [clean_bar(OTHER, n, volume=5_000_000 if n % 50 == 0 else 306) for n in range(1, 201)]
+    load(pipeline, clean, bars, OTHER)
+    refused = range(50, 201, 50)
+    new = [n for n in range(11, 201) if n not in refused]
+    assert ledger(pipeline, OTHER) == {
+        "unchanged": (10, mix_sum(range(1, 11))),
+        "inserted": (len(new), mix_sum(new)),
+        "dead_letter": (4, mix_sum(refused)),
+    }
+    check_letters(pipeline, 4)
+
+
+def test_refused_rows_among_known_ones(pipeline, clean):
+    """What becomes of a row is what would have become of it without the refused ones; NOT VALID leaves old rows be."""
+    pipeline.start("loader")
+    load(pipeline, clean, [clean_bar(ATTEMPT, 1), clean_bar(ATTEMPT, 2, close_price=price("-5"))])
+    pipeline.query(POSITIVE + " NOT VALID")
+    newer = {"as_of": 1_800_000_000_000_000_000}
+    bad = {"close_price": price("-1")}
+
+    def bar(ordinal, minute, **changes):
+        return clean_bar(OTHER, minute) | changes | {"ordinal": ordinal}
+
+    bars = [
+        bar(1, 1, **bad, **newer),  # an update that is refused
+        bar(2, 1),  # the same as the row before the batch: as if the first had not been
+        bar(3, 1),
+        bar(4, 2, close_price=price("-5")),  # known and not written, so nobody minds
+        bar(5, 3, **bad),
+        bar(6, 3, **bad),
+        bar(7, 3),  # new, whatever was refused before it
+        bar(8, 3),
+        bar(9, 3, close_price=price("9")),
+        bar(10, 4, **newer),
+        bar(11, 4, **bad),  # same attempt, other values: a collision before it is a refusal
+        bar(12, 1, close_price=price("8"), **newer),
+    ]
+    pipeline.produce(CLEAN, messages(clean, bars))
+    wait_until(lambda: accounted(pipeline, OTHER) == 12, 30, lambda: str(ledger(pipeline, OTHER)))
+    assert ledger(pipeline, OTHER) == {
+        "dead_letter": (5, mix_sum([1, 5, 6, 9, 11])),
+        "unchanged": (2, mix_sum([2, 4])),
+        "duplicate": (2, mix_sum([3, 8])),
+        "inserted": (2, mix_sum([7, 10])),
+        "updated": (1, mix_sum([12])),
+    }
+    letters = dict(pipeline.query("SELECT ordinal, rules FROM etl.dead_letters"))
+    assert letters == {1: [], 5: [], 6: [], 9: ["KEY_COLLISION"], 11: ["KEY_COLLISION"]}
+    assert pipeline.query("SELECT DISTINCT schema FROM etl.dead_letters") == [("ohlcv-1m",)]
+    check_letters(pipeline, 5)
+
+
+def limit_letters(pipeline, size):
+    """The topic takes no larger ones: at 10 bytes none at all."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, pipeline.topic("etl.dlq"))
+    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+    resource.add_incremental_config(entry)
+    admin = AdminClient(pipeline.kafka())
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(15)
+
+
+@pytest.mark.parametrize("killed", [False, True], ids=["the-same", "the-next"])
+def test_letters_wait_while_the_topic_takes_none(pipeline, clean, killed):
+    """Rows are loaded all the same; a letter goes out once it can, by whoever runs then, and counts once."""
+    limit_letters(pipeline, 10)
+    pipeline.query(POSITIVE)
+    loader = pipeline.start("loader")
+    pipeline.produce(CLEAN, [{"value": b"hello", "key": b"x", "partition": 0}])
+    load(pipeline, clean, bars_with_refused(300, {5, 105}))
+    loader.wait_event("letters_wait")
+    assert pipeline.value(WAITING) == 3
+    load(pipeline, clean, [clean_bar(ATTEMPT, n) for n in range(301, 401)])
+    wait_until(lambda: loader.metrics()["penstock_loader_letters_waiting"] == 3, 10, "three letters wait")
+    assert len(loader.events("letters_wait")) == 1
+    if killed:
+        loader.kill()
+    limit_letters(pipeline, 4 * 1024 * 1024)
+    if killed:
+        loader = pipeline.start("loader", ready=False)
+    check_letters(pipeline, 3)
+    assert ledger(pipeline)["dead_letter"] == (2, mix_sum([5, 105]))
+    assert loader.stop() == 0
+
+
+def test_a_letter_that_is_published_twice_is_one(pipeline, clean):
+    """As after a crash between the publishing and its commit."""
+    pipeline.query(POSITIVE)
+    loader = pipeline.start("loader")
+    pipeline.produce(CLEAN, [{"value": b"hello", "key": b"x", "partition": 0}])
+    load(pipeline, clean, bars_with_refused(300, {5, 105}))
+    check_letters(pipeline, 3)
+    pipeline.query(
+        "UPDATE etl.dead_letters SET letter_topic = NULL, letter_partition = NULL, letter_offset = NULL"
+    )
+    load(pipeline, clean, [clean_bar(ATTEMPT, 401, close_price=price("-1"))])
+    check_letters(pipeline, 4, copies=2)
+    assert len(pipeline.read("etl.dlq")) == 7
+    load(pipeline, clean, [clean_bar(OTHER, 20_000)], OTHER)
+    assert pipeline.value(LETTERS) == 4
+    assert ledger(pipeline)["dead_letter"] == (3, mix_sum([5, 105, 401]))
+    assert loader.stop() == 0
+
+
+def test_without_the_letters_topic_rows_are_loaded(pipeline, clean):
+    pipeline.query(POSITIVE)
+    admin = AdminClient(pipeline.kafka())
+    for future in admin.delete_topics([pipeline.topic("etl.dlq")]).values():
+        future.result(15)
+    loader = pipeline.start("loader", ready=False)
+    pipeline.produce(CLEAN, messages(clean, bars_with_refused(300, {5, 105})))
+    wait_until(lambda: accounted(pipeline) == 300, 30, lambda: str(ledger(pipeline)))
+    check_refused(pipeline, 300, {5, 105})
+    loader.wait_event("letters_wait")
+    pipeline.cli("topics", "apply")
+    check_letters(pipeline, 2)
+    assert loader.stop() == 0
+
+
+def check_refused_and_foreign(pipeline, count, refused, foreign):
+    good = [n for n in range(1, count + 1) if n not in refused]
+    assert ledger(pipeline) == {
+        "inserted": (len(good), mix_sum(good)),
+        "dead_letter": (len(refused), mix_sum(refused)),
+    }
+    ordinals = pipeline.query("SELECT ordinal FROM etl.dead_letters WHERE attempt IS NOT NULL ORDER BY 1")
+    assert [ordinal for (ordinal,) in ordinals] == sorted(refused)
+    values = pipeline.query("SELECT value FROM etl.dead_letters WHERE attempt IS NULL")
+    assert len(values) == len(set(values)) == foreign
+
+
+def test_killed_loaders_leave_no_letter_missing_or_doubled(pipeline, clean):
+    """Some are killed between a commit and the letters' publishing; one may come twice into the topic, never into the
+    archive."""
+    pipeline.query(POSITIVE)
+    count, refused, foreign = 3_000, set(range(3, 3_001, 3)), 30
+    records = messages(clean, bars_with_refused(count, refused))
+    records += [{"value": b"foreign %d" % n, "key": b""} for n in range(foreign)]
+    pipeline.produce(CLEAN, [message | {"partition": n % 6} for n, message in enumerate(records)])
+    pipeline.configure("kafka", **{"session.timeout.ms": 6000})
+    for _ in range(3):
+        before = accounted(pipeline)
+        loader = pipeline.start("loader", ready=False, settings={"batch.records_max": 150, "batch.ms": 20})
+        wait_until(lambda seen=before: accounted(pipeline) > seen or accounted(pipeline) == count, 60, "a batch")
+        loader.kill()
+    pipeline.start("loader", 2, ready=False)
+    wait_until(lambda: accounted(pipeline) == count, 60, lambda: str(ledger(pipeline)))
+    wait_published(pipeline, len(refused) + foreign, 60)
+    check_refused_and_foreign(pipeline, count, refused, foreign)
+    check_letters(pipeline, len(refused) + foreign, copies=3)
+    load(pipeline, clean, [clean_bar(OTHER, 20_000)], OTHER)
+    check_refused_and_foreign(pipeline, count, refused, foreign)
+
+
+def test_two_loaders_publish_a_letter_once(pipeline, clean):
+    pipeline.query(POSITIVE)
+    loaders = pipeline.start("loader", 2, ready=False, settings={"batch.ms": 20})
+    for first in range(0, 6000, 600):
+        bars = [clean_bar(ATTEMPT, first + n, close_price=price("-1" if n % 2 else "1")) for n in range(1, 601)]
+        pipeline.produce(CLEAN, [m | {"partition": i % 6} for i, m in enumerate(messages(clean, bars))])
+    wait_until(lambda: accounted(pipeline) == 6000, 60, lambda: str(ledger(pipeline)))
+    check_letters(pipeline, 3000)
+    assert ledger(pipeline) == {
+        "inserted": (3000, mix_sum(range(2, 6001, 2))),
+        "dead_letter": (3000, mix_sum(range(1, 6001, 2))),
+    }
+    assert [loader.stop() for loader in loaders] == [0, 0]
