@@ -23,8 +23,8 @@ struct refused {
 /* The statements of one table, written once. */
 struct merge {
 	const struct table *table;
-	struct buf copy_all, copy_stage, rounds, classify, changes, insert, journal, update, list, refuse, again, count,
-		collisions;
+	struct buf copy_all, copy_stage, rounds, begin_parts, end_parts, classify, changes, insert, journal, update,
+		list, refuse, again, count, collisions;
 	struct buf part; /* the rows of one COPY */
 	int32_t *sequences;
 	int64_t sequence_cap;
@@ -128,6 +128,16 @@ static void write_changes(struct merge *m, const char *name, const char *columns
 	buf_put_text(&m->update, " AND o.round = $1::integer AND o.outcome = 'updated' AND t.as_of < s.as_of" ONE_OF);
 }
 
+/* Where a round is written by parts, each is looked up and not searched for. */
+static void write_parts(struct merge *m, const char *name)
+{
+	buf_printf(
+		&m->begin_parts,
+		"CREATE UNIQUE INDEX stage_%s_seq ON stage_%s (seq); CREATE UNIQUE INDEX outcome_%s_seq ON outcome_%s (seq)",
+		name, name, name, name);
+	buf_printf(&m->end_parts, "DROP INDEX stage_%s_seq, outcome_%s_seq", name, name);
+}
+
 /* A refused row is as good as not there: the next one of its key is the first where it was. */
 static void write_refusals(struct merge *m, const char *name, const char *key)
 {
@@ -161,12 +171,14 @@ struct merge *merge_new(const struct table *table)
 
 	m->table = table;
 	m->copy_all = m->copy_stage = m->rounds = m->classify = m->changes = m->insert = m->journal = m->update =
-		m->list = m->refuse = m->again = m->count = m->collisions = (struct buf)BUF_INIT(SQL_MAX);
+		m->begin_parts = m->end_parts = m->list = m->refuse = m->again = m->count = m->collisions =
+			(struct buf)BUF_INIT(SQL_MAX);
 	m->part = (struct buf)BUF_INIT(STAGED_MAX);
 	write_copies(m, name, columns);
 	write_rounds(m, name, key);
 	write_classify(m, name, key, content, table_spec(table)->time_column);
 	write_changes(m, name, columns, key, content, table_spec(table)->time_column);
+	write_parts(m, name);
 	write_refusals(m, name, key);
 	write_counts(m, name);
 	return m;
@@ -185,9 +197,9 @@ void merge_freep(struct merge **pointer)
 
 	if (!m)
 		return;
-	struct buf *all[] = { &m->copy_all, &m->copy_stage, &m->rounds,     &m->classify, &m->changes,
-			      &m->insert,   &m->journal,    &m->update,     &m->list,     &m->refuse,
-			      &m->again,    &m->count,      &m->collisions, &m->part };
+	struct buf *all[] = { &m->copy_all,   &m->copy_stage, &m->rounds,      &m->classify, &m->changes, &m->insert,
+			      &m->journal,    &m->update,     &m->list,        &m->refuse,   &m->again,   &m->count,
+			      &m->collisions, &m->part,       &m->begin_parts, &m->end_parts };
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
 		buf_release(all[i]);
 	forget_refused(m);
@@ -411,9 +423,10 @@ static int write_round(struct work *work, enum outcome outcome, int64_t count, s
 	sequences = room_for_sequences(work->m, pg_rows(r));
 	for (int row = 0; row < pg_rows(r); row++)
 		sequences[row] = (int32_t)pg_int(r, row, 0);
-	if (divide(work, sequences, pg_rows(r), err))
+	if (pg_exec(work->pg, buf_text(&work->m->begin_parts), err) || divide(work, sequences, pg_rows(r), err) ||
+	    note_refused(work, from, err))
 		return -1;
-	return note_refused(work, from, err);
+	return pg_exec(work->pg, buf_text(&work->m->end_parts), err);
 }
 
 static int run_round(struct merge *m, struct pg *pg, int64_t round, const struct merge_batch *batch, struct err *err)
