@@ -136,7 +136,7 @@ static int refresh(struct orchestrator *self, struct err *err)
 	if (self->refreshed_ns && clock_monotonic_ns() - self->refreshed_ns < REFRESH_NS)
 		return 0;
 	if (ask_broker(self, err) || gaps_watch(&self->gaps, self, err) || closing_watch(self, err) ||
-	    gauges_refresh(self, err))
+	    dispatch_watch(self->dispatch, self, err) || gauges_refresh(self, err))
 		return -1;
 	self->refreshed_ns = clock_monotonic_ns();
 	return 0;

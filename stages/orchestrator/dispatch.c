@@ -429,3 +429,13 @@ int dispatch_step(struct dispatch *dispatch, struct orchestrator *self, bool *re
 	}
 	return 0;
 }
+
+int dispatch_watch(struct dispatch *dispatch, struct orchestrator *self, struct err *err)
+{
+	if (!link_ready(&self->kafka) || !self->events)
+		return 0;
+	for (unsigned i = 0; i < dispatch->lane_count && dispatch->producer; i++)
+		if (skipped_find(self, dispatch->lanes[i].topic, dispatch->lanes[i].source, &dispatch->list, err))
+			return -1;
+	return 0;
+}

@@ -46,5 +46,12 @@ struct task_columns {
 };
 int task_message(const struct task_columns *columns, struct buf *out, struct err *err);
 
+/* Looks for tasks that somebody skipped (`penstock offsets skip`): another attempt is needed. */
+int dispatch_watch(struct dispatch *dispatch, struct orchestrator *self, struct err *err);
+
+/* The same for one source and its topic; the list is for its own use. */
+int skipped_find(struct orchestrator *self, const char *topic, const char *source, struct sending_list *list,
+		 struct err *err);
+
 /* Marks those attempts of the list that stand in `topic`. */
 int reconcile_slots(struct orchestrator *self, const char *topic, struct sending_list *list, struct err *err);

@@ -423,6 +423,25 @@ def test_a_gap_that_opens_under_a_reader_of_events(pipeline, files):
     assert orchestrator.running
 
 
+def test_a_task_that_is_skipped_is_sent_again(pipeline, files):
+    """Those behind it in its slot, and in other slots, are not."""
+    pipeline.start("orchestrator")
+    run = pipeline.api.start_run()
+    sent = {task["attempt"]: task for task in tasks(pipeline, 3)}
+    first = pipeline.read(TASKS)[0]
+    skipped = Codec("fetch_task").decode(first.value())["attempt"]
+    delete_below(pipeline, TASKS, first.offset() + 1, first.partition())
+    wait_alarm(pipeline, "penstock.fetcher", "offsets skip")
+    pipeline.cli("offsets", "skip", "penstock.fetcher", TASKS, first.partition(), "--why", "retention")
+    again = {task["attempt"]: task for task in tasks(pipeline, 3)}
+    assert set(sent) - set(again) == {skipped}
+    (new,) = set(again) - set(sent)
+    assert again[new]["task"] == sent[skipped]["task"]
+    for task in again.values():
+        say(pipeline, task, "done", 0)
+    assert pipeline.wait_run(run)["status"] == "success"
+
+
 def test_a_topic_that_is_gone_is_a_gap(pipeline):
     pipeline.start("orchestrator")
     admin = AdminClient(pipeline.kafka())
