@@ -1,96 +1,15 @@
 """From a vendor's file to a row, through all five workers, seen with clients that are not ours."""
 
 import glob
-import json
 import os
 import subprocess
-from decimal import Decimal
 
-import databento
 import pytest
+from harness.bars import assert_good, assert_rows_are, bars_of, key, simulate
 from harness.records import Codec, mix_sum
 from harness.waiting import remains, wait_until
 
-COUNTS = ("inserted", "updated", "unchanged", "duplicate", "superseded", "dead_letters")
 CLEAN = "etl.clean.ohlcv"
-
-
-def simulate(pipeline, folder, name="bars.dbn.zst", **options):
-    done = subprocess.run(
-        [pipeline.program("penstock-simulator"), f"--write={folder / name}", "--json"]
-        + [f"--{key}={value}" for key, value in options.items()],
-        check=True,
-        capture_output=True,
-        text=True,
-    )
-    return json.loads(done.stdout)
-
-
-def bars_of(path, refused=()):
-    """What the vendor's own decoder reads in a file, but the records with these ordinals (from 1, in its order)."""
-    store = databento.DBNStore.from_file(path)
-    symbols = {}
-    for raw, intervals in store.mappings.items():
-        for interval in intervals:
-            symbols.setdefault(int(interval["symbol"]), []).append((interval["start_date"], interval["end_date"], raw))
-
-    def symbol(record):
-        day = record.pretty_ts_event.date()
-        (found,) = [raw for first, end, raw in symbols[record.instrument_id] if first <= day < end]
-        return found
-
-    return [
-        {
-            "symbol": symbol(record),
-            "interval": store.schema.value.removeprefix("ohlcv-"),
-            "ts_event": record.ts_event,
-            "dataset": store.dataset,
-            "publisher_id": record.publisher_id,
-            "instrument_id": record.instrument_id,
-            "prices": [Decimal(p).scaleb(-9) for p in (record.open, record.high, record.low, record.close)],
-            "volume": Decimal(record.volume),
-        }
-        for ordinal, record in enumerate(store, 1)
-        if ordinal not in refused
-    ]
-
-
-def rows(pipeline):
-    found = pipeline.query(
-        'SELECT symbol, "interval", (extract(epoch FROM ts_event) * 1000000000)::bigint, dataset, publisher_id,'
-        " instrument_id, open_price, high_price, low_price, close_price, volume FROM ohlcv_data"
-    )
-    return [
-        {
-            "symbol": row[0],
-            "interval": row[1],
-            "ts_event": row[2],
-            "dataset": row[3],
-            "publisher_id": row[4],
-            "instrument_id": row[5],
-            "prices": list(row[6:10]),
-            "volume": row[10],
-        }
-        for row in found
-    ]
-
-
-def key(bar):
-    return tuple(bar[name] for name in ("symbol", "interval", "ts_event", "dataset", "publisher_id"))
-
-
-def assert_rows_are(pipeline, expected):
-    found = sorted(rows(pipeline), key=key)
-    assert found == sorted(expected, key=key)
-
-
-def assert_good(run, fetched=None):
-    assert run["status"] == "success" and run["balanced"] is True, json.dumps(run, indent=1)
-    assert run["in_flight"] == 0
-    assert run["fetched"] == sum(run[name] for name in COUNTS)
-    assert [c["name"] for c in run["checks"] if not c["passed"]] == [] and len(run["checks"]) >= 3
-    if fetched is not None:
-        assert run["fetched"] == fetched
 
 
 @pytest.mark.slice
@@ -137,8 +56,6 @@ def test_two_of_each_worker_give_the_same_rows(pipeline, tmp_path):
     pipeline.start_all(each=2)
     assert_good(pipeline.run(), 20_000)
     assert_rows_are(pipeline, [bar for path in glob.glob(str(tmp_path / "*.zst")) for bar in bars_of(path)])
-
-
 
 
 def dbn_version(path):

@@ -55,8 +55,9 @@ def sweep():
 
 
 class Servers:
-    def __init__(self):
-        shared = os.environ.get("PENSTOCK_TEST_STACK")
+    def __init__(self, own=False):
+        """own: never those of PENSTOCK_TEST_STACK."""
+        shared = None if own else os.environ.get("PENSTOCK_TEST_STACK")
         self.shared = bool(shared)
         if shared:
             self.folder = os.path.realpath(shared)
@@ -67,9 +68,9 @@ class Servers:
             PidFile(os.path.join(self.folder, "session.pid")).write(os.getpid())
         self.next_number = 0
 
-    def start(self):
+    def start(self, *options):
         if not self.shared:
-            stack(self.folder, "up", "--only", "kafka,postgres", "--throwaway")
+            stack(self.folder, "up", "--only", "kafka,postgres", "--throwaway", *options)
         self.place = Place(self.folder)
         self.postgres = Postgres(self.place)
         if not self.place.ports:

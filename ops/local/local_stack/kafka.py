@@ -20,11 +20,11 @@ PROPERTIES = """\
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port}
+listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listener}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
 controller.listener.names=CONTROLLER
 inter.broker.listener.name=PLAINTEXT
-listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT
+listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
 default.replication.factor=1
@@ -103,11 +103,21 @@ class Kafka:
         ]
         os.makedirs(self.data, exist_ok=True)
         with open(self.properties, "w") as file:
-            ports = self.place.ports
-            file.write(PROPERTIES.format(port=ports["kafka"], controller=ports["controller"], data=self.data))
+            file.write(self.configuration())
         if not os.path.exists(os.path.join(self.data, "meta.properties")):
             self.format()
         launch(self.pidfile, [*self.command, "kafka.Kafka", self.properties], self.log, clean_environment())
+
+    def configuration(self):
+        ports = self.place.ports
+        proxied = "proxy" in ports
+        return PROPERTIES.format(
+            port=ports["kafka"],
+            controller=ports["controller"],
+            data=self.data,
+            listener=f",PROXIED://127.0.0.1:{ports['proxied']}" if proxied else "",
+            advertised=f",PROXIED://127.0.0.1:{ports['proxy']}" if proxied else "",
+        )
 
     def format(self):
         cluster = "A" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]

@@ -76,14 +76,22 @@ class Place:
         self.load()
 
     # --- ports -------------------------------------------------------------------------------------------------------
-    def settle_ports(self, used, anywhere):
-        """Keeps each port that its owner uses or that is free, and chooses another for the rest. used: names in use."""
+    def settle_ports(self, used, anywhere, proxy=None):
+        """Keeps each port that its owner uses or that is free, and chooses another for the rest. used: names in use.
+
+        proxy: where the broker's second listener sends its clients to; what listens there is not ours.
+        """
         before = dict(self.ports)
         for name, preferred in PREFERRED.items():
             if name in used and name in self.ports:
                 continue
             others = {port for other, port in self.ports.items() if other != name}
             self.ports[name] = choose_port(self.ports.get(name) or (None if anywhere else preferred), others)
+        if proxy:
+            self.ports["proxy"] = proxy
+        if "proxy" in self.ports and "kafka" not in used:
+            others = {port for name, port in self.ports.items() if name != "proxied"}
+            self.ports["proxied"] = choose_port(self.ports.get("proxied"), others)
         write_atomic(
             self.state_file, json.dumps({"id": self.id, "dir": self.dir, "ports": self.ports}, indent=1) + "\n"
         )
