@@ -1,0 +1,141 @@
+"""python -m chaos [--seed N] [--faults N] [--minutes M] [--only NAME,...] [--list]
+
+Rounds of faults until so many were injected, or the time is over. The last line is `faults: N injected, N survived`;
+the exit code is 1 where they differ. The same seed gives the same rounds.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+from harness.servers import session_folders  # noqa: E402
+
+from chaos import faults as table  # noqa: E402
+from chaos.field import ChaosServers, Field, build_programs  # noqa: E402
+from chaos.rounds import play  # noqa: E402
+
+
+def arguments():
+    parser = argparse.ArgumentParser(prog="chaos", usage=__doc__)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--faults", type=int, default=300)
+    parser.add_argument("--minutes", type=float, default=120)
+    parser.add_argument("--only", default="", help="names, or beginnings of them, separated by commas")
+    parser.add_argument("--list", action="store_true")
+    return parser.parse_args()
+
+
+def chosen(only):
+    words = [word for word in only.split(",") if word]
+    names = [name for name in table.FAULTS if not words or any(name.startswith(word) for word in words)]
+    if not names:
+        sys.exit(f"no fault is called {only}; see --list")
+    return names
+
+
+def possible(place, names):
+    """Those that can be done here; the others are named."""
+    reasons = {}
+    for name in names:
+        made = table.class_of(name)
+        if made not in reasons:
+            reasons[made] = made.impossible(place)
+        if reasons[made]:
+            print(f"left out  {name}: {reasons[made]}", flush=True)
+    return [name for name in names if not reasons[table.class_of(name)]]
+
+
+def packs(place, names, chance):
+    """For ever: every fault once in a random order, then again. Two at a time where both can share a round."""
+    while True:
+        order = [table.make(name, place, chance) for name in chance.sample(names, len(names))]
+        while order:
+            pack = [order.pop()]
+            if not pack[0].alone and order and not order[-1].alone and chance.random() < 0.4:
+                pack.append(order.pop())
+            yield pack
+
+
+class Report:
+    def __init__(self):
+        self.injected, self.survived = Counter(), Counter()
+
+    def add(self, result):
+        names = [fault.name for fault in result.faults]
+        self.injected.update(names)
+        if not result.wrong:
+            self.survived.update(names)
+
+    def show(self):
+        for name in sorted(self.injected):
+            print(f"  {name:<36} {self.injected[name]:>4} injected {self.survived[name]:>4} survived")
+        injected, survived = self.injected.total(), self.survived.total()
+        print(f"faults: {injected} injected, {survived} survived", flush=True)
+        return 0 if injected == survived and injected > 0 else 1
+
+
+def explain(result, place, seed):
+    print(f"  seed {seed}, round {result.number}: {', '.join(fault.name for fault in result.faults)}")
+    for line in result.wrong:
+        print(f"    {line}")
+    print(f"    logs and data: {place.folder}", flush=True)
+
+
+def rounds(servers, folder, asked):
+    """Fails over to a new pipeline after a failure: what was broken is kept to be looked at."""
+    report, number, place = Report(), 0, None
+    chance = random.Random(asked.seed)
+    end = time.monotonic() + 60 * asked.minutes
+    try:
+        while report.injected.total() < asked.faults and time.monotonic() < end:
+            if place is None:
+                place = Field(servers, folder / f"pipeline{number}", asked.seed)
+                place.fleet.start()
+                names = possible(place, chosen(asked.only))
+                following = packs(place, names, chance)
+            result = play(place, next(following))
+            report.add(result)
+            print(result, flush=True)
+            if result.wrong:
+                explain(result, place, asked.seed)
+                number += 1
+                place, failed = None, place
+                failed.close()
+    finally:
+        if place:
+            place.close()
+    return report
+
+
+def main():
+    asked = arguments()
+    if asked.list:
+        print("\n".join(table.FAULTS))
+        return 0
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    build_programs()
+    os.makedirs(session_folders(), mode=0o700, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="chaos-"))
+    servers = ChaosServers()
+    report = Report()
+    try:
+        servers.start()
+        report = rounds(servers, folder, asked)
+    finally:
+        servers.stop()
+        if report.injected == report.survived:
+            shutil.rmtree(folder)
+    return report.show()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
