@@ -1,1 +1,1 @@
-"""Every hop killed, paused, cut off: a seeded harness over a known workload. `make chaos`, and a part of `make test`."""
+"""Every hop killed, paused, cut off: a seeded harness over a known workload. `make chaos`; a part in `make test`."""

@@ -92,22 +92,22 @@ def explain(result, place, seed):
 
 def rounds(servers, folder, asked):
     """Fails over to a new pipeline after a failure: what was broken is kept to be looked at."""
-    report, number, place = Report(), 0, None
+    report, place, played = Report(), None, 0
     chance = random.Random(asked.seed)
     end = time.monotonic() + 60 * asked.minutes
     try:
         while report.injected.total() < asked.faults and time.monotonic() < end:
             if place is None:
-                place = Field(servers, folder / f"pipeline{number}", asked.seed)
+                place = Field(servers, folder / f"from-round-{played + 1}", asked.seed, rounds=played)
                 place.fleet.start()
                 names = possible(place, chosen(asked.only))
                 following = packs(place, names, chance)
             result = play(place, next(following))
+            played = result.number
             report.add(result)
             print(result, flush=True)
             if result.wrong:
                 explain(result, place, asked.seed)
-                number += 1
                 place, failed = None, place
                 failed.close()
     finally:

@@ -25,10 +25,8 @@ def wrong_rows(pipeline, expected):
 
 def wrong_run(shown):
     if shown["status"] != "success" or not shown["balanced"] or shown["in_flight"] != 0:
-        yield (
-            f"run {shown['run']} is {shown['status']}, balanced {shown['balanced']}, in flight {shown['in_flight']}: "
-            + (shown["message"])
-        )
+        words = f"{shown['status']}, balanced {shown['balanced']}, in flight {shown['in_flight']}"
+        yield f"run {shown['run']} is {words}: {shown['message']}"
     failed = [check["name"] for check in shown["checks"] if not check["passed"]]
     if failed:
         yield f"run {shown['run']}: checks {failed} did not pass"
@@ -44,8 +42,8 @@ def wrong_account(shown):
 def wrong_letters(pipeline, run, expected):
     """Per attempt; of one with expired records some may be missing, of every other none."""
     attempts = pipeline.query(
-        "SELECT a.attempt, t.parameters ->> 'path', a.expired, a.state FROM etl.attempts a JOIN etl.tasks t USING (task)"
-        " WHERE a.run = %s",
+        "SELECT a.attempt, t.parameters ->> 'path', a.expired, a.state FROM etl.attempts a"
+        " JOIN etl.tasks t USING (task) WHERE a.run = %s",
         run,
     )
     for attempt, path, expired, state in attempts:

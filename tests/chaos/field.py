@@ -53,14 +53,15 @@ class ChaosServers(Servers):
 
 
 class Field:
-    def __init__(self, servers, folder, seed, scale=None, settings=None):
+    def __init__(self, servers, folder, seed, scale=None, settings=None, rounds=0):
+        """rounds: how many were played elsewhere."""
         self.servers = servers
         self.folder = folder
         self.faults_folder = str(folder / "faults")
         self.seed = seed
         self.foreign = []  # values that were put in and have no lineage
-        self.workloads = []
-        self.rounds = 0
+        self.workloads = {}
+        self.rounds = rounds
         self.runs = []
         self.kept_admin = None
         folder.mkdir(parents=True, exist_ok=True)
@@ -93,10 +94,10 @@ class Field:
         self.fleet.new_round()
         shutil.rmtree(self.faults_folder)
         os.makedirs(self.faults_folder)
-        number = (self.rounds - 1) % WORKLOADS
-        if number == len(self.workloads):
+        number = self.rounds % WORKLOADS
+        if number not in self.workloads:
             folder = self.folder / f"data{number}"
-            self.workloads.append(workload.make(self.pipeline, folder, self.seed * WORKLOADS + number))
+            self.workloads[number] = workload.make(self.pipeline, folder, self.seed * WORKLOADS + number)
         self.workload = self.workloads[number]
         self.pipeline.subscribe("bars", self.workload.pattern)
         self.pipeline.query("TRUNCATE ohlcv_data")

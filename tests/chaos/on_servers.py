@@ -4,11 +4,12 @@ import os
 import shutil
 import subprocess
 
-from chaos.fault import SEEN_SECONDS, Fault
-from chaos.on_workers import SESSION_SECONDS
 from harness.servers import stack
 from local_stack.postgres import bindir
 from local_stack.process import PidFile, clean_environment
+
+from chaos.fault import SEEN_SECONDS, Fault
+from chaos.on_workers import SESSION_SECONDS
 
 OUTAGE_SECONDS = 12  # how long a net is down at most: until those behind it have noticed
 BACKUP_SECONDS = 60

@@ -1,11 +1,12 @@
-"""Faults of what is in the topics: records that are gone unread, topics made anew, messages that nobody of ours wrote."""
+"""Faults of what is in the topics: records gone unread, topics made anew, messages that nobody of ours wrote."""
 
 import json
 import secrets
 
-from chaos.fault import SEEN_SECONDS, Fault
 from confluent_kafka import TopicPartition
 from harness.records import Codec, clean_bar, raw_bar
+
+from chaos.fault import SEEN_SECONDS, Fault
 
 ADMIN_SECONDS = 15
 READERS = {"etl.raw.ohlcv": "validator", "etl.valid.ohlcv": "transformer", "etl.clean.ohlcv": "loader"}

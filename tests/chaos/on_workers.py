@@ -3,8 +3,9 @@
 import glob
 import os
 
-from chaos.fault import SEEN_SECONDS, Fault
 from harness.waiting import remains
+
+from chaos.fault import SEEN_SECONDS, Fault
 
 SESSION_SECONDS = 40  # until a group is without a silent member, generously
 LINGER_SECONDS = 1.0

@@ -113,8 +113,11 @@ class Fleet:
         return pid in self.killed or bool(glob.glob(os.path.join(self.faults_folder, f"*.taken.{pid}")))
 
     def wait(self, condition, seconds, what):
+        """What is found does not go away by waiting."""
+
         def step():
             self.tend()
+            assert not self.findings, "see what was found"
             return condition()
 
         return wait_until(step, seconds, what)
