@@ -6,6 +6,7 @@
 #   FAULTS=1      with the points and defects of the chaos tests (common/fault.h), in a folder of their own
 #   CC, CFLAGS    as usual
 #   DATA=...      make demo: a DBN file or glob to load instead of generated bars
+#   CHAOS=...     make chaos: its arguments
 #   YES=1         install missing packages without asking
 
 SANITIZE  ?=
@@ -143,17 +144,23 @@ logs: ## the last lines of their logs
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test lint
 
-.PHONY: test check bench lint headers format clean
-test: ## every test: units, units under ASan and UBSan, stages, end to end
+.PHONY: test check chaos bench lint headers format clean
+test: ## every test: units, units under ASan and UBSan, stages, end to end, a part of the chaos
 	@ops/local/install run test
 	@$(SUBMAKE) all units
+	@$(SUBMAKE) all FAULTS=1
 	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
-	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) -- stage e2e
+	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) -- stage e2e chaos
 
 check: ## units and one way through the pipeline, in under two minutes
 	@ops/local/install run test
 	@$(SUBMAKE) all units
 	@tests/run --units build/unit -- -m slice stage e2e
+
+chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--seed 7 --faults 50", CHAOS=--list)
+	@ops/local/install run test
+	@$(SUBMAKE) all FAULTS=1
+	@cd tests && ../build/venv/bin/python -m chaos $(CHAOS)
 
 bench: ## direct COPY and the whole pipeline with the same bars, and their ratio
 	@ops/local/install run test

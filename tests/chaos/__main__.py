@@ -54,13 +54,19 @@ def possible(place, names):
     return [name for name in names if not reasons[table.class_of(name)]]
 
 
+def can_share(one, other):
+    """Not two troubles of one connection: the second would end the first."""
+    same_net = one.name.startswith("net.") and one.name.split(".")[:2] == other.name.split(".")[:2]
+    return not one.alone and not other.alone and not same_net
+
+
 def packs(place, names, chance):
     """For ever: every fault once in a random order, then again. Two at a time where both can share a round."""
     while True:
         order = [table.make(name, place, chance) for name in chance.sample(names, len(names))]
         while order:
             pack = [order.pop()]
-            if not pack[0].alone and order and not order[-1].alone and chance.random() < 0.4:
+            if order and can_share(pack[0], order[-1]) and chance.random() < 0.4:
                 pack.append(order.pop())
             yield pack
 

@@ -10,6 +10,7 @@ from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, TopicP
 from confluent_kafka.admin import AdminClient
 from harness.pipeline import FINAL, Pipeline
 from harness.servers import TOP, Servers
+from harness.waiting import remains
 
 from chaos import workload
 from chaos.proxy import Proxy
@@ -53,8 +54,8 @@ class ChaosServers(Servers):
 
 
 class Field:
-    def __init__(self, servers, folder, seed, scale=None, settings=None, rounds=0):
-        """rounds: how many were played elsewhere."""
+    def __init__(self, servers, folder, seed, settings=None, rounds=0, defects=None):
+        """rounds: how many were played elsewhere; defects: see Fleet."""
         self.servers = servers
         self.folder = folder
         self.faults_folder = str(folder / "faults")
@@ -69,7 +70,7 @@ class Field:
         self.pipeline = Pipeline(servers, folder, PROGRAMS)
         self.configure(settings or {})
         self.pipeline.prepare()
-        self.fleet = Fleet(self.pipeline, scale or SCALE, self.faults_folder)
+        self.fleet = Fleet(self.pipeline, SCALE, self.faults_folder, defects)
 
     def configure(self, settings):
         """Short sessions, and small batches: many transactions for few records."""
@@ -78,7 +79,7 @@ class Field:
         pipeline.configure("database", dsn_file=dsn)
         kafka = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1500}
         pipeline.configure("kafka", **{"bootstrap.servers": f"127.0.0.1:{self.servers.to_kafka.port}"} | kafka)
-        pipeline.configure("fetcher", **{"batch.ms": 20, "turn.records": 200})
+        pipeline.configure("fetcher", **{"batch.ms": 1, "turn.records": 200})
         pipeline.configure("validator", **{"batch.ms": 20, "batch.records_max": 500})
         pipeline.configure("transformer", **{"batch.ms": 20, "batch.records_max": 500})
         pipeline.configure("loader", **{"batch.ms": 20, "batch.records_max": 500})
@@ -116,6 +117,10 @@ class Field:
 
     def wait(self, condition, seconds, what):
         return self.fleet.wait(condition, seconds, what)
+
+    def let_pass(self, seconds):
+        """A disturbance's own duration, where there is no event that ends it."""
+        remains(lambda: self.fleet.tend() or True, seconds, "")
 
     def ask(self, statement, *parameters):
         """The first value; None also while the database is away."""

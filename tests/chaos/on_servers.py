@@ -11,7 +11,7 @@ from local_stack.process import PidFile, clean_environment
 from chaos.fault import SEEN_SECONDS, Fault
 from chaos.on_workers import SESSION_SECONDS
 
-OUTAGE_SECONDS = 12  # how long a net is down at most: until those behind it have noticed
+SILENT_SECONDS = 4.0  # how long a database is silent at most
 BACKUP_SECONDS = 60
 DAY_NS = 86_400 * 10**9
 
@@ -55,19 +55,24 @@ class Net(Fault):
         """What is silent lasts until a session may be over, what is slow until much is done, a cut is a moment."""
         try:
             if self.how == "hole":
-                self.place.wait(self.noticed, SESSION_SECONDS, "the silence is noticed")
+                self.stay_silent()
             elif self.how == "delay":
-                share = min(1.0, self.place.progress() + 0.2)
-                self.place.wait_progress(share)
+                self.place.wait_progress(min(1.0, self.place.progress() + 0.2))
         finally:
             self.proxy.heal()
 
-    def noticed(self):
-        """A group without its silent members; nothing of the kind is told about connections to a database."""
-        if self.proxy is self.place.servers.to_postgres or any(seat.kind == "orchestrator" for seat in self.seats):
-            return True
-        silent = {seat.kind for seat in self.seats}
-        return all(self.place.group_members(kind) is not None for kind in silent)
+    def stay_silent(self):
+        """Past the sessions of consumers; of connections to a database nobody is told, so for some seconds."""
+        if self.proxy is self.place.servers.to_postgres:
+            return self.place.let_pass(self.chance.uniform(1.0, SILENT_SECONDS))
+        for kind in {seat.kind for seat in self.seats} - {"orchestrator"}:
+            heard = sum(1 for seat in self.place.fleet.of(kind) if seat not in self.seats)
+            self.place.wait(
+                lambda kind=kind, heard=heard: self.place.group_members(kind) == heard,
+                SESSION_SECONDS,
+                f"{kind}: who is silent is out of the group",
+            )
+        return None
 
 
 class DiskFull(Fault):

@@ -49,8 +49,10 @@ class Seat:
 
 
 class Fleet:
-    def __init__(self, pipeline, scale, faults_folder):
+    def __init__(self, pipeline, scale, faults_folder, defects=None):
+        """defects: kind: the mistake of common/fault.h that its workers make."""
         self.pipeline = pipeline
+        self.defects = defects or {}
         self.faults_folder = faults_folder
         self.findings = []
         self.allowed = {}  # kind: exit codes that an operator has to look at, and that are expected now
@@ -60,7 +62,10 @@ class Fleet:
     def seat(self, kind, number):
         own_port = kind == "orchestrator" and number == 0
         arguments = ("--set", f"http.port={self.pipeline.api_port if own_port else 0}")
-        return Seat(kind, number, arguments, {"PENSTOCK_FAULTS": self.faults_folder})
+        environment = {"PENSTOCK_FAULTS": self.faults_folder}
+        if kind in self.defects:
+            environment["PENSTOCK_DEFECT"] = self.defects[kind]
+        return Seat(kind, number, arguments, environment)
 
     def of(self, kind):
         return [seat for seat in self.seats if seat.kind == kind]

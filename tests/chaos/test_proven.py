@@ -1,0 +1,103 @@
+"""The harness is proven: programs with a mistake built in do not pass it, the same without it do.
+
+The mistakes are those of fault_defect() in the sources, on by PENSTOCK_DEFECT in programs built with FAULTS=1.
+"""
+
+import random
+
+import pytest
+
+from chaos import check
+from chaos.fault import SEEN_SECONDS, Fault
+from chaos.on_workers import AtPoint, ZombieAtPoint
+from chaos.rounds import play
+
+SEED = 5
+CLEAN = "etl.clean.ohlcv"
+IMPATIENT = {"orchestrator": {"stalled_after_s": 10}}
+
+
+class SlowZombie(ZombieAtPoint):
+    """Goes on a while after it was woken: it has learned by then that it is none of the group any more."""
+
+    def __init__(self, name, place, chance, kind, point):
+        super().__init__(name, place, chance, kind, point, "stop 1500")
+        self.late = False
+
+
+class LateZombie(ZombieAtPoint):
+    def __init__(self, *words):
+        super().__init__(*words)
+        self.late = True
+
+
+# defect: (kind that has it, what it is seen with, at which point; without the defect)
+SCENARIOS = {
+    "offset_before_rows": ("loader", AtPoint, "between", "effects_written"),
+    "rows_without_offset": ("loader", AtPoint, "between", "effects_written"),
+    "no_compare_and_swap": ("loader", LateZombie, "before_begin", "before_begin"),
+    "group_metadata_at_commit": ("validator", SlowZombie, "before_commit", "before_commit"),
+    "cursor_ignored": ("fetcher", AtPoint, "after_commit", "after_commit"),
+}
+
+
+def wrong_with(make_field, kind, defect, how, point):
+    field = make_field(seed=SEED, settings=IMPATIENT, defects={kind: defect} if defect else {})
+    fault = how(f"{defect} {kind}.{point}", field, random.Random(SEED), kind, point)
+    return play(field, [fault], seconds=60).wrong
+
+
+@pytest.mark.parametrize("defect", SCENARIOS)
+def test_a_defect_does_not_pass(make_field, defect):
+    kind, how, point, _ = SCENARIOS[defect]
+    wrong = wrong_with(make_field, kind, defect, how, point)
+    assert any(line.startswith(("rows", "run", "alarm", "letters")) for line in wrong), wrong
+
+
+@pytest.mark.parametrize("kind, how, point", sorted({(k, h, p) for k, h, _, p in SCENARIOS.values()}, key=str))
+def test_the_same_without_it_passes(make_field, kind, how, point):
+    assert wrong_with(make_field, kind, None, how, point) == []
+
+
+class LostAndDoubled(Fault):
+    """One record never reaches the loader, another one of the same attempt does so twice."""
+
+    moments = (0.0, 0.0)
+
+    def before(self):
+        self.place.fleet.hold("loader")
+
+    def inject(self):
+        pipeline = self.place.pipeline
+        group = pipeline.prefix + "penstock.loader"
+        clean = self.place.wait(lambda: self.unread(group), SEEN_SECONDS, "clean records")
+        lost = clean[0]
+        attempt = lost.value()[:13]  # the framing and the first of the record's fields
+        doubled = next(m for m in clean if m.partition() != lost.partition() and m.value()[:13] == attempt)
+        pipeline.query(
+            "UPDATE etl.offsets SET next_offset = %s WHERE consumer_group = %s AND topic = %s AND partition = %s",
+            lost.offset() + 1,
+            group,
+            lost.topic(),
+            lost.partition(),
+        )
+        twin = {"key": doubled.key(), "value": doubled.value(), "partition": doubled.partition()}
+        pipeline.produce(CLEAN, [twin])
+
+    def unread(self, group):
+        found = self.place.pipeline.read(CLEAN)
+        return found if len(found) > self.place.workload.records / 2 else None
+
+
+@pytest.mark.parametrize("defect", [None, "mix_left_out"])
+def test_one_lost_and_another_doubled(make_field, defect):
+    """The count is right. Without the defect the run names what is wrong; with it, it claims that all is well."""
+    field = make_field(seed=SEED, settings=IMPATIENT, defects={"orchestrator": defect} if defect else {})
+    wrong = play(field, [LostAndDoubled("lost and doubled", field, random.Random(SEED))], seconds=60).wrong
+    run = field.pipeline.api.run(field.runs[0])
+    assert list(check.wrong_rows(field.pipeline, field.workload.rows)) and wrong
+    if defect:
+        assert (run["status"], run["balanced"]) == ("success", True)
+    else:
+        assert (run["status"], run["balanced"]) == ("failed", False)
+        assert any("ledger_mix_differs" in line for line in wrong)
