@@ -20,7 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 from harness.servers import session_folders  # noqa: E402
 
 from chaos import faults as table  # noqa: E402
-from chaos.field import ChaosServers, Field, build_programs  # noqa: E402
+from chaos.field import ChaosServers, Field  # noqa: E402
 from chaos.rounds import play  # noqa: E402
 
 
@@ -128,7 +128,6 @@ def main():
         print("\n".join(table.FAULTS))
         return 0
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    build_programs()
     os.makedirs(session_folders(), mode=0o700, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     servers = ChaosServers()

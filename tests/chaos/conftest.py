@@ -2,12 +2,11 @@
 
 import pytest
 
-from chaos.field import ChaosServers, Field, build_programs
+from chaos.field import ChaosServers, Field
 
 
 @pytest.fixture(scope="session")
-def chaos_servers():
-    build_programs()
+def chaos_servers(fault_programs):
     servers = ChaosServers()
     try:
         servers.start()

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import subprocess
 
 import psycopg
 import requests
@@ -20,14 +19,8 @@ SCALE = {"orchestrator": 2, "fetcher": 2, "validator": 2, "transformer": 2, "loa
 WORKLOADS = 6
 CALM_SECONDS = 60
 PROGRAMS = os.path.join(TOP, "build", "faults", "bin")
-MAKE_SECONDS = 600
 BROKER_SECONDS = 10
 GONE = (requests.ConnectionError, requests.Timeout, psycopg.OperationalError, psycopg.InterfaceError)
-
-
-def build_programs():
-    """With the points and defects of common/fault.h. Quick where they are up to date."""
-    subprocess.run(["make", "-s", "-j2", "all", "FAULTS=1"], cwd=TOP, check=True, timeout=MAKE_SECONDS)
 
 
 class ChaosServers(Servers):
