@@ -31,3 +31,6 @@ class Fault:
 
     def answer(self):
         pass
+
+    def end(self):
+        """In any case, also after a failure: what would outlive the servers."""

@@ -1,5 +1,6 @@
 """Where rounds are played: servers behind proxies, a pipeline, its supervised workers, a workload."""
 
+import contextlib
 import os
 import shutil
 
@@ -20,6 +21,7 @@ WORKLOADS = 6
 CALM_SECONDS = 60
 PROGRAMS = os.path.join(TOP, "build", "faults", "bin")
 BROKER_SECONDS = 10
+STANDSTILL_SECONDS = 5
 GONE = (requests.ConnectionError, requests.Timeout, psycopg.OperationalError, psycopg.InterfaceError)
 
 
@@ -145,6 +147,11 @@ class Field:
 
     def wait_progress(self, share, seconds=CALM_SECONDS):
         self.wait(lambda: self.progress() >= share or self.ended(), seconds, lambda: f"progress: {self.progress()}")
+
+    def come_to(self, share):
+        """Progress, or a standstill: an earlier fault may let nothing pass."""
+        with contextlib.suppress(AssertionError):
+            self.wait_progress(share, STANDSTILL_SECONDS)
 
     def keep_busy(self, condition, seconds, what):
         """Waits; a run that ends meanwhile is followed by another one of the same files."""

@@ -1,5 +1,6 @@
 """Faults of the servers and of the way to them."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -131,13 +132,9 @@ class DiskFull(Fault):
     def inject(self):
         """Fills what is left; a little room is found at first."""
         self.filler = os.path.join(self.mount, "filler")
-        with open(self.filler, "wb") as file:
-            try:
-                while True:
-                    file.write(b"\0" * 4096)
-                    file.flush()
-            except OSError:
-                pass
+        with open(self.filler, "wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(4096))
 
     def heal(self):
         def full():
@@ -152,7 +149,10 @@ class DiskFull(Fault):
         self.place.wait(self.place.ended, SEEN_SECONDS, "the run ends once there is room")
         self.move("pg_default")
         self.admin(f"DROP TABLESPACE {self.name_in_database};", "the tablespace")
-        subprocess.run(["umount", self.mount], check=True)
+
+    def end(self):
+        if os.path.ismount(self.mount):
+            subprocess.run(["umount", "-l", self.mount], check=True)
 
 
 class Backup(Fault):
