@@ -30,9 +30,15 @@ struct place {
 };
 
 struct places {
+	const struct stage *stage;
+	struct kafka_consumer *consumer;
 	struct place list[PLACES_MAX];
 	unsigned count;
 	unsigned last; /* the place of the message before: mostly the same */
+	unsigned stopped;
+	int64_t look_ns;                             /* when those are looked at next */
+	struct stage_position positions[PLACES_MAX]; /* for one call */
+	struct kafka_offset offsets[PLACES_MAX];     /* likewise */
 };
 
 /* NULL where there is no room. */
@@ -46,7 +52,22 @@ void place_take(struct place *place, struct kafka_message *message);
 /* Ends the open batch; committed: nothing has to be read again. */
 void places_end_batch(struct places *places, bool committed);
 
-/* The batch's, the dirty ones', as positions; returns how many. `list` has room for PLACES_MAX. */
-unsigned places_batched(const struct places *places, struct stage_position *list);
-unsigned places_dirty(const struct places *places, struct stage_position *list);
+/* The batch as positions, in places->positions; returns how many. */
+unsigned places_batched(struct places *places);
 struct stage_position place_position(const struct place *place);
+
+/* Where an assignment or a rewind said: at the probe, or at the next offset. */
+void place_at(struct place *place, const struct stage_position *position);
+
+/* After a dropped batch: what it met is read again. */
+int places_rewind(struct places *places, struct err *err);
+
+/*
+ * The client said that the place's offset is not there. What was only to be
+ * compared may be gone by right, with the rest still there; else it stops.
+ */
+int places_meet_gap(struct places *places, struct place *place, const char *why, struct err *err);
+void places_stop(struct places *places, struct place *place, const char *why);
+
+/* Looks now and then whether stopped places can go on; no batch is open. */
+void places_look(struct places *places);

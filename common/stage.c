@@ -16,10 +16,9 @@
 #define NS_PER_MS INT64_C(1000000)
 #define BACKOFF_FIRST_MS 100
 #define BACKOFF_MAX_MS 10000
-#define DROPPED_MAX 30              /* batches in a row: then a new process, with new clients, has better chances */
-#define FENCED_MAX 5                /* in a row */
-#define REWINDS_MAX 10              /* tries */
-#define LOOK_NS (5 * NS_PER_SECOND) /* between looks at stopped partitions, at a broker that is away */
+#define DROPPED_MAX 30 /* batches in a row: then a new process, with new clients, has better chances */
+#define FENCED_MAX 5   /* in a row */
+#define REWINDS_MAX 10 /* tries */
 #define STARTS_CAREFUL 3
 #define STARTS_REFUSED 5
 #define SINGLES 100 /* messages one by one, before careful batches grow */
@@ -33,10 +32,6 @@ struct loop {
 	int64_t records_max; /* of a batch; fewer while careful */
 	unsigned singles;    /* batches of one message since then */
 	struct places places;
-	struct stage_position positions[PLACES_MAX]; /* for one call */
-	struct kafka_offset offsets[PLACES_MAX];     /* likewise */
-	unsigned stopped;                            /* places */
-	int64_t look_ns;                             /* when they are looked at next */
 	int64_t backoff_ms;
 	unsigned dropped;  /* batches in a row */
 	unsigned fenced;   /* likewise */
@@ -101,9 +96,9 @@ static int commit_batch(struct loop *loop, struct err *err)
 
 	if (!loop->open)
 		return 0;
-	count = places_batched(&loop->places, loop->positions);
-	set_starts(loop, count, loop->positions);
-	if (commit->commit(commit->self, loop->positions, count, err))
+	count = places_batched(&loop->places);
+	set_starts(loop, count, loop->places.positions);
+	if (commit->commit(commit->self, loop->places.positions, count, err))
 		return -1;
 	end_batch(loop, true);
 	grow_batches(loop);
@@ -124,160 +119,12 @@ static int drop_batch(struct loop *loop, struct err *err)
 	return loop->stage->commit.abort(loop->stage->commit.self, err);
 }
 
-/* --- where partitions go on ------------------------------------------------------------------------------------------ */
-
-/* At the probe, or where it goes on. */
-static void place_at(struct place *place, const struct stage_position *position)
-{
-	bool probing = position->probe != KAFKA_OFFSET_NONE;
-
-	place->resume = position->next;
-	place->next = probing ? position->probe : position->next;
-	place->state = probing ? PLACE_PROBING : PLACE_READING;
-	place->dirty = place->foreign = false;
-}
-
-static void count_stopped(struct loop *loop)
-{
-	loop->stopped = 0;
-	for (unsigned i = 0; i < loop->places.count; i++)
-		loop->stopped += loop->places.list[i].state == PLACE_STOPPED;
-	metric_set(&worker_metrics[WORKER_STOPPED], loop->stopped);
-}
-
-/*
- * Every place that is not stopped is read on where it stands. All of them, as
- * the client does not seek in a partition that it stopped fetching.
- */
-static int assign_anew(struct loop *loop, struct err *err)
-{
-	unsigned count = 0;
-
-	for (unsigned i = 0; i < loop->places.count; i++) {
-		const struct place *place = &loop->places.list[i];
-
-		if (place->state != PLACE_STOPPED)
-			loop->offsets[count++] =
-				(struct kafka_offset){ place->topic, place->partition, place->next, NULL };
-	}
-	count_stopped(loop);
-	return kafka_consumer_reassign(loop->consumer, loop->offsets, count, err);
-}
-
-static int go_on_at(struct loop *loop, unsigned count, struct err *err)
-{
-	bool stopped = false;
-
-	for (unsigned i = 0; i < count; i++) {
-		const struct stage_position *p = &loop->positions[i];
-		struct place *place = places_find(&loop->places, p->topic, p->partition);
-
-		stopped = stopped || place->state == PLACE_STOPPED;
-		place_at(place, p);
-		loop->offsets[i] = (struct kafka_offset){ p->topic, p->partition, place->next, NULL };
-	}
-	if (stopped)
-		return assign_anew(loop, err);
-	return count ? kafka_consumer_seek(loop->consumer, loop->offsets, count, err) : 0;
-}
-
-static int rewind_all(struct loop *loop, struct err *err)
-{
-	const struct commit_ops *commit = &loop->stage->commit;
-	unsigned count = places_dirty(&loop->places, loop->positions);
-
-	if (count && commit->rewind(commit->self, loop->consumer, loop->positions, count, err))
-		return -1;
-	return go_on_at(loop, count, err);
-}
-
-static void stop_place(struct loop *loop, struct place *place, const char *why)
-{
-	place->state = PLACE_STOPPED;
-	loop->look_ns = clock_monotonic_ns() + LOOK_NS;
-	count_stopped(loop);
-	log_error("partition_stopped",
-		  LOG_FIELDS(log_str("topic", place->topic), log_i64("partition", place->partition),
-			     log_i64("offset", place->resume)),
-		  "%s; the other partitions go on. Look at `penstock offsets ls`; `penstock offsets skip %s %s %d "
-		  "--why ...` goes on behind what is missing",
-		  why, loop->stage->group, place->topic, place->partition);
-}
-
-/* The offset is not there. What was only to be compared may be gone by right, with the rest behind it. */
-static int meet_gap(struct loop *loop, struct place *place, const char *why, struct err *err)
-{
-	int64_t low, high;
-
-	if (place->state != PLACE_PROBING) {
-		stop_place(loop, place, why);
-		return 0;
-	}
-	if (kafka_watermarks(loop->consumer, place->topic, place->partition, &low, &high, err))
-		return -1;
-	if (place->resume < low || place->resume > high) {
-		stop_place(loop, place, why);
-		return 0;
-	}
-	place->state = PLACE_READING;
-	place->next = place->resume;
-	return assign_anew(loop, err);
-}
-
-/* Whether the stored offset can be read: somebody may have decided to go on behind the gap. */
-static int can_go_on(struct loop *loop, const struct place *place, bool *ret, struct err *err)
-{
-	const struct commit_ops *commit = &loop->stage->commit;
-	const struct stage_position position = place_position(place);
-	int64_t next, low, high;
-	bool moved;
-
-	if (commit->stored(commit->self, loop->consumer, &position, &next, &moved, err) ||
-	    kafka_watermarks(loop->consumer, place->topic, place->partition, &low, &high, err))
-		return -1;
-	*ret = next >= low && next <= high && (moved || !place->foreign);
-	return 0;
-}
-
-static int look_at(struct loop *loop, struct place *place, struct err *err)
-{
-	const struct commit_ops *commit = &loop->stage->commit;
-	bool can = false;
-
-	if (can_go_on(loop, place, &can, err))
-		return -1;
-	if (!can)
-		return 0;
-	loop->positions[0] = place_position(place);
-	if (commit->rewind(commit->self, loop->consumer, loop->positions, 1, err) || go_on_at(loop, 1, err))
-		return -1;
-	log_info("partition_goes_on",
-		 LOG_FIELDS(log_str("topic", place->topic), log_i64("partition", place->partition),
-			    log_i64("offset", place->resume)),
-		 "%s [%d] goes on at offset %" PRId64, place->topic, place->partition, place->resume);
-	return 0;
-}
-
-static void look_at_stopped(struct loop *loop)
-{
-	struct err trouble = ERR_INIT;
-
-	if (loop->stopped == 0 || loop->open || clock_monotonic_ns() < loop->look_ns)
-		return;
-	for (unsigned i = 0; i < loop->places.count && trouble.kind == ERR_OK; i++)
-		if (loop->places.list[i].state == PLACE_STOPPED)
-			look_at(loop, &loop->places.list[i], &trouble);
-	if (trouble.kind != ERR_OK)
-		log_warning("partition_still_stopped", NULL, "%s", trouble.text);
-	loop->look_ns = clock_monotonic_ns() + LOOK_NS;
-}
-
 /* --- failures -------------------------------------------------------------------------------------------------------- */
 
 /* Until it is done: going on without would leave out what was dropped. */
 static int rewind_patiently(struct loop *loop, struct err *err)
 {
-	for (unsigned tries = 0; rewind_all(loop, err); tries++) {
+	for (unsigned tries = 0; places_rewind(&loop->places, err); tries++) {
 		if (err->kind != ERR_RETRY || tries == REWINDS_MAX || worker_stopping())
 			return -1;
 		loop->backoff_ms = worker_backoff(loop->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
@@ -349,8 +196,8 @@ static int add_places(struct loop *loop, const struct kafka_offset *partitions, 
 		if (!place)
 			return err_set(err, ERR_FATAL, "%s [%d] cannot be assigned: too many, or not asked for",
 				       partitions[i].topic, partitions[i].partition);
-		loop->positions[i] = place_position(place);
-		loop->positions[i].next = KAFKA_OFFSET_NONE;
+		loop->places.positions[i] = place_position(place);
+		loop->places.positions[i].next = KAFKA_OFFSET_NONE;
 	}
 	return 0;
 }
@@ -363,10 +210,10 @@ static int on_assigned(void *self, struct kafka_offset *partitions, unsigned cou
 	if (outlives_assignment() && commit_batch(loop, err))
 		return -1;
 	if (add_places(loop, partitions, count, err) ||
-	    (commit->assigned && commit->assigned(commit->self, loop->consumer, loop->positions, count, err)))
+	    (commit->assigned && commit->assigned(commit->self, loop->consumer, loop->places.positions, count, err)))
 		return -1;
 	for (unsigned i = 0; i < count; i++) {
-		const struct stage_position *p = &loop->positions[i];
+		const struct stage_position *p = &loop->places.positions[i];
 
 		place_at(&loop->places.list[i], p);
 		partitions[i].offset = loop->places.list[i].next;
@@ -374,7 +221,6 @@ static int on_assigned(void *self, struct kafka_offset *partitions, unsigned cou
 	log_info("partitions_assigned", LOG_FIELDS(log_i64("partitions", count)), "%u partitions assigned", count);
 	worker_set_ready(true, "");
 	metric_set(&worker_metrics[WORKER_PARTITIONS], count);
-	count_stopped(loop);
 	return 0;
 }
 
@@ -483,7 +329,7 @@ static int check_log(struct loop *loop, struct place *place, const struct kafka_
 		return -1;
 	}
 	place->foreign = true;
-	stop_place(loop, place, why.text);
+	places_stop(&loop->places, place, why.text);
 	return 0;
 }
 
@@ -539,7 +385,7 @@ static int meet_offset_gone(struct loop *loop, const struct kafka_message *m, st
 	struct err why = *err;
 
 	err_clear(err);
-	return place ? meet_gap(loop, place, why.text, err) : 0;
+	return place ? places_meet_gap(&loop->places, place, why.text, err) : 0;
 }
 
 static int step(struct loop *loop, struct err *err)
@@ -565,8 +411,10 @@ static int step(struct loop *loop, struct err *err)
 		broker_ask(loop->consumer);
 		break;
 	}
-	look_at_stopped(loop);
-	return loop->open && is_due(loop) ? commit_batch(loop, err) : 0;
+	if (loop->open)
+		return is_due(loop) ? commit_batch(loop, err) : 0;
+	places_look(&loop->places);
+	return 0;
 }
 
 /*
@@ -607,11 +455,12 @@ int stage_run(const struct stage *stage, const struct config *cfg, struct err *e
 	CLEANUP(loop_freep) struct loop *loop = mem_zalloc(1, sizeof(*loop));
 	const struct kafka_rebalance rebalance = { loop, on_assigned, on_revoked };
 
-	loop->stage = stage;
+	loop->stage = loop->places.stage = stage;
 	loop->backoff_ms = BACKOFF_FIRST_MS;
 	loop->records_max = stage->batch_records_max;
 	worker_set_ready(false, "waiting for partitions");
 	if (kafka_consumer_new(&loop->consumer, cfg, stage->group, stage->topics, stage->topic_count, &rebalance, err))
 		return -1;
+	loop->places.consumer = loop->consumer;
 	return run(loop, err);
 }
