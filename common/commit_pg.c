@@ -465,6 +465,13 @@ static int abort_batch(void *self, struct err *err)
 	return 0;
 }
 
+static bool was_away(void *self)
+{
+	const struct commit_pg *commit = self;
+
+	return !pg_alive(commit->pg);
+}
+
 static bool fenced(void *self)
 {
 	const struct commit_pg *commit = self;
@@ -485,6 +492,7 @@ struct commit_ops commit_pg_ops(struct commit_pg *commit)
 		.stored = stored,
 		.started = started,
 		.unstarted = unstarted,
+		.was_away = was_away,
 		.fenced = fenced,
 	};
 }

@@ -168,6 +168,16 @@ bool pg_usable(const struct pg *pg)
 	return pg && PQstatus(pg->conn) == CONNECTION_OK && PQtransactionStatus(pg->conn) != PQTRANS_UNKNOWN;
 }
 
+bool pg_alive(struct pg *pg)
+{
+	struct pollfd socket;
+
+	if (!pg_usable(pg))
+		return false;
+	socket = (struct pollfd){ .fd = PQsocket(pg->conn), .events = POLLIN };
+	return poll(&socket, 1, 0) <= 0 || PQconsumeInput(pg->conn);
+}
+
 /* --- statements ------------------------------------------------------------------------------------------------------ */
 
 static void clear_resultp(PGresult **r)

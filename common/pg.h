@@ -28,6 +28,9 @@ const char *pg_failure(const struct pg *pg);
 /* False after an error that leaves the connection unusable: free it and open a new one. */
 bool pg_usable(const struct pg *pg);
 
+/* The same, having looked whether the server closed the connection; for one that idles. Costs a system call. */
+bool pg_alive(struct pg *pg);
+
 /* Several statements without parameters or rows. */
 int pg_exec(struct pg *pg, const char *sql, struct err *err);
 

@@ -149,10 +149,11 @@ static int go_on_at(struct places *places, unsigned count, struct err *err)
 int places_rewind(struct places *places, struct err *err)
 {
 	const struct commit_ops *commit = &places->stage->commit;
+	bool all = commit->was_away && commit->was_away(commit->self);
 	unsigned count = 0;
 
 	for (unsigned i = 0; i < places->count; i++)
-		if (places->list[i].dirty)
+		if (all || places->list[i].dirty)
 			places->positions[count++] = place_position(&places->list[i]);
 	if (count && commit->rewind(commit->self, places->consumer, places->positions, count, err))
 		return -1;

@@ -59,7 +59,7 @@ struct stage_position place_position(const struct place *place);
 /* Where an assignment or a rewind said: at the probe, or at the next offset. */
 void place_at(struct place *place, const struct stage_position *position);
 
-/* After a dropped batch: what it met is read again. */
+/* After a dropped batch: what it met is read again; where the commit's store was away, all places are asked for. */
 int places_rewind(struct places *places, struct err *err);
 
 /*

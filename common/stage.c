@@ -388,6 +388,17 @@ static int meet_offset_gone(struct loop *loop, const struct kafka_message *m, st
 	return place ? places_meet_gap(&loop->places, place, why.text, err) : 0;
 }
 
+/* What the store had when it went away need not be what it has when it is back, even if nothing was open. */
+static int look_at_store(struct loop *loop, struct err *err)
+{
+	const struct commit_ops *commit = &loop->stage->commit;
+
+	if (loop->places.count == 0 || !commit->was_away || !commit->was_away(commit->self))
+		return 0;
+	log_warning("store_was_away", NULL, "positions are asked for again");
+	return rewind_patiently(loop, err);
+}
+
 static int step(struct loop *loop, struct err *err)
 {
 	CLEANUP(kafka_message_done) struct kafka_message m = { .handle = NULL };
@@ -414,7 +425,7 @@ static int step(struct loop *loop, struct err *err)
 	if (loop->open)
 		return is_due(loop) ? commit_batch(loop, err) : 0;
 	places_look(&loop->places);
-	return 0;
+	return look_at_store(loop, err);
 }
 
 /*

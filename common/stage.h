@@ -73,6 +73,12 @@ struct commit_ops {
 	int (*unstarted)(void *self, struct kafka_consumer *consumer, const struct stage_position *position,
 			 struct err *err);
 
+	/*
+	 * NULL, or whether the store was away meanwhile: it may have come back as it was earlier, so every partition
+	 * is asked for again where it goes on.
+	 */
+	bool (*was_away)(void *self);
+
 	/* NULL, or whether the batch failed because somebody else owns its partitions: the stage joins anew. */
 	bool (*fenced)(void *self);
 };

@@ -283,3 +283,30 @@ def test_a_stage_that_wakes_up_too_late_does_nothing(faulty, hop):
     hop.send(faulty, range(101, 201))
     hop.wait_done(faulty, 200)
     assert sorted(hop.done(faulty)) == list(range(1, 201))
+
+
+def test_a_database_that_was_put_back_under_an_idle_loader(pipeline, loader_hop):
+    """What its offsets say now is read again, without a new record to wake anybody up."""
+    loader = pipeline.start(LOADER)
+    loader_hop.send(pipeline, range(1, 11))
+    loader_hop.wait_done(pipeline, 10)
+    kept = pipeline.query("SELECT topic, partition, next_offset, epoch FROM etl.offsets")
+    loader_hop.send(pipeline, range(11, 31))
+    loader_hop.send(pipeline, range(31, 41), partition=3, symbol="NQH1")
+    loader_hop.wait_done(pipeline, 40)
+    pipeline.query("DELETE FROM ohlcv_data WHERE ts_event > (SELECT ts_event FROM ohlcv_data ORDER BY 1 OFFSET 9 LIMIT 1)")
+    pipeline.query("TRUNCATE etl.ledger")
+    for topic, partition, offset, epoch in kept:
+        pipeline.query(
+            "UPDATE etl.offsets SET next_offset = %s, epoch = %s, last_offset = NULL WHERE topic = %s AND partition = %s",
+            offset,
+            epoch,
+            topic,
+            partition,
+        )
+    pipeline.query(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'penstock.loader%%'"
+    )
+    loader_hop.wait_done(pipeline, 40)
+    assert loader.events("store_was_away")
