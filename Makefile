@@ -103,6 +103,10 @@ $(BINARIES):
 	$(LINK) -o $@ $^ $(LIBS)
 
 # --- tests ----------------------------------------------------------------------------------------------------------
+# Alone with what it tests: under ThreadSanitizer nothing else needs to be built.
+$(B)/unit/test_threads: $(B)/obj/tests/unit/test_threads.o $(B)/lib/libcommon.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ -lcmocka $(LIBS)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
 $(B)/unit/%: $(B)/obj/tests/unit/%.o $(ALL_LIBS)
 	@mkdir -p $(@D)
@@ -121,7 +125,7 @@ units: $(UNITS) ## build the unit tests (with SANITIZE=... into a folder of thei
 PARALLEL = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
 SUBMAKE  = $(MAKE) -s --no-print-directory $(PARALLEL)
 UNIT_SANITIZERS := address,undefined
-UNIT_FOLDERS    := build/unit build/$(subst $(comma),-,$(UNIT_SANITIZERS))/unit
+UNIT_FOLDERS    := build/unit build/$(subst $(comma),-,$(UNIT_SANITIZERS))/unit build/thread/unit
 
 .PHONY: demo up down status logs install-deps
 demo: ## everything from nothing: install, build, start, load bars, report (DATA=, SCALE=, YES=1)
@@ -150,6 +154,7 @@ test: ## every test: units, units under ASan and UBSan, stages, end to end, a pa
 	@$(SUBMAKE) all units
 	@$(SUBMAKE) all FAULTS=1
 	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
+	@$(SUBMAKE) build/thread/unit/test_threads SANITIZE=thread
 	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) -- stage e2e chaos
 
 check: ## units and one way through the pipeline, in under two minutes

@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "common/cleanup.h"
@@ -16,6 +15,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pg.h"
+#include "common/wakeup.h"
 
 #define LETTERS_MAX 500 /* of one transaction */
 #define LETTERS_MAX_TEXT "500"
@@ -37,10 +37,8 @@ struct sender {
 
 	pthread_t thread;
 	bool running;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool woken, stop;
-	struct err failed; /* for good */
+	struct wakeup wakeup;
+	struct err failed; /* for good; the thread's until it has ended */
 
 	/* The thread's. */
 	struct pg *pg;
@@ -51,45 +49,15 @@ struct sender {
 
 /* --- between the threads --------------------------------------------------------------------------------------------- */
 
-static bool stopping(struct sender *sender)
-{
-	bool stop;
-
-	pthread_mutex_lock(&sender->lock);
-	stop = sender->stop;
-	pthread_mutex_unlock(&sender->lock);
-	return stop;
-}
-
 void sender_wake(struct sender *sender)
 {
-	pthread_mutex_lock(&sender->lock);
-	sender->woken = true;
-	pthread_cond_signal(&sender->changed);
-	pthread_mutex_unlock(&sender->lock);
-}
-
-/* Until there are new letters, or it is time to look for somebody else's. */
-static void rest(struct sender *sender)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += IDLE_MS / 1000;
-	pthread_mutex_lock(&sender->lock);
-	while (!sender->woken && !sender->stop)
-		if (pthread_cond_clockwait(&sender->changed, &sender->lock, CLOCK_MONOTONIC, &until))
-			break;
-	sender->woken = false;
-	pthread_mutex_unlock(&sender->lock);
+	wakeup_wake(&sender->wakeup);
 }
 
 static void give_up(struct sender *sender, const struct err *why)
 {
 	log_err("sender_gave_up", why);
-	pthread_mutex_lock(&sender->lock);
 	sender->failed = *why;
-	pthread_mutex_unlock(&sender->lock);
 	kill(getpid(), SIGTERM);
 }
 
@@ -184,7 +152,7 @@ static void await_receipts(struct sender *sender)
 	bool ending = false;
 
 	while (kafka_courier_poll(sender->courier, 50) > 0 && clock_monotonic_ns() < deadline)
-		if (!ending && stopping(sender)) {
+		if (!ending && wakeup_stopped(&sender->wakeup)) {
 			int64_t sooner = clock_monotonic_ns() + STOPPING_MS * NS_PER_MS;
 
 			ending = true;
@@ -310,7 +278,7 @@ static int publish_all(struct sender *sender, struct err *err)
 		return -1;
 	if (waiting == 0)
 		return 0;
-	while (more && !stopping(sender))
+	while (more && !wakeup_stopped(&sender->wakeup))
 		if (publish_some(sender, &after, &more, &undelivered, err))
 			return -1;
 	if (count_waiting(sender, &waiting, err))
@@ -325,12 +293,12 @@ static void *run(void *self)
 	int64_t backoff_ms = BACKOFF_FIRST_MS;
 	struct err err = ERR_INIT;
 
-	while (!stopping(sender)) {
+	while (!wakeup_stopped(&sender->wakeup)) {
 		if (publish_all(sender, &err) == 0) {
 			if (backoff_ms != BACKOFF_FIRST_MS)
 				log_info("letters_published", NULL, "dead letters are published again");
 			backoff_ms = BACKOFF_FIRST_MS;
-			rest(sender);
+			wakeup_wait(&sender->wakeup, IDLE_MS);
 			continue;
 		}
 		drop_clients(sender);
@@ -372,8 +340,7 @@ int sender_start(struct sender **ret, const struct worker *worker, struct sender
 	sender->owner = mem_printf("penstock.loader.%s.sender", worker_instance(worker->cfg));
 	sender->metrics = metrics;
 	sender->bytes = (struct buf)BUF_INIT(BYTES_MAX);
-	pthread_mutex_init(&sender->lock, NULL);
-	pthread_cond_init(&sender->changed, NULL);
+	wakeup_init(&sender->wakeup);
 	r = start_thread(sender);
 	if (r)
 		return err_set(err, ERR_RETRY, "starting the sender: %s", strerror(r));
@@ -385,10 +352,7 @@ int sender_start(struct sender **ret, const struct worker *worker, struct sender
 int sender_stop(struct sender *sender, struct err *err)
 {
 	if (sender->running) {
-		pthread_mutex_lock(&sender->lock);
-		sender->stop = true;
-		pthread_cond_signal(&sender->changed);
-		pthread_mutex_unlock(&sender->lock);
+		wakeup_stop(&sender->wakeup);
 		pthread_join(sender->thread, NULL);
 		sender->running = false;
 	}
@@ -406,8 +370,7 @@ void sender_freep(struct sender **pointer)
 	if (!sender)
 		return;
 	sender_stop(sender, &ignored);
-	pthread_cond_destroy(&sender->changed);
-	pthread_mutex_destroy(&sender->lock);
+	wakeup_release(&sender->wakeup);
 	buf_release(&sender->bytes);
 	free(sender->owner);
 	free(sender);

@@ -2,22 +2,19 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/mem.h"
+#include "common/wakeup.h"
 
 #define RENEWALS 5 /* while a lease lasts */
 
 struct lease {
 	const struct config *cfg;
 	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t changed;
-	bool stopping; /* under the lock */
+	struct wakeup wakeup;
 	_Atomic int64_t epoch;
 };
 
@@ -35,35 +32,14 @@ static int renew(struct lease *lease, struct pg **pg, struct err *err)
 			PG_PARAMS(pg_int_text(atomic_load(&lease->epoch), epoch)), NULL, err);
 }
 
-/* False: it is time to end. */
-static bool wait_for_next(struct lease *lease)
-{
-	int64_t ms = config_int(lease->cfg, "lease_s") * 1000 / RENEWALS;
-	struct timespec until;
-	bool stopping;
-
-	clock_gettime(CLOCK_REALTIME, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	pthread_mutex_lock(&lease->lock);
-	if (!lease->stopping)
-		pthread_cond_timedwait(&lease->changed, &lease->lock, &until);
-	stopping = lease->stopping;
-	pthread_mutex_unlock(&lease->lock);
-	return !stopping;
-}
-
 /* A database that is away is the core's to tell: it notices at its next turn. */
 static void *keep(void *self)
 {
 	struct lease *lease = self;
 	CLEANUP(pg_freep) struct pg *pg = NULL;
+	int64_t ms = config_int(lease->cfg, "lease_s") * 1000 / RENEWALS;
 
-	while (wait_for_next(lease)) {
+	while (wakeup_wait(&lease->wakeup, ms)) {
 		struct err err = ERR_INIT;
 
 		if (atomic_load(&lease->epoch) > 0)
@@ -78,10 +54,10 @@ int lease_open(struct lease **ret, const struct config *cfg, struct err *err)
 	int failed;
 
 	lease->cfg = cfg;
-	pthread_mutex_init(&lease->lock, NULL);
-	pthread_cond_init(&lease->changed, NULL);
+	wakeup_init(&lease->wakeup);
 	failed = pthread_create(&lease->thread, NULL, keep, lease);
 	if (failed) {
+		wakeup_release(&lease->wakeup);
 		free(lease);
 		return err_set(err, ERR_FATAL, "no thread for the lease: %s", strerror(failed));
 	}
@@ -95,13 +71,9 @@ void lease_freep(struct lease **pointer)
 
 	if (!lease)
 		return;
-	pthread_mutex_lock(&lease->lock);
-	lease->stopping = true;
-	pthread_cond_signal(&lease->changed);
-	pthread_mutex_unlock(&lease->lock);
+	wakeup_stop(&lease->wakeup);
 	pthread_join(lease->thread, NULL);
-	pthread_mutex_destroy(&lease->lock);
-	pthread_cond_destroy(&lease->changed);
+	wakeup_release(&lease->wakeup);
 	free(lease);
 	*pointer = NULL;
 }

@@ -20,6 +20,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 from harness.servers import session_folders  # noqa: E402
 
 from chaos import faults as table  # noqa: E402
+from chaos import recovery  # noqa: E402
 from chaos.field import ChaosServers, Field  # noqa: E402
 from chaos.rounds import play  # noqa: E402
 
@@ -74,6 +75,7 @@ def packs(place, names, chance):
 class Report:
     def __init__(self):
         self.injected, self.survived = Counter(), Counter()
+        self.late = []  # what recovered too slowly
 
     def add(self, result):
         names = [fault.name for fault in result.faults]
@@ -84,9 +86,11 @@ class Report:
     def show(self):
         for name in sorted(self.injected):
             print(f"  {name:<36} {self.injected[name]:>4} injected {self.survived[name]:>4} survived")
+        for found in self.late:
+            print(f"too slow: {found}")
         injected, survived = self.injected.total(), self.survived.total()
         print(f"faults: {injected} injected, {survived} survived", flush=True)
-        return 0 if injected == survived and injected > 0 else 1
+        return 0 if injected == survived and injected > 0 and not self.late else 1
 
 
 def explain(result, place, seed):
@@ -122,6 +126,16 @@ def rounds(servers, folder, asked):
     return report
 
 
+def recoveries(servers, folder, report):
+    for kind in recovery.KINDS:
+        place = folder / f"recovery-{kind}"
+        place.mkdir()
+        found = recovery.measure(servers, place, kind)
+        print(f"recovery   {found}", flush=True)
+        if found.seconds > recovery.LIMIT_SECONDS:
+            report.late.append(found)
+
+
 def main():
     asked = arguments()
     if asked.list:
@@ -135,6 +149,8 @@ def main():
     try:
         servers.start()
         report = rounds(servers, folder, asked)
+        if not asked.only:
+            recoveries(servers, folder, report)
     finally:
         servers.stop()
         if report.injected == report.survived:
