@@ -54,6 +54,8 @@ static int begin(void *self, struct kafka_consumer *consumer, struct err *err)
 	kafka_group_freep(&commit->group);
 	commit->group = kafka_group_now(consumer);
 	commit->consumer = consumer;
+	if (!commit->group)
+		return err_set(err, ERR_RETRY, "the partitions are another worker's already");
 	if (kafka_txn_begin(commit->producer, err))
 		return -1;
 	commit->open = true;

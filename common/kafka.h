@@ -66,6 +66,13 @@ int kafka_txn_begin(struct kafka_producer *producer, struct err *err);
 int kafka_txn_offsets(struct kafka_producer *producer, const struct kafka_offset *offsets, unsigned count,
 		      const struct kafka_group *group, struct err *err);
 int kafka_txn_commit(struct kafka_producer *producer, struct err *err);
+
+/*
+ * Drops the transaction by a new client under the same id, which ends the old
+ * one's epoch. An abort alone would not do: what the old client had sent and
+ * got no answer to (offsets, for one) may reach the broker after it, and would
+ * be taken for part of the next transaction. Topics' handles stay valid.
+ */
 int kafka_txn_abort(struct kafka_producer *producer, struct err *err);
 
 /* Java's default partitioner: murmur2 of the key modulo the count. */
@@ -144,6 +151,7 @@ char *kafka_cluster_id(struct kafka_consumer *consumer);
 int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic, int32_t partition, int64_t *ret_offset,
 			     char **ret_metadata, struct err *err);
 
+/* NULL where the assignment is lost: whoever commits then would not be told apart from an owner. */
 struct kafka_group *kafka_group_now(struct kafka_consumer *consumer);
 void kafka_group_freep(struct kafka_group **group);
 

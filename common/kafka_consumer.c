@@ -324,7 +324,12 @@ int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
 
 struct kafka_group *kafka_group_now(struct kafka_consumer *consumer)
 {
-	return (struct kafka_group *)rd_kafka_consumer_group_metadata(consumer->rk);
+	struct kafka_group *group = (struct kafka_group *)rd_kafka_consumer_group_metadata(consumer->rk);
+
+	/* Asked for afterwards: the client forgets its membership and sets this in one step. */
+	if (rd_kafka_assignment_lost(consumer->rk))
+		kafka_group_freep(&group);
+	return group;
 }
 
 void kafka_group_freep(struct kafka_group **group)

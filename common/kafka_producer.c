@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/fault.h"
 #include "common/kafka_internal.h"
 #include "common/log.h"
 #include "common/mem.h"
@@ -16,12 +17,14 @@
 #define MESSAGE_BYTES_MAX 1000000 /* key and value: what a topic of 1 MiB takes with the batch around them */
 
 struct kafka_topic {
+	char *name;
 	rd_kafka_topic_t *handle;
 	int32_t partitions;
 	uint32_t message_bytes_max;
 };
 
 struct kafka_producer {
+	rd_kafka_conf_t *conf; /* for another client of the same kind */
 	rd_kafka_t *rk;
 	bool transactional;
 	unsigned failed; /* delivery reports with an error since the last flush */
@@ -53,10 +56,13 @@ static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void 
 	}
 }
 
-static int init_transactions(struct kafka_producer *producer, const char *servers, struct err *err)
+static int init_transactions(struct kafka_producer *producer, struct err *err)
 {
+	char servers[KAFKA_ERRSTR] = "";
+	size_t size = sizeof(servers);
 	int64_t deadline = clock_monotonic_ns() + 3 * INIT_TIMEOUT_MS * INT64_C(1000000);
 
+	rd_kafka_conf_get(producer->conf, "bootstrap.servers", servers, &size);
 	for (;;) {
 		rd_kafka_error_t *error = rd_kafka_init_transactions(producer->rk, INIT_TIMEOUT_MS);
 		bool again = error && rd_kafka_error_is_retriable(error) && clock_monotonic_ns() < deadline;
@@ -69,6 +75,19 @@ static int init_transactions(struct kafka_producer *producer, const char *server
 			    rd_kafka_error_string(error));
 		rd_kafka_error_destroy(error);
 	}
+}
+
+static int open_client(struct kafka_producer *producer, struct err *err)
+{
+	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = rd_kafka_conf_dup(producer->conf);
+	char text[KAFKA_ERRSTR];
+
+	producer->failed = 0;
+	producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
+	if (!producer->rk)
+		return err_set(err, ERR_FATAL, "kafka: %s", text);
+	conf = NULL; /* the client owns it now */
+	return producer->transactional ? init_transactions(producer, err) : 0;
 }
 
 int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, const char *transactional_id,
@@ -92,24 +111,28 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 		{ 0 },
 	};
 	CLEANUP(kafka_producer_freep) struct kafka_producer *producer = mem_zalloc(1, sizeof(*producer));
-	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
-	char text[KAFKA_ERRSTR], servers[KAFKA_ERRSTR] = "";
-	size_t size = sizeof(servers);
 
-	if (kafka_conf_new(&conf, cfg, defaults, fixed, err))
+	if (kafka_conf_new(&producer->conf, cfg, defaults, fixed, err))
 		return -1;
-	rd_kafka_conf_get(conf, "bootstrap.servers", servers, &size);
-	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
-	rd_kafka_conf_set_opaque(conf, producer);
-	producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
-	if (!producer->rk)
-		return err_set(err, ERR_FATAL, "kafka: %s", text);
-	conf = NULL; /* the client owns it now */
+	rd_kafka_conf_set_dr_msg_cb(producer->conf, on_delivery);
+	rd_kafka_conf_set_opaque(producer->conf, producer);
 	producer->transactional = transactional_id != NULL;
-	if (transactional_id && init_transactions(producer, servers, err))
+	if (open_client(producer, err))
 		return -1;
 	*ret = STEAL(producer);
 	return 0;
+}
+
+static void close_client(struct kafka_producer *producer)
+{
+	for (unsigned i = 0; i < producer->topic_count; i++) {
+		if (producer->topics[i]->handle)
+			rd_kafka_topic_destroy(producer->topics[i]->handle);
+		producer->topics[i]->handle = NULL;
+	}
+	if (producer->rk)
+		rd_kafka_destroy(producer->rk);
+	producer->rk = NULL;
 }
 
 void kafka_producer_freep(struct kafka_producer **pointer)
@@ -118,12 +141,12 @@ void kafka_producer_freep(struct kafka_producer **pointer)
 
 	if (!producer)
 		return;
+	close_client(producer);
 	for (unsigned i = 0; i < producer->topic_count; i++) {
-		rd_kafka_topic_destroy(producer->topics[i]->handle);
+		free(producer->topics[i]->name);
 		free(producer->topics[i]);
 	}
-	if (producer->rk)
-		rd_kafka_destroy(producer->rk);
+	kafka_conf_freep(&producer->conf);
 	free(producer);
 	*pointer = NULL;
 }
@@ -136,12 +159,16 @@ static void destroy_metadatap(const struct rd_kafka_metadata **metadata)
 		rd_kafka_metadata_destroy(*metadata);
 }
 
-static int count_partitions(struct kafka_producer *producer, struct kafka_topic *topic, const char *name,
-			    struct err *err)
+static int open_topic(struct kafka_producer *producer, struct kafka_topic *topic, struct err *err)
 {
 	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
-	rd_kafka_resp_err_t e = rd_kafka_metadata(producer->rk, 0, topic->handle, &metadata, METADATA_TIMEOUT_MS);
+	const char *name = topic->name;
+	rd_kafka_resp_err_t e;
 
+	topic->handle = rd_kafka_topic_new(producer->rk, name, NULL);
+	if (!topic->handle)
+		return err_set(err, ERR_FATAL, "kafka: topic %s: %s", name, rd_kafka_err2str(rd_kafka_last_error()));
+	e = rd_kafka_metadata(producer->rk, 0, topic->handle, &metadata, METADATA_TIMEOUT_MS);
 	if (!e && metadata->topic_cnt == 1)
 		e = metadata->topics[0].err;
 	if (e == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
@@ -159,14 +186,10 @@ int kafka_producer_topic(struct kafka_producer *producer, const char *name, stru
 	if (producer->topic_count == TOPICS_MAX)
 		return err_set(err, ERR_FATAL, "kafka: more than %d topics in one producer", TOPICS_MAX);
 	topic = mem_zalloc(1, sizeof(*topic));
+	topic->name = mem_strdup(name);
 	topic->message_bytes_max = MESSAGE_BYTES_MAX;
-	topic->handle = rd_kafka_topic_new(producer->rk, name, NULL);
-	if (!topic->handle) {
-		free(topic);
-		return err_set(err, ERR_FATAL, "kafka: topic %s: %s", name, rd_kafka_err2str(rd_kafka_last_error()));
-	}
 	producer->topics[producer->topic_count++] = topic;
-	if (count_partitions(producer, topic, name, err))
+	if (open_topic(producer, topic, err))
 		return -1;
 	*ret = topic;
 	return 0;
@@ -276,6 +299,8 @@ int kafka_produce_wait(struct kafka_producer *producer, struct kafka_topic *topi
 
 int kafka_txn_begin(struct kafka_producer *producer, struct err *err)
 {
+	if (!producer->rk)
+		return err_set(err, ERR_RETRY, "kafka: there is no client since a transaction could not be ended");
 	return kafka_take_error(rd_kafka_begin_transaction(producer->rk), "beginning a transaction", err);
 }
 
@@ -324,13 +349,15 @@ int kafka_txn_commit(struct kafka_producer *producer, struct err *err)
 
 int kafka_txn_abort(struct kafka_producer *producer, struct err *err)
 {
-	for (unsigned tries = 0;; tries++) {
-		rd_kafka_error_t *error = rd_kafka_abort_transaction(producer->rk, -1);
-
-		if (!error || tries >= 10 || !rd_kafka_error_is_retriable(error))
-			return kafka_take_error(error, "aborting the transaction", err);
-		rd_kafka_error_destroy(error);
-	}
+	if (fault_defect("producer_reused"))
+		return kafka_take_error(rd_kafka_abort_transaction(producer->rk, -1), "aborting the transaction", err);
+	close_client(producer);
+	if (open_client(producer, err))
+		return err_wrap(err, "ending the transaction");
+	for (unsigned i = 0; i < producer->topic_count; i++)
+		if (open_topic(producer, producer->topics[i], err))
+			return err_wrap(err, "ending the transaction");
+	return 0;
 }
 
 /* Kafka's org.apache.kafka.common.utils.Utils.murmur2 and toPositive (Austin Appleby's MurmurHash2, seed 0x9747b28c). */

@@ -258,7 +258,7 @@ bool record_lineage(struct str message, struct lineage *ret)
 			 (const uint8_t *)message.data + message.len };
 
 	return record_schema_id(message) != 0 && get_long(&in, &ret->attempt) && get_long(&in, &ret->ordinal) &&
-	       get_long(&in, &ret->as_of) && ret->attempt > 0 && ret->ordinal > 0;
+	       get_long(&in, &ret->as_of) && ret->attempt >= ATTEMPT_MIN && ret->ordinal > 0;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------------------------ */

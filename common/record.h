@@ -49,6 +49,14 @@ struct record_type {
 	const struct record_field *fields;
 };
 
+/*
+ * An attempt's number: milliseconds since 1970, then random bits. So a number
+ * from before the first one is no attempt, and bytes that happen to decode as
+ * one are told apart.
+ */
+#define ATTEMPT_RANDOM_BITS 22
+#define ATTEMPT_MIN (INT64_C(946684800000) << ATTEMPT_RANDOM_BITS) /* 2000-01-01 */
+
 /* The fields of every data record, in this order at its head. */
 struct lineage {
 	int64_t attempt;

@@ -44,6 +44,9 @@ ALTER TABLE etl.dead_letters
     ALTER COLUMN letter_topic DROP NOT NULL,
     ALTER COLUMN letter_partition DROP NOT NULL,
     ALTER COLUMN letter_offset DROP NOT NULL;
+-- A topic that is made anew gives the same places away again: what is archived once is told by the offsets alone.
+ALTER TABLE etl.dead_letters DROP CONSTRAINT dead_letters_letter_topic_letter_partition_letter_offset_key;
+CREATE INDEX dead_letters_place ON etl.dead_letters (letter_topic, letter_partition, letter_offset);
 CREATE INDEX dead_letters_unpublished ON etl.dead_letters (id) WHERE letter_topic IS NULL;
 
 -- Renewed by the active orchestrator every few seconds; a table of its own, as transactions hold the leader's row.

@@ -51,6 +51,8 @@ static int begin(struct fetcher *fetcher, struct err *err)
 		return 0;
 	kafka_group_freep(&fetcher->group);
 	fetcher->group = kafka_group_now(fetcher->consumer);
+	if (!fetcher->group)
+		return err_set(err, ERR_RETRY, "the slots are another fetcher's already");
 	if (kafka_txn_begin(fetcher->outputs.producer, err))
 		return -1;
 	fetcher->open = true;
@@ -438,9 +440,7 @@ static void release(struct fetcher **pointer)
 {
 	struct fetcher *fetcher = *pointer;
 
-	if (fetcher->open)
-		kafka_txn_abort(fetcher->outputs.producer, &fetcher->broken);
-	fetcher->open = false;
+	fetcher->open = false; /* whoever comes next under this id ends it */
 	clear_slots(fetcher);
 	kafka_consumer_freep(&fetcher->consumer);
 	kafka_producer_freep(&fetcher->outputs.producer);

@@ -160,19 +160,13 @@ static void await_receipts(struct sender *sender)
 		}
 }
 
-/*
- * A topic that was made anew gives offsets away that older letters have: the
- * place of such a letter stays open.
- */
 static int write_places(struct sender *sender, struct buf *ids, struct buf *partitions, struct buf *offsets,
 			struct err *err)
 {
 	return pg_query(
 		sender->pg,
 		"UPDATE etl.dead_letters l SET letter_topic = $1, letter_partition = b.partition,"
-		" letter_offset = CASE WHEN NOT EXISTS (SELECT FROM etl.dead_letters o WHERE o.letter_topic = $1"
-		" AND o.letter_partition = b.partition AND o.letter_offset = b.place) THEN b.place END"
-		" FROM unnest($2::bigint[], $3::integer[], $4::bigint[]) AS b (id, partition, place)"
+		" letter_offset = b.place FROM unnest($2::bigint[], $3::integer[], $4::bigint[]) AS b (id, partition, place)"
 		" WHERE l.id = b.id",
 		PG_PARAMS(sender->topic, buf_text(ids), buf_text(partitions), buf_text(offsets)), NULL, err);
 }

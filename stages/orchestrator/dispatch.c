@@ -11,6 +11,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/record.h"
 #include "common/topics.h"
 #include "stages/orchestrator/events.h"
 #include "stages/orchestrator/gauges.h"
@@ -20,7 +21,6 @@
 #define TASK_TOPIC_PREFIX "etl.tasks."
 #define MESSAGE_BYTES_MAX (1024 * 1024)
 #define ARRAY_BYTES_MAX (64 * 1024)
-#define ATTEMPT_RANDOM_BITS 22
 
 /* A source's topic: each partition is a slot. */
 struct lane {

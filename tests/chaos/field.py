@@ -134,7 +134,7 @@ class Field:
 
     def stands_wrong(self):
         """Something was found that does not go away by waiting."""
-        return self.ask("SELECT count(*) FROM etl.alarms WHERE name <> 'attempt_silent'") or 0
+        return self.ask("SELECT count(*) FROM etl.alarms WHERE name NOT IN ('attempt_silent', 'attempt_stalled')") or 0
 
     def progress(self):
         """Of the run: the share of its records that are accounted."""

@@ -58,7 +58,7 @@ class Net(Fault):
             if self.how == "hole":
                 self.stay_silent()
             elif self.how == "delay":
-                self.place.wait_progress(min(1.0, self.place.progress() + 0.2))
+                self.place.come_to(min(1.0, self.place.progress() + 0.2))
         finally:
             self.proxy.heal()
 

@@ -15,7 +15,6 @@ from chaos.rounds import play
 
 SEED = 5
 CLEAN = "etl.clean.ohlcv"
-IMPATIENT = {"orchestrator": {"stalled_after_s": 10}}
 
 
 class Again(AtPoint):
@@ -56,7 +55,7 @@ SCENARIOS = {
 
 
 def wrong_with(make_field, kind, defect, how, point):
-    field = make_field(seed=SEED, settings=IMPATIENT, defects={kind: defect} if defect else {})
+    field = make_field(seed=SEED, defects={kind: defect} if defect else {})
     fault = how(f"{defect} {kind}.{point}", field, random.Random(SEED), kind, point)
     return play(field, [fault], seconds=60).wrong
 
@@ -106,7 +105,7 @@ class LostAndDoubled(Fault):
 @pytest.mark.parametrize("defect", [None, "mix_left_out"])
 def test_one_lost_and_another_doubled(make_field, defect):
     """The count is right. Without the defect the run names what is wrong; with it, it claims that all is well."""
-    field = make_field(seed=SEED, settings=IMPATIENT, defects={"orchestrator": defect} if defect else {})
+    field = make_field(seed=SEED, defects={"orchestrator": defect} if defect else {})
     wrong = play(field, [LostAndDoubled("lost and doubled", field, random.Random(SEED))], seconds=60).wrong
     run = field.pipeline.api.run(field.runs[0])
     assert list(check.wrong_rows(field.pipeline, field.workload.rows)) and wrong

@@ -17,7 +17,7 @@
 static struct ohlcv sample(void)
 {
 	struct ohlcv r = {
-		.attempt = 1234567890123,
+		.attempt = ATTEMPT_MIN + 1234567890123,
 		.ordinal = 7,
 		.as_of = INT64_C(1700000000123456789),
 		.symbol = STR_LIT("AAPL  250221C00250000"),
@@ -219,6 +219,7 @@ static void a_message_without_lineage_has_none(void **state)
 	assert_false(record_lineage(STR_LIT("hello, this is text"), &lineage));
 	assert_false(record_lineage((struct str){ "\0\0\0\0\2\0\0\0", 8 }, &lineage)); /* attempt 0 */
 	assert_false(record_lineage((struct str){ "\0\0\0\0\2\x80", 6 }, &lineage));
+	assert_false(record_lineage((struct str){ "\0\x7f\xff\xff\1\xa2\x1b\x4c\x1a", 9 }, &lineage)); /* by chance */
 }
 
 /* --- partitions and mix ---------------------------------------------------------------------------------------------- */
