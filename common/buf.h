@@ -81,12 +81,6 @@ static inline void buf_put_be32(struct buf *buf, uint32_t v)
 	buf_put(buf, &v, sizeof(v));
 }
 
-static inline void buf_put_be64(struct buf *buf, uint64_t v)
-{
-	v = htobe64(v);
-	buf_put(buf, &v, sizeof(v));
-}
-
 void buf_printf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* The bytes so far with a NUL behind them (not counted); "" when empty. */

@@ -33,7 +33,7 @@ struct kafka_offset {
 
 /* --- producer ---------------------------------------------------------------------------------------------------- */
 
-/* transactional_id NULL: idempotent, without transactions. */
+/* Ends what a former client of this id left open, and its epoch. */
 int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, const char *transactional_id,
 		       struct err *err);
 void kafka_producer_freep(struct kafka_producer **producer);
@@ -51,16 +51,6 @@ void kafka_topic_allow(struct kafka_topic *topic, uint32_t message_bytes_max);
  */
 int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
 		  struct str value, const struct kafka_header *headers, unsigned header_count, struct err *err);
-
-/* Waits until everything produced so far is acknowledged (outside transactions). */
-int kafka_flush(struct kafka_producer *producer, int timeout_ms, struct err *err);
-
-/*
- * Produces one message and waits for its acknowledgement: where it came to
- * stand. Outside transactions.
- */
-int kafka_produce_wait(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
-		       struct str value, int64_t *ret_offset, struct err *err);
 
 int kafka_txn_begin(struct kafka_producer *producer, struct err *err);
 int kafka_txn_offsets(struct kafka_producer *producer, const struct kafka_offset *offsets, unsigned count,

@@ -26,35 +26,9 @@ struct kafka_topic {
 struct kafka_producer {
 	rd_kafka_conf_t *conf; /* for another client of the same kind */
 	rd_kafka_t *rk;
-	bool transactional;
-	unsigned failed; /* delivery reports with an error since the last flush */
-	char failure[KAFKA_ERRSTR];
 	struct kafka_topic *topics[TOPICS_MAX];
 	unsigned topic_count;
 };
-
-/* Where a message that somebody waits for came to stand. */
-struct receipt {
-	bool done;
-	rd_kafka_resp_err_t error;
-	int64_t offset;
-};
-
-static void on_delivery(rd_kafka_t *rk, const rd_kafka_message_t *message, void *opaque)
-{
-	struct kafka_producer *producer = opaque;
-	struct receipt *receipt = message->_private;
-
-	(void)rk;
-	if (receipt) {
-		receipt->done = true;
-		receipt->error = message->err;
-		receipt->offset = message->offset;
-	} else if (message->err) {
-		producer->failed++;
-		strncpy(producer->failure, rd_kafka_err2str(message->err), sizeof(producer->failure) - 1);
-	}
-}
 
 static int init_transactions(struct kafka_producer *producer, struct err *err)
 {
@@ -82,12 +56,11 @@ static int open_client(struct kafka_producer *producer, struct err *err)
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = rd_kafka_conf_dup(producer->conf);
 	char text[KAFKA_ERRSTR];
 
-	producer->failed = 0;
 	producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
 	if (!producer->rk)
 		return err_set(err, ERR_FATAL, "kafka: %s", text);
 	conf = NULL; /* the client owns it now */
-	return producer->transactional ? init_transactions(producer, err) : 0;
+	return init_transactions(producer, err);
 }
 
 int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, const char *transactional_id,
@@ -106,7 +79,7 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 	};
 	const struct kafka_property fixed[] = {
 		{ "enable.idempotence", "true" },
-		{ transactional_id ? "transactional.id" : NULL, transactional_id },
+		{ "transactional.id", transactional_id },
 		{ "transaction.timeout.ms", "10000" },
 		{ 0 },
 	};
@@ -114,9 +87,6 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 
 	if (kafka_conf_new(&producer->conf, cfg, defaults, fixed, err))
 		return -1;
-	rd_kafka_conf_set_dr_msg_cb(producer->conf, on_delivery);
-	rd_kafka_conf_set_opaque(producer->conf, producer);
-	producer->transactional = transactional_id != NULL;
 	if (open_client(producer, err))
 		return -1;
 	*ret = STEAL(producer);
@@ -207,11 +177,10 @@ int32_t kafka_topic_partitions(const struct kafka_topic *topic)
 
 /* --- messages -------------------------------------------------------------------------------------------------------- */
 
-static rd_kafka_resp_err_t enqueue(struct kafka_topic *topic, int32_t partition, struct str key, struct str value,
-				   void *opaque)
+static rd_kafka_resp_err_t enqueue(struct kafka_topic *topic, int32_t partition, struct str key, struct str value)
 {
 	if (rd_kafka_produce(topic->handle, partition, RD_KAFKA_MSG_F_COPY, (void *)value.data, value.len, key.data,
-			     key.len, opaque) == 0)
+			     key.len, NULL) == 0)
 		return RD_KAFKA_RESP_ERR_NO_ERROR;
 	return rd_kafka_last_error();
 }
@@ -254,7 +223,7 @@ int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, in
 	for (;;) {
 		rd_kafka_resp_err_t e = header_count ? enqueue_with_headers(producer, topic, partition, key, value,
 									    headers, header_count)
-						     : enqueue(topic, partition, key, value, NULL);
+						     : enqueue(topic, partition, key, value);
 
 		if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
 			return 0;
@@ -264,35 +233,6 @@ int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, in
 			return enqueue_error(e, topic, err);
 		rd_kafka_poll(producer->rk, 10);
 	}
-}
-
-int kafka_flush(struct kafka_producer *producer, int timeout_ms, struct err *err)
-{
-	rd_kafka_resp_err_t e = rd_kafka_flush(producer->rk, timeout_ms);
-	unsigned failed = producer->failed;
-
-	producer->failed = 0;
-	if (e)
-		return err_set(err, ERR_RETRY, "kafka: messages not acknowledged in time: %s", rd_kafka_err2str(e));
-	if (failed)
-		return err_set(err, ERR_RETRY, "kafka: %u messages not delivered: %s", failed, producer->failure);
-	return 0;
-}
-
-int kafka_produce_wait(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
-		       struct str value, int64_t *ret_offset, struct err *err)
-{
-	struct receipt receipt = { .done = false };
-	rd_kafka_resp_err_t e = enqueue(topic, partition, key, value, &receipt);
-
-	if (e)
-		return enqueue_error(e, topic, err);
-	while (!receipt.done) /* message.timeout.ms ends it */
-		rd_kafka_poll(producer->rk, 100);
-	if (receipt.error)
-		return enqueue_error(receipt.error, topic, err);
-	*ret_offset = receipt.offset;
-	return 0;
 }
 
 /* --- transactions ---------------------------------------------------------------------------------------------------- */
