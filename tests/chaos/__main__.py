@@ -25,6 +25,9 @@ from chaos.field import ChaosServers, Field  # noqa: E402
 from chaos.rounds import play  # noqa: E402
 
 
+PACK_MAX = 4  # faults of one round
+
+
 def arguments():
     parser = argparse.ArgumentParser(prog="chaos", usage=__doc__)
     parser.add_argument("--seed", type=int, default=1)
@@ -62,12 +65,12 @@ def can_share(one, other):
 
 
 def packs(place, names, chance):
-    """For ever: every fault once in a random order, then again. Two at a time where both can share a round."""
+    """For ever: every fault once in a random order, then again. Several at a time where they can share a round."""
     while True:
         order = [table.make(name, place, chance) for name in chance.sample(names, len(names))]
         while order:
-            pack = [order.pop()]
-            if order and can_share(pack[0], order[-1]) and chance.random() < 0.4:
+            pack, wanted = [order.pop()], chance.randint(1, PACK_MAX)
+            while order and len(pack) < wanted and all(can_share(each, order[-1]) for each in pack):
                 pack.append(order.pop())
             yield pack
 

@@ -61,6 +61,13 @@ def hop(request):
     return Hop(request.param, reads, writes, Codec(codec), bar)
 
 
+@pytest.fixture(params=["validator", LOADER])
+def one_of_each_commit(request):
+    """Where many starts are needed: transformer and validator share all of it."""
+    reads, writes, codec, bar = HOPS[request.param]
+    return Hop(request.param, reads, writes, Codec(codec), bar)
+
+
 @pytest.fixture
 def faulty(make_pipeline, fault_programs, tmp_path):
     """A pipeline of programs that can be told to break, and the folder where they are told."""
@@ -89,8 +96,9 @@ def start_until_it_stays(pipeline, kind, starts_max):
     raise AssertionError(f"{kind} ended {starts_max} times:\n{worker.tail()}")
 
 
-def test_a_record_that_crashes_the_stage_becomes_a_letter(faulty, hop):
+def test_a_record_that_crashes_the_stage_becomes_a_letter(faulty, one_of_each_commit):
     """Those before and behind it go on; nobody looked into it again."""
+    hop = one_of_each_commit
     (faulty.faults / f"{hop.kind}.message-{faulty.topic(hop.reads)}-BAD").write_text("kill always")
     hop.send(faulty, range(1, 41))
     hop.send(faulty, [41], symbol="BAD")
@@ -106,7 +114,8 @@ def test_a_record_that_crashes_the_stage_becomes_a_letter(faulty, hop):
     assert worker.events("careful_begun")
 
 
-def test_kills_while_nothing_is_read_count_for_nothing(faulty, hop):
+def test_kills_while_nothing_is_read_count_for_nothing(faulty, one_of_each_commit):
+    hop = one_of_each_commit
     for _ in range(6):
         faulty.start(hop.kind).kill()
     worker = faulty.start(hop.kind)
