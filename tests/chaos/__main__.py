@@ -25,7 +25,7 @@ from chaos.field import ChaosServers, Field  # noqa: E402
 from chaos.rounds import play  # noqa: E402
 
 
-PACK_MAX = 4  # faults of one round
+PACK_MAX = 5  # faults of one round
 
 
 def arguments():
@@ -59,9 +59,10 @@ def possible(place, names):
 
 
 def can_share(one, other):
-    """Not two troubles of one connection: the second would end the first."""
+    """Not two troubles of one connection, nor two at one point: the second would end the first."""
     same_net = one.name.startswith("net.") and one.name.split(".")[:2] == other.name.split(".")[:2]
-    return not one.alone and not other.alone and not same_net
+    same_point = getattr(one, "armed", one.name) == getattr(other, "armed", other.name)
+    return not one.alone and not other.alone and not same_net and not same_point
 
 
 def packs(place, names, chance):
