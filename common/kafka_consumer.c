@@ -181,7 +181,9 @@ static enum kafka_poll poll_error(const struct kafka_consumer *consumer, rd_kafk
 		rd_kafka_message_destroy(m);
 		return KAFKA_END;
 	}
-	if (m->rkt)
+	if (m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
+		err_set(err, ERR_RETRY, "kafka: %s; run `penstock topics apply`", rd_kafka_message_errstr(m));
+	else if (m->rkt)
 		err_set(err, kind_of(m->err), "kafka: %s [%d] at offset %lld: %s", rd_kafka_topic_name(m->rkt),
 			m->partition, (long long)m->offset, rd_kafka_message_errstr(m));
 	else
