@@ -171,7 +171,8 @@ static int turn(struct orchestrator *self, bool *ret_busy, struct err *err)
 {
 	if (connect_database(self, err) || try_to_lead(self, err))
 		return -1;
-	if (!self->database.failing) /* the first turn may wait for the broker; after a failure, all of it has to work */
+	if (!self->database
+		     .failing) /* the first turn may wait for the broker; after a failure, all of it has to work */
 		link_works(&self->database);
 	if (self->leader.epoch > 0 && lead(self, ret_busy, err))
 		return -1;
