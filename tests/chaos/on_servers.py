@@ -46,7 +46,7 @@ class Net(Fault):
 
     def inject(self):
         self.seats = self.victims()
-        pids = [seat.worker.pid for seat in self.seats]
+        self.pids = pids = [seat.worker.pid for seat in self.seats]
         if self.how == "delay":
             self.proxy.delay(self.chance.uniform(0.05, 0.4), pids)
         else:
@@ -67,13 +67,16 @@ class Net(Fault):
         if self.proxy is self.place.servers.to_postgres:
             return self.place.let_pass(self.chance.uniform(1.0, SILENT_SECONDS))
         for kind in {seat.kind for seat in self.seats} - {"orchestrator"}:
-            heard = sum(1 for seat in self.place.fleet.of(kind) if seat not in self.seats)
             self.place.wait(
-                lambda kind=kind, heard=heard: self.place.group_members(kind) == heard,
+                lambda kind=kind: self.place.group_members(kind) == self.heard(kind),
                 SESSION_SECONDS,
                 f"{kind}: who is silent is out of the group",
             )
         return None
+
+    def heard(self, kind):
+        """How many are not silent: who was killed meanwhile is back as another process."""
+        return sum(1 for seat in self.place.fleet.running(kind) if seat.worker.pid not in self.pids)
 
 
 class DiskFull(Fault):

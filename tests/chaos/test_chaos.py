@@ -76,9 +76,11 @@ def test_survived(arena, field, names):
             pytest.skip(reason)
     chance = random.Random(f"{SEED} {names}")
     result = play(field, [faults.make(name, field, chance) for name in names])
-    if result.wrong:
+    try:
+        assert not result.wrong, "\n".join(result.wrong)
+    except AssertionError:
         arena.drop()
-    assert not result.wrong, "\n".join(result.wrong)
+        raise
 
 
 def test_every_fault_has_a_kind_in_the_suite():

@@ -91,7 +91,17 @@ class Servers:
             os.kill(pid, signal.SIGKILL)
         else:
             PidFile(self.place.run(name)).stop([(signal.SIGTERM if name == "kafka" else signal.SIGINT, 30)])
-        stack(self.folder, "up", "--only", "kafka,postgres", "--throwaway")
+        refusals = []
+        wait_until(lambda: self.comes_up(refusals), START_SECONDS, lambda: f"{name} starts again: {refusals[-1]}")
+
+    def comes_up(self, refusals):
+        """PostgreSQL refuses to start as long as a backend of the one that was killed is still there."""
+        try:
+            stack(self.folder, "up", "--only", "kafka,postgres", "--throwaway")
+        except RuntimeError as refusal:
+            refusals.append(refusal)
+            return False
+        return True
 
     def unique(self, stem):
         """A name that no other test of this session, and no earlier session on a shared stack, has."""
