@@ -306,8 +306,8 @@ def test_stages_without_a_broker_say_where_they_look_and_stop_when_told(pipeline
 
 def test_an_orchestrator_without_a_broker_goes_on_and_says_so(pipeline, nowhere):
     worker = pipeline.start("orchestrator", settings={"kafka.bootstrap.servers": nowhere})
+    wait_until(lambda: nowhere in worker.log(), 20, lambda: f"it says who does not answer:\n{worker.tail()}")
     wait_until(lambda: pipeline.api.anonymous("GET", "/health").status_code == 503, 20, "degraded")
-    assert nowhere in worker.log()
     assert pipeline.api.anonymous("GET", "/health").json()["kafka"] == "disconnected"
     assert any("kafka" in alarm for alarm in pipeline.api.get("/api/etl/status").json()["alarms"])
     assert "kafka" in pipeline.cli("status", code=1).stdout
