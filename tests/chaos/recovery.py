@@ -20,8 +20,10 @@ WRITES = {"validator": "etl.valid.ohlcv", "transformer": "etl.clean.ohlcv"}
 SCALE = {"orchestrator": 1, "fetcher": 1, "validator": 2, "transformer": 2, "loader": 2}
 PROGRAMS = f"{TOP}/build/bin"
 BARS = 2_000_000
-FULL = 0.7  # share of the speed before
-WINDOW_SECONDS = 2.0
+FULL = 0.5  # share of the speed before: two cores are shared by all stages
+WINDOW_SECONDS = 1.0
+WATCHED_SECONDS = 25  # after the kill: the group may notice late, and then everybody waits
+NEARLY_ALL = 0.9
 STEADY_SECONDS = 3.0
 START_SECONDS = 60
 LIMIT_SECONDS = 15
@@ -70,13 +72,21 @@ class Meter:
         )
         self.most = max(self.most, self.in_flight)
 
-    def speed(self, seconds):
-        """Over the last so many seconds; None before."""
-        end, done = self.samples[-1]
-        for at, then in reversed(self.samples):
+    def speed(self, seconds, last=None):
+        """Over the last so many seconds, up to the last sample or an earlier one; None before."""
+        last = len(self.samples) - 1 if last is None else last
+        end, done = self.samples[last]
+        for at, then in reversed(self.samples[: last + 1]):
             if end - at >= seconds:
                 return (done - then) / (end - at)
         return None
+
+    def slow_until(self, speed):
+        """When it was slower than that for the last time; None: never."""
+        times = [
+            self.samples[n][0] for n in range(len(self.samples)) if (self.speed(WINDOW_SECONDS, n) or speed) < speed
+        ]
+        return times[-1] if times else None
 
     def close(self):
         self.consumer.close()
@@ -91,7 +101,7 @@ def measure(servers, folder, kind, bars=BARS):
         pipeline.subscribe("bars", folder / "bars.dbn.zst")
         fleet.start()
         run = pipeline.api.start_run()
-        found = watch(fleet, meter, kind)
+        found = watch(fleet, meter, kind, bars)
         shown = fleet.wait(
             lambda: (now := pipeline.api.run(run))["status"] in ("success", "failed") and now, RUN_SECONDS, "the run ends"
         )
@@ -102,7 +112,7 @@ def measure(servers, folder, kind, bars=BARS):
         pipeline.close()
 
 
-def watch(fleet, meter, kind):
+def watch(fleet, meter, kind, bars):
     def flows():
         meter.sample()
         return (meter.speed(STEADY_SECONDS) or 0) > 0 and meter.samples[-1][1] > 0 and steady()
@@ -116,11 +126,12 @@ def watch(fleet, meter, kind):
     fleet.kill(fleet.running(kind)[0])
     meter.samples.clear()
 
-    def is_back():
+    def is_watched():
         fleet.tend()
         meter.sample()
-        return (meter.speed(WINDOW_SECONDS) or 0) >= FULL * before
+        at, done = meter.samples[-1]
+        return at - killed >= WATCHED_SECONDS or done >= NEARLY_ALL * bars
 
-    wait_until(is_back, DEADLINE_SECONDS, lambda: f"{kind} is back at {before:,.0f} records/s: {meter.samples[-5:]}")
-    seconds = time.monotonic() - killed - WINDOW_SECONDS  # it was fast again when that window began
-    return Recovery(kind, before, max(seconds, 0), in_flight, meter.most)
+    wait_until(is_watched, DEADLINE_SECONDS, lambda: f"{kind} works on: {meter.samples[-5:]}")
+    slow = meter.slow_until(FULL * before)
+    return Recovery(kind, before, slow - killed if slow else 0.0, in_flight, meter.most)
