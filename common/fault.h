@@ -7,7 +7,8 @@
  * of that name stands in the folder $PENSTOCK_FAULTS, the first process that
  * passes the point takes it away and does what it says: `kill`, or `stop N`:
  * SIGSTOP, and N more ms of waiting after it was continued. `kill always`
- * leaves the file where it is.
+ * leaves the file where it is; `kill N` is for the first process that passes
+ * for the Nth time while the file is there.
  *
  * A defect is a mistake that is built in on purpose, to see whether the tests
  * find it; $PENSTOCK_DEFECT names the one that is on.

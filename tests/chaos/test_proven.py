@@ -30,6 +30,18 @@ class Again(AtPoint):
             os.unlink(self.armed)
 
 
+class MidTask(AtPoint):
+    """A task of this workload has eight commits; before them comes one that counts its start, and others may come."""
+
+    what = "kill 4"
+
+    def before(self):
+        super().inject()
+
+    def inject(self):
+        """It is armed before the first task comes."""
+
+
 class EarlyZombie(ZombieAtPoint):
     """Continued as soon as it was thrown out."""
 
@@ -50,7 +62,7 @@ SCENARIOS = {
     "rows_without_offset": ("loader", Again, "between", "effects_written"),
     "no_compare_and_swap": ("loader", LateZombie, "before_begin", "before_begin"),
     "group_metadata_at_commit": ("validator", EarlyZombie, "begun", "begun"),
-    "cursor_ignored": ("fetcher", AtPoint, "after_commit", "after_commit"),
+    "cursor_ignored": ("fetcher", MidTask, "after_commit", "after_commit"),
 }
 
 

@@ -349,8 +349,8 @@ def test_without_a_database(pipeline, kind):
         assert answer.status_code == 503 and answer.json()["database"] == "disconnected"
         done = pipeline.cli("status", code=None)
         assert done.returncode not in (0, 1) and "database" in done.stderr
-    if worker.running:
-        assert worker.stop(STOP_SECONDS) == 0
+    if worker.running:  # it may end on its own meanwhile
+        assert worker.stop(STOP_SECONDS) in (0, AGAIN)
 
 
 def test_db_migrate_without_a_database_says_so(bare):
