@@ -7,6 +7,7 @@ class Fault:
     """before() the run, inject() at its moment, heal() the disturbance, answer() as an operator would."""
 
     alone = False  # no other fault in the same round
+    heals = 2  # before those of a larger number: a silent database keeps others from taking over from a stopped worker
     moments = (0.0, 0.5)  # shares of a run between which it comes
 
     def __init__(self, name, place, chance):

@@ -38,7 +38,9 @@ class Net(Fault):
         super().__init__(name, place, chance)
         self.proxy = proxy
         self.how = how
-        self.kinds = ("loader", "orchestrator") if proxy is place.servers.to_postgres else None
+        to_postgres = proxy is place.servers.to_postgres
+        self.kinds = ("loader", "orchestrator") if to_postgres else None
+        self.heals = 0 if to_postgres else 1
 
     def victims(self):
         running = [seat for seat in self.place.fleet.running() if not self.kinds or seat.kind in self.kinds]
@@ -76,7 +78,9 @@ class Net(Fault):
 
     def heard(self, kind):
         """How many are not silent: who was killed meanwhile is back as another process."""
-        return sum(1 for seat in self.place.fleet.running(kind) if seat.worker.pid not in self.pids)
+        return sum(
+            1 for seat in self.place.fleet.running(kind) if seat.worker.pid not in self.pids and not seat.stopped
+        )
 
 
 class DiskFull(Fault):

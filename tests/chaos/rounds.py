@@ -61,7 +61,7 @@ def go_through(place, faults):
             begun.append(fault)
             fault.inject()
     finally:
-        for fault in begun:
+        for fault in sorted(begun, key=lambda each: each.heals):
             fault.heal()
     for fault in faults:
         fault.answer()
