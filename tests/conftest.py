@@ -1,7 +1,6 @@
 """Fixtures of the stage and end-to-end tests."""
 
 import os
-import signal
 import subprocess
 import sys
 
@@ -9,13 +8,14 @@ import pytest
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
+from harness.interrupt import clean_up_on_sigterm  # noqa: E402
 from harness.pipeline import Pipeline  # noqa: E402
 from harness.servers import TOP, Servers  # noqa: E402
 
 
 def pytest_configure(config):
     """A session that is told to end runs its clean-up, as after ctrl-c."""
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    clean_up_on_sigterm()
 
 
 @pytest.hookimpl(wrapper=True)

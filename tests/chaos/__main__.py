@@ -8,7 +8,6 @@ import argparse
 import os
 import random
 import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
+from harness.interrupt import clean_up_on_sigterm  # noqa: E402
 from harness.servers import session_folders  # noqa: E402
 
 from chaos import faults as table  # noqa: E402
@@ -145,7 +145,7 @@ def main():
     if asked.list:
         print("\n".join(table.FAULTS))
         return 0
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    clean_up_on_sigterm()
     os.makedirs(session_folders(), mode=0o700, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
     servers = ChaosServers()
