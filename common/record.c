@@ -244,7 +244,8 @@ int record_decode(const struct record_type *type, void *record, struct str messa
 		if (!get_presence(&in, field, &here) || (here && !get_field(&in, field, record)))
 			return err_set(err, ERR_RECORD, "field %s of %s does not decode at byte %td of %u", field->name,
 				       type->name, (const char *)in.p - message.data, message.len);
-		present |= (uint64_t)here << field->bit;
+		if (field->nullable)
+			present |= (uint64_t)here << field->bit;
 	}
 	*(uint64_t *)record = present;
 	if (in.p != in.end)

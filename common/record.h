@@ -35,7 +35,7 @@ struct record_field {
 	enum field_type type;
 	enum field_logical logical;
 	uint16_t offset;     /* in the struct */
-	uint8_t bit;         /* in the presence bitmap */
+	uint8_t bit;         /* in the presence bitmap; FIELD_NOT_NULLABLE: it has none */
 	bool nullable;       /* ["null", type] */
 	uint8_t null_branch; /* which branch of the union is null: 0 or 1 */
 };
@@ -77,7 +77,7 @@ const struct record_field *record_field_find(const struct record_type *type, str
 
 static inline bool record_has(const void *record, const struct record_field *field)
 {
-	return *(const uint64_t *)record >> field->bit & 1;
+	return !field->nullable || (*(const uint64_t *)record >> field->bit & 1);
 }
 
 static inline void record_set_present(void *record, unsigned bit, bool present)
@@ -107,7 +107,7 @@ static inline struct str record_string(const void *record, const struct record_f
 	return *(const struct str *)((const char *)record + field->offset);
 }
 
-/* Appends framing and body. A field that is not nullable is written whatever its presence bit says. */
+/* Appends framing and body. */
 void record_encode(const struct record_type *type, const void *record, struct buf *out);
 
 /*

@@ -19,6 +19,7 @@
 #include "schemas/reader.h"
 
 #define LOCK_MAX 256
+#define BITS_MAX 64 /* of `present` */
 
 struct lock_entry {
 	char subject[64];
@@ -105,32 +106,59 @@ static const char *logical_of(const struct schema_field *field)
 	return strcmp(field->logical, "date") == 0 ? "LOGICAL_DATE" : "LOGICAL_NONE";
 }
 
+static void print_constant(FILE *out, const struct schema *s, const char *name)
+{
+	print_upper(out, s->name);
+	fputc('_', out);
+	print_upper(out, name);
+}
+
+/* Fields that may be null have a bit in `present`, and all of them together a mask. */
+static void write_bits(FILE *h, const struct schema *s)
+{
+	int bit = 0;
+
+	for (int i = 0; i < s->field_count; i++) {
+		if (!s->fields[i].nullable)
+			continue;
+		fputs(bit == 0 ? "\nenum {\n\t" : "\t", h);
+		print_constant(h, s, s->fields[i].name);
+		fprintf(h, " = %d,\n", bit++);
+	}
+	fprintf(h, "%s#define ", bit == 0 ? "\n" : "};\n");
+	print_constant(h, s, "present");
+	fprintf(h, " UINT64_C(0x%" PRIx64 ") /* nothing is null */\n",
+		bit == 0 ? UINT64_C(0) : UINT64_MAX >> (BITS_MAX - bit));
+}
+
 static void write_struct(FILE *h, const struct schema *s)
 {
 	fprintf(h, "\n/* %s */\nstruct %s {\n\tuint64_t present;\n", s->doc, s->name);
 	for (int i = 0; i < s->field_count; i++)
 		fprintf(h, "\t%s%s;%s%s%s\n", c_type_of(&s->fields[i])->c, s->fields[i].name,
 			s->fields[i].doc[0] ? " /* " : "", s->fields[i].doc, s->fields[i].doc[0] ? " */" : "");
-	fprintf(h, "};\n\nenum {\n");
-	for (int i = 0; i < s->field_count; i++) {
-		fputc('\t', h);
-		print_upper(h, s->name);
-		fputc('_', h);
-		print_upper(h, s->fields[i].name);
-		fprintf(h, " = %d,\n", i);
-	}
-	fprintf(h, "};\n\nextern const struct record_type %s_type;\n", s->name);
+	fprintf(h, "};\n");
+	write_bits(h, s);
+	fprintf(h, "\nextern const struct record_type %s_type;\n", s->name);
+}
+
+static void write_field(FILE *c, const struct schema *s, const struct schema_field *f, int *bit)
+{
+	fprintf(c, "\t{ \"%s\", %s, %s, offsetof(struct %s, %s), ", f->name, c_type_of(f)->field, logical_of(f),
+		s->name, f->name);
+	if (f->nullable)
+		fprintf(c, "%d, true, %d },\n", (*bit)++, f->null_branch);
+	else
+		fprintf(c, "FIELD_NOT_NULLABLE, false, 0 },\n");
 }
 
 static void write_table(FILE *c, const struct schema *s, const char *path, unsigned id)
 {
-	fprintf(c, "\nstatic const struct record_field %s_fields[] = {\n", s->name);
-	for (int i = 0; i < s->field_count; i++) {
-		const struct schema_field *f = &s->fields[i];
+	int bit = 0;
 
-		fprintf(c, "\t{ \"%s\", %s, %s, offsetof(struct %s, %s), %d, %s, %d },\n", f->name, c_type_of(f)->field,
-			logical_of(f), s->name, f->name, i, f->nullable ? "true" : "false", f->null_branch);
-	}
+	fprintf(c, "\nstatic const struct record_field %s_fields[] = {\n", s->name);
+	for (int i = 0; i < s->field_count; i++)
+		write_field(c, s, &s->fields[i], &bit);
 	fprintf(c,
 		"};\n\nconst struct record_type %s_type = {\n\t.name = \"%s\",\n\t.file = \"%s\",\n\t.schema_id = %u,\n"
 		"\t.size = sizeof(struct %s),\n\t.field_count = %d,\n\t.fields = %s_fields,\n};\n",
@@ -153,6 +181,15 @@ static int check_lock(const struct schema *s, const struct lock *lock, const cha
 	return 0;
 }
 
+static int count_nullable(const struct schema *s)
+{
+	int count = 0;
+
+	for (int i = 0; i < s->field_count; i++)
+		count += s->fields[i].nullable;
+	return count;
+}
+
 static int generate_one(FILE *h, FILE *c, const struct lock *lock, const char *path, struct err *err)
 {
 	CLEANUP(schema_release) struct schema s = SCHEMA_INIT;
@@ -162,6 +199,8 @@ static int generate_one(FILE *h, FILE *c, const struct lock *lock, const char *p
 		return -1;
 	if (!s.flat)
 		return 0; /* a control record: read with avro-c's generic values */
+	if (count_nullable(&s) > BITS_MAX)
+		return err_set(err, ERR_FATAL, "%s: more than %d fields that may be null", path, BITS_MAX);
 	write_struct(h, &s);
 	write_table(c, &s, path, id);
 	return 0;
@@ -196,36 +235,65 @@ static int generate(const char *dir, const char *lock_path, char **paths, int co
 
 /* --- gen --lock ------------------------------------------------------------------------------------------------------ */
 
-/* Subjects by file: TopicNameStrategy, <topic>-value. */
+/* Subjects of files that are no data records; names as in topics/topics.yaml, TopicNameStrategy: <topic>-value. */
 static const struct {
-	const char *file;
-	const char *subjects[3];
-} subjects_of[] = {
-	{ "ohlcv.avsc", { "etl.raw.ohlcv-value", "etl.valid.ohlcv-value" } },
-	{ "ohlcv_clean.avsc", { "etl.clean.ohlcv-value" } },
-	{ "fetch_task.avsc", { "etl.tasks.file-value" } },
-	{ "task_event.avsc", { "etl.events-value" } },
+	const char *file, *subject;
+} control_subjects[] = {
+	{ "fetch_task.avsc", "etl.tasks.file-value" },
+	{ "task_event.avsc", "etl.events-value" },
 };
+
+#define CLEAN_SUFFIX "_clean.avsc"
+
+static const char *control_subject(const char *file)
+{
+	for (unsigned i = 0; i < sizeof(control_subjects) / sizeof(*control_subjects); i++)
+		if (strcmp(control_subjects[i].file, file) == 0)
+			return control_subjects[i].subject;
+	return NULL;
+}
+
+static void write_version(FILE *out, const char *subject, unsigned version, unsigned id, uint64_t fingerprint,
+			  const char *file)
+{
+	fprintf(out, "%s %u %u %016" PRIx64 " %s\n", subject, version, id, fingerprint, file);
+}
+
+/* Of a record type T: T.avsc is on the raw and the valid topic, T_clean.avsc on the clean one. */
+static void write_versions(FILE *out, const char *file, unsigned version, unsigned id, uint64_t fingerprint)
+{
+	size_t n = strlen(file), suffix = strlen(CLEAN_SUFFIX);
+	bool clean = n > suffix && strcmp(file + n - suffix, CLEAN_SUFFIX) == 0;
+	CLEANUP(freep) char *type = mem_printf("%.*s", (int)(n - (clean ? suffix : strlen(".avsc"))), file);
+	CLEANUP(freep) char *first = mem_printf("etl.%s.%s-value", clean ? "clean" : "raw", type);
+	CLEANUP(freep) char *second = mem_printf("etl.valid.%s-value", type);
+
+	write_version(out, first, version, id, fingerprint, file);
+	if (!clean)
+		write_version(out, second, version, id, fingerprint, file);
+}
 
 static int lock_one(const struct lock *lock, FILE *out, const char *path, unsigned *next_id, struct err *err)
 {
 	CLEANUP(schema_release) struct schema s = SCHEMA_INIT;
 	const struct lock_entry *e = lock_find(lock, base_name(path));
 	CLEANUP(freep) char *canonical = NULL;
-	unsigned row = 0;
+	const char *file = base_name(path), *subject = control_subject(file);
+	unsigned version = e ? e->version + 1 : 1;
+	uint64_t fingerprint;
 
 	if (schema_read(&s, path, err))
 		return -1;
 	canonical = schema_canonical(s.json);
-	if (e && e->fingerprint == schema_fingerprint(canonical))
+	fingerprint = schema_fingerprint(canonical);
+	if (e && e->fingerprint == fingerprint)
 		return 0;
-	while (row < sizeof(subjects_of) / sizeof(*subjects_of) && strcmp(subjects_of[row].file, base_name(path)) != 0)
-		row++;
-	if (row == sizeof(subjects_of) / sizeof(*subjects_of))
+	if (!subject && !s.flat)
 		return err_set(err, ERR_FATAL, "%s: no subject is known for it: add a row in schemas/gen.c", path);
-	for (unsigned i = 0; i < 3 && subjects_of[row].subjects[i]; i++)
-		fprintf(out, "%s %u %u %016" PRIx64 " %s\n", subjects_of[row].subjects[i], e ? e->version + 1 : 1,
-			*next_id, schema_fingerprint(canonical), base_name(path));
+	if (subject)
+		write_version(out, subject, version, *next_id, fingerprint, file);
+	else
+		write_versions(out, file, version, *next_id, fingerprint);
 	(*next_id)++;
 	return 0;
 }

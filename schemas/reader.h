@@ -11,7 +11,7 @@
 
 #include "common/err.h"
 
-#define SCHEMA_FIELDS_MAX 64 /* the presence bitmap's width */
+#define SCHEMA_FIELDS_MAX 128
 
 struct schema_field {
 	const char *name;

@@ -17,8 +17,6 @@
 #define SHOWN_MAX 64 /* bytes of a value in an error */
 
 #define BIT(field) (UINT64_C(1) << (field))
-#define PRICES (BIT(OHLCV_OPEN) | BIT(OHLCV_HIGH) | BIT(OHLCV_LOW) | BIT(OHLCV_CLOSE))
-#define ALL_PRESENT (BIT(OHLCV_CLEAN_FLAGS) * 2 - 1)
 
 struct transform {
 	struct datasets *datasets;
@@ -104,7 +102,7 @@ static int check_prices(const struct ohlcv *in, struct err *err)
 		const char *name;
 	} prices[] = { { OHLCV_OPEN, "open" }, { OHLCV_HIGH, "high" }, { OHLCV_LOW, "low" }, { OHLCV_CLOSE, "close" } };
 
-	if ((in->present & PRICES) == PRICES)
+	if (in->present == OHLCV_PRESENT)
 		return 0;
 	for (size_t i = 0; i < sizeof(prices) / sizeof(prices[0]); i++)
 		if (!(in->present & BIT(prices[i].bit)))
@@ -180,7 +178,7 @@ int transform_ohlcv(struct transform *t, const struct ohlcv *in, struct ohlcv_cl
 	copy_fields(in, out);
 	out->interval = interval->name;
 	out->venue = publishers_venue(t->publishers, in->publisher_id);
-	out->present = ALL_PRESENT & ~(out->venue.len ? 0 : BIT(OHLCV_CLEAN_VENUE));
+	out->present = OHLCV_CLEAN_PRESENT & ~(out->venue.len ? 0 : BIT(OHLCV_CLEAN_VENUE));
 	set_session(t, in, interval, out);
 	return 0;
 }

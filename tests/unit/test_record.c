@@ -35,7 +35,7 @@ static struct ohlcv sample(void)
 		.flags = 1,
 	};
 
-	r.present = (UINT64_C(1) << ohlcv_type.field_count) - 1;
+	r.present = OHLCV_PRESENT;
 	return r;
 }
 

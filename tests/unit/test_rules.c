@@ -596,7 +596,7 @@ static int bars_teardown(void **state)
 static struct ohlcv bar(const char *open, const char *high, const char *low, const char *close)
 {
 	return (struct ohlcv){
-		.present = (1 << 16) - 1,
+		.present = OHLCV_PRESENT,
 		.symbol = STR_LIT("ESH1"),
 		.schema = STR_LIT("ohlcv-1m"),
 		.dataset = STR_LIT("GLBX.MDP3"),

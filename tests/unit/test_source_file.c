@@ -53,7 +53,7 @@ static void test_records(void **state)
 		assert_true(str_eq(item.symbol, STR_LIT("AAPL")));
 		assert_string_equal(item.schema, "ohlcv-1m");
 		assert_int_equal(item.ts_event, FILES_NOON + (uint64_t)i * 60 * NS_PER_SECOND);
-		assert_int_equal(bar->present, (1 << ohlcv_type.field_count) - 1);
+		assert_int_equal(bar->present, OHLCV_PRESENT);
 		assert_int_equal(bar->attempt, 0);
 		assert_true(str_eq(bar->symbol, STR_LIT("AAPL")));
 		assert_true(str_eq(bar->schema, STR_LIT("ohlcv-1m")));
@@ -142,9 +142,9 @@ static void test_undefined_price(void **state)
 		struct source_item item = next_item(source, SOURCE_RECORD);
 		const struct ohlcv *bar = item.record;
 
-		assert_int_equal(bar->present, ((1 << ohlcv_type.field_count) - 1) & ~(1 << bits[i]));
+		assert_int_equal(bar->present, OHLCV_PRESENT & ~(UINT64_C(1) << bits[i]));
 		next_item(source, SOURCE_RECORD);
-		assert_int_equal(bar->present, (1 << ohlcv_type.field_count) - 1);
+		assert_int_equal(bar->present, OHLCV_PRESENT);
 		source_freep(&source);
 	}
 }

@@ -46,7 +46,7 @@ static int64_t ns(const char *text)
 static struct ohlcv bar(void)
 {
 	return (struct ohlcv){
-		.present = (1 << 16) - 1,
+		.present = OHLCV_PRESENT,
 		.attempt = 11,
 		.ordinal = 12,
 		.as_of = 13,
@@ -88,7 +88,7 @@ static void test_row(void **state)
 	struct ohlcv_clean out = clean(&in);
 
 	(void)state;
-	assert_int_equal(out.present, (1 << 20) - 1);
+	assert_int_equal(out.present, OHLCV_CLEAN_PRESENT);
 	assert_int_equal(out.attempt, 11);
 	assert_int_equal(out.ordinal, 12);
 	assert_int_equal(out.as_of, 13);

@@ -121,7 +121,7 @@ static void fill_bar(struct file_source *self, const struct dbn_record *record, 
 	struct ohlcv *bar = &self->bar;
 
 	*bar = (struct ohlcv){
-		.present = (UINT64_C(1) << ohlcv_type.field_count) - 1,
+		.present = OHLCV_PRESENT,
 		.symbol = symbol,
 		.schema = self->schema,
 		.dataset = dbn_metadata(self->reader)->dataset,
