@@ -13,12 +13,12 @@ const struct config_key forward_keys[] = {
 
 static int run_stage(const struct forward *forward, struct worker *worker, struct commit_kafka *commit, struct err *err)
 {
-	const char *topic = topics_name(worker->topics, forward->topic);
 	CLEANUP(freep) char *group_base = mem_printf("penstock.%s", forward->stage);
+	struct data_topics topics;
 	struct stage stage = {
 		.group = topics_group(worker->topics, group_base),
-		.topics = &topic,
-		.topic_count = 1,
+		.topics = topics.names,
+		.topic_count = DATA_TYPES,
 		.batch_ms = config_int(worker->cfg, "batch.ms"),
 		.batch_records_max = config_int(worker->cfg, "batch.records_max"),
 		.commit = commit_kafka_ops(commit),
@@ -26,6 +26,7 @@ static int run_stage(const struct forward *forward, struct worker *worker, struc
 	void *self = NULL;
 	int r;
 
+	data_topics_open(&topics, worker->topics, forward->reads);
 	if (forward->open(&self, worker, commit_kafka_producer(commit), &stage.ops, err))
 		return -1;
 	r = stage_run(&stage, worker->cfg, err);

@@ -1,8 +1,10 @@
 #pragma once
 /*
- * The main of a stage that reads one topic and writes others in Kafka
- * transactions: validator, transformer.
+ * The main of a stage that reads the topics of one step, one for each record
+ * type, and writes those of the next in Kafka transactions: validator,
+ * transformer.
  */
+#include "common/data_types.h"
 #include "common/stage.h"
 #include "common/worker.h"
 
@@ -14,7 +16,7 @@ typedef int forward_open_fn(void **ret_self, struct worker *worker, struct kafka
 
 struct forward {
 	const char *stage; /* "validator" */
-	const char *topic; /* base name */
+	enum data_stage reads;
 	forward_open_fn *open;
 	void (*close)(void *self);
 };

@@ -378,6 +378,15 @@ static void on_revoked(void *self, bool lost)
 
 /* --- the loop -------------------------------------------------------------------------------------------------------- */
 
+static int open_raw_topics(struct job_outputs *out, const struct topics *topics, struct err *err)
+{
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		if (kafka_producer_topic(out->producer, topics_name(topics, data_types[id].topics[DATA_RAW]),
+					 &out->raw[id], err))
+			return -1;
+	return 0;
+}
+
 static int open_outputs(struct fetcher *fetcher, struct worker *worker, struct err *err)
 {
 	CLEANUP(freep) char *transactional_id = worker_transactional_id(worker, "fetcher", err);
@@ -385,7 +394,7 @@ static int open_outputs(struct fetcher *fetcher, struct worker *worker, struct e
 
 	out->worker = worker_instance(worker->cfg);
 	if (!transactional_id || kafka_producer_new(&out->producer, worker->cfg, transactional_id, err) ||
-	    kafka_producer_topic(out->producer, topics_name(worker->topics, "etl.raw.ohlcv"), &out->raw, err) ||
+	    open_raw_topics(out, worker->topics, err) ||
 	    dead_letter_topic(out->producer, worker->topics, &out->dlq, err) ||
 	    kafka_producer_topic(out->producer, topics_name(worker->topics, "etl.events"), &out->events, err))
 		return -1;

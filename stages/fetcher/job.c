@@ -249,7 +249,7 @@ int job_catch_up(struct job *job, unsigned items, struct err *err)
 
 static int produce_record(struct job *job, const struct source_item *item, struct err *err)
 {
-	struct kafka_topic *raw = job->outputs->raw;
+	struct kafka_topic *raw = job->outputs->raw[data_type_of(item->type)];
 
 	*item->lineage = (struct lineage){ job->cursor.attempt, job->cursor.fetched, job->cursor.as_of };
 	buf_reset(&job->encoded);

@@ -4,6 +4,7 @@
  * into the fetcher's open transaction, and the account of it so far.
  */
 #include "common/control.h"
+#include "common/data_types.h"
 #include "common/kafka.h"
 #include "common/topics.h"
 #include "stages/fetcher/cursor.h"
@@ -12,7 +13,7 @@
 /* Where a job's messages go; shared by all jobs of the process. */
 struct job_outputs {
 	struct kafka_producer *producer;
-	struct kafka_topic *raw, *dlq, *events;
+	struct kafka_topic *raw[DATA_TYPES], *dlq, *events;
 	const char *worker; /* this process, for the events */
 };
 

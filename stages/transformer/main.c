@@ -25,7 +25,7 @@ static void close_transformer(void *self)
 
 static int run(struct worker *worker, struct err *err)
 {
-	const struct forward forward = { "transformer", "etl.valid.ohlcv", open_transformer, close_transformer };
+	const struct forward forward = { "transformer", DATA_VALID, open_transformer, close_transformer };
 
 	return forward_run(&forward, worker, err);
 }

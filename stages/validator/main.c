@@ -25,7 +25,7 @@ static void close_validator(void *self)
 
 static int run(struct worker *worker, struct err *err)
 {
-	const struct forward forward = { "validator", "etl.raw.ohlcv", open_validator, close_validator };
+	const struct forward forward = { "validator", DATA_RAW, open_validator, close_validator };
 
 	return forward_run(&forward, worker, err);
 }

@@ -3,13 +3,13 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/data_types.h"
 #include "common/dead_letter.h"
 #include "common/embed.h"
 #include "common/mem.h"
-#include "schemas.h"
 #include "stages/validator/rules.h"
 
-#define RULES_FILE "stages/validator/rules/ohlcv.yaml"
+#define RULES_FILE "stages/validator/rules/%s.yaml"
 #define SCRATCH_MAX ((size_t)16 * 1024 * 1024)
 
 enum { METRIC_VALID, METRIC_FLAGGED, METRIC_REJECTED, METRICS };
@@ -24,13 +24,35 @@ struct metric validator_metrics[METRICS] = {
 };
 const unsigned validator_metric_count = METRICS;
 
+/* What the validator has for one record type. */
+struct kind {
+	const struct record_type *type;
+	const struct record_field *flags;
+	struct ruleset *rules;
+	struct kafka_topic *out;
+	void *record; /* the one at hand, decoded */
+};
+
 struct validator {
 	struct kafka_producer *producer; /* borrowed */
-	struct kafka_topic *out, *dlq;
-	struct ruleset *rules;
-	struct ohlcv record;
+	struct kafka_topic *dlq;
+	struct data_topics topics; /* that it reads */
+	struct kind kinds[DATA_TYPES];
 	struct buf encoded, letter, names, reasons;
 };
+
+static int open_kind(struct validator *v, const struct data_type *type, struct kind *kind, const struct topics *topics,
+		     struct err *err)
+{
+	CLEANUP(freep) char *rules = mem_printf(RULES_FILE, type->name);
+
+	kind->type = type->raw;
+	kind->flags = record_field_find(type->raw, STR_LIT("flags"));
+	kind->record = mem_zalloc(1, type->raw->size);
+	if (ruleset_compile(&kind->rules, rules, embed_find(rules), type->raw, err))
+		return -1;
+	return kafka_producer_topic(v->producer, topics_name(topics, type->topics[DATA_VALID]), &kind->out, err);
+}
 
 int validator_open(struct validator **ret, struct worker *worker, struct kafka_producer *producer, struct err *err)
 {
@@ -38,9 +60,11 @@ int validator_open(struct validator **ret, struct worker *worker, struct kafka_p
 
 	v->producer = producer;
 	v->encoded = v->letter = v->names = v->reasons = (struct buf)BUF_INIT(SCRATCH_MAX);
-	if (ruleset_compile(&v->rules, RULES_FILE, embed_find(RULES_FILE), &ohlcv_type, err) ||
-	    kafka_producer_topic(producer, topics_name(worker->topics, "etl.valid.ohlcv"), &v->out, err) ||
-	    dead_letter_topic(producer, worker->topics, &v->dlq, err))
+	data_topics_open(&v->topics, worker->topics, DATA_RAW);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		if (open_kind(v, &data_types[id], &v->kinds[id], worker->topics, err))
+			return -1;
+	if (dead_letter_topic(producer, worker->topics, &v->dlq, err))
 		return -1;
 	*ret = STEAL(v);
 	return 0;
@@ -52,7 +76,10 @@ void validator_freep(struct validator **pointer)
 
 	if (!v)
 		return;
-	ruleset_freep(&v->rules);
+	for (unsigned id = 0; id < DATA_TYPES; id++) {
+		ruleset_freep(&v->kinds[id].rules);
+		free(v->kinds[id].record);
+	}
 	buf_release(&v->encoded);
 	buf_release(&v->letter);
 	buf_release(&v->names);
@@ -61,19 +88,20 @@ void validator_freep(struct validator **pointer)
 	*pointer = NULL;
 }
 
-static int refuse(struct validator *v, const struct kafka_message *m, uint64_t rejected, struct err *err)
+static int refuse(struct validator *v, const struct kind *kind, const struct kafka_message *m, uint64_t rejected,
+		  struct err *err)
 {
 	struct dead_letter letter = DEAD_LETTER_INIT;
 
 	buf_reset(&v->names);
 	buf_reset(&v->reasons);
-	ruleset_names(v->rules, rejected, &v->names);
-	ruleset_explain(v->rules, &v->record, rejected, &v->reasons);
-	dead_letter_describe(&letter, m, &ohlcv_type, &v->record, &v->letter);
+	ruleset_names(kind->rules, rejected, &v->names);
+	ruleset_explain(kind->rules, kind->record, rejected, &v->reasons);
+	dead_letter_describe(&letter, m, kind->type, kind->record, &v->letter);
 	letter.class = "validation_failures";
 	letter.stage = "validator";
 	letter.rules = buf_str(&v->names);
-	letter.rules_version = ruleset_version(v->rules);
+	letter.rules_version = ruleset_version(kind->rules);
 	letter.message = buf_str(&v->reasons);
 	letter.exception = "BusinessLogicValidation";
 	metric_add(&validator_metrics[METRIC_REJECTED], 1);
@@ -81,32 +109,33 @@ static int refuse(struct validator *v, const struct kafka_message *m, uint64_t r
 	return dead_letter_produce(v->producer, v->dlq, &letter, m->key, m->value, err);
 }
 
-static int forward_flagged(struct validator *v, const struct kafka_message *m, struct err *err)
+static int forward_flagged(struct validator *v, const struct kind *kind, const struct kafka_message *m, struct err *err)
 {
-	v->record.flags |= FLAG_RULE_VIOLATED;
+	*(int32_t *)((char *)kind->record + kind->flags->offset) |= FLAG_RULE_VIOLATED;
 	buf_reset(&v->encoded);
-	record_encode(&ohlcv_type, &v->record, &v->encoded);
+	record_encode(kind->type, kind->record, &v->encoded);
 	metric_add(&validator_metrics[METRIC_FLAGGED], 1);
-	return kafka_produce(v->producer, v->out, m->partition, m->key, buf_str(&v->encoded), NULL, 0, err);
+	return kafka_produce(v->producer, kind->out, m->partition, m->key, buf_str(&v->encoded), NULL, 0, err);
 }
 
 static int handle(void *self, const struct kafka_message *m, struct err *err)
 {
 	struct validator *v = self;
+	const struct kind *kind = &v->kinds[data_topics_find(&v->topics, m->topic)];
 	struct verdict verdict;
 	int64_t now_ns;
 
-	if (record_decode(&ohlcv_type, &v->record, m->value, err))
+	if (record_decode(kind->type, kind->record, m->value, err))
 		return -1;
 	if (__builtin_mul_overflow(m->timestamp_ms, 1000000, &now_ns))
 		now_ns = INT64_MAX;
-	verdict = ruleset_check(v->rules, &v->record, now_ns);
+	verdict = ruleset_check(kind->rules, kind->record, now_ns);
 	if (verdict.rejected)
-		return refuse(v, m, verdict.rejected, err);
+		return refuse(v, kind, m, verdict.rejected, err);
 	if (verdict.flagged)
-		return forward_flagged(v, m, err);
+		return forward_flagged(v, kind, m, err);
 	metric_add(&validator_metrics[METRIC_VALID], 1);
-	return kafka_produce(v->producer, v->out, m->partition, m->key, m->value, NULL, 0, err);
+	return kafka_produce(v->producer, kind->out, m->partition, m->key, m->value, NULL, 0, err);
 }
 
 static int reject(void *self, const struct kafka_message *m, enum stage_refusal refusal, const struct err *why,

@@ -71,7 +71,7 @@ static struct ohlcv_clean clean(const struct ohlcv *in)
 	struct ohlcv_clean out;
 	struct err err = ERR_INIT;
 
-	if (transform_ohlcv(transform, in, &out, &err))
+	if (transform_record(transform, DATA_OHLCV, in, &out, &err))
 		fail_msg("%s", err.text);
 	return out;
 }
@@ -205,7 +205,7 @@ static void expect_error(const struct ohlcv *in, const char *text)
 	struct ohlcv_clean out;
 	struct err err = ERR_INIT;
 
-	assert_int_equal(transform_ohlcv(transform, in, &out, &err), -1);
+	assert_int_equal(transform_record(transform, DATA_OHLCV, in, &out, &err), -1);
 	assert_int_equal(err.kind, ERR_RECORD);
 	assert_string_equal(err.text, text);
 }

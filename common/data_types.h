@@ -1,0 +1,44 @@
+#pragma once
+/*
+ * The record types that pass the pipeline: for each a raw record, as the
+ * vendor said it, a clean one in the shape of its table, and three topics.
+ * Only this table lists them; schemas/avro has their fields, topics/topics.yaml
+ * their topics' settings.
+ */
+#include "common/record.h"
+#include "common/topics.h"
+
+enum data_type_id {
+	DATA_OHLCV,
+	DATA_TRADES,
+	DATA_TBBO,
+	DATA_STATISTICS,
+	DATA_DEFINITION,
+	DATA_SYMBOL_MAPPING,
+	DATA_TYPES,
+};
+
+/* Stages of a record on its way, each with a topic of every type. */
+enum data_stage { DATA_RAW, DATA_VALID, DATA_CLEAN, DATA_STAGES };
+
+struct data_type {
+	const char *name; /* "trades" */
+	const struct record_type *raw, *clean;
+	const char *topics[DATA_STAGES]; /* base names: "etl.raw.trades" */
+};
+
+extern const struct data_type data_types[DATA_TYPES];
+
+/* The type that this is the raw record of. */
+enum data_type_id data_type_of(const struct record_type *raw);
+
+/* The topics of one stage by type, with the prefix. */
+struct data_topics {
+	const char *names[DATA_TYPES];
+	unsigned last; /* what was found last: messages of a topic come together */
+};
+
+void data_topics_open(struct data_topics *topics, const struct topics *table, enum data_stage stage);
+
+/* Which type's topic it is; DATA_TYPES: none's. */
+unsigned data_topics_find(struct data_topics *topics, const char *name);

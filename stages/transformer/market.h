@@ -1,0 +1,35 @@
+#pragma once
+/*
+ * What a row says of its market and the vendor does not: the normalised
+ * ticker, the publisher's venue, the trading session. Remembers what it looked
+ * up last.
+ */
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/str.h"
+
+struct market;
+
+/* Reads the embedded stages/transformer/{datasets,publishers}.yaml. */
+int market_open(struct market **ret, struct err *err);
+void market_freep(struct market **market);
+
+/* Of one record. */
+struct market_query {
+	struct str symbol, dataset;
+	int32_t publisher_id;
+	int64_t ts; /* ns: the instant whose session is asked for */
+	bool utc;   /* the day is that of UTC whatever the venue's is */
+};
+
+/* Strings live until the next call. */
+struct market_place {
+	struct str ticker;
+	struct str venue; /* empty: not known */
+	int32_t session_date;
+	struct str session_basis; /* "utc", "session" */
+};
+
+/* ERR_RECORD where the symbol is none. */
+int market_find(struct market *market, const struct market_query *query, struct market_place *ret, struct err *err);
