@@ -355,11 +355,17 @@ int archive_stage(struct archive *archive, struct pg *pg, struct err *err)
 	return 0;
 }
 
+/* The name as the ledger keeps it, which outlives the answer: a letter of our own is of a record of one of them. */
+static const char *topic_of(struct data_topics *topics, const char *name)
+{
+	return topics->names[data_topics_find(topics, name)];
+}
+
 /*
  * A letter of our own counts where its record stood, the others where the
  * letter stands. Ordered, so that two loaders take the keys in one order.
  */
-static int count_new(struct pg *pg, const char *dlq_topic, const char *clean_topic, struct ledger *ledger,
+static int count_new(struct pg *pg, const char *dlq_topic, struct data_topics *clean_topics, struct ledger *ledger,
 		     struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
@@ -370,7 +376,8 @@ static int count_new(struct pg *pg, const char *dlq_topic, const char *clean_top
 			   " FROM stage_dead_letters"
 			   " ORDER BY letter_partition, letter_offset, origin_partition, origin_offset"
 			   " ON CONFLICT DO NOTHING"
-			   " RETURNING attempt, ordinal, letter_topic, coalesce(letter_partition, origin_partition)",
+			   " RETURNING attempt, ordinal, letter_topic, coalesce(letter_partition, origin_partition),"
+			   " origin_topic",
 			   columns, (int)(strlen(columns) - strlen(", rules")), columns);
 
 	if (pg_query(pg, sql, PG_NO_PARAMS, &r, err))
@@ -379,16 +386,17 @@ static int count_new(struct pg *pg, const char *dlq_topic, const char *clean_top
 		int64_t ordinal = pg_int(r, row, 1);
 
 		if (!pg_null(r, row, 0) && ordinal > 0)
-			ledger_add(ledger, pg_int(r, row, 0), pg_null(r, row, 2) ? clean_topic : dlq_topic,
+			ledger_add(ledger, pg_int(r, row, 0),
+				   pg_null(r, row, 2) ? topic_of(clean_topics, pg_text(r, row, 4)) : dlq_topic,
 				   (int32_t)pg_int(r, row, 3), OUTCOME_DEAD_LETTER, 1, record_mix(ordinal));
 	}
 	return 0;
 }
 
-int archive_write(struct archive *archive, struct pg *pg, const char *dlq_topic, const char *clean_topic,
+int archive_write(struct archive *archive, struct pg *pg, const char *dlq_topic, struct data_topics *clean_topics,
 		  struct ledger *ledger, struct err *err)
 {
 	if (archive_stage(archive, pg, err))
 		return -1;
-	return archive->staged ? count_new(pg, dlq_topic, clean_topic, ledger, err) : 0;
+	return archive->staged ? count_new(pg, dlq_topic, clean_topics, ledger, err) : 0;
 }

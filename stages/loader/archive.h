@@ -7,6 +7,7 @@
  * new counts in the ledger, so a letter published twice is one, and one of
  * ours that comes back is none.
  */
+#include "common/data_types.h"
 #include "common/dead_letter.h"
 #include "stages/loader/ledger.h"
 
@@ -31,5 +32,5 @@ void archive_reset(struct archive *archive);
 int archive_stage(struct archive *archive, struct pg *pg, struct err *err);
 
 /* Inside the caller's transaction. The topics as the ledger is to name them: of letters, and of refused records. */
-int archive_write(struct archive *archive, struct pg *pg, const char *dlq_topic, const char *clean_topic,
+int archive_write(struct archive *archive, struct pg *pg, const char *dlq_topic, struct data_topics *clean_topics,
 		  struct ledger *ledger, struct err *err);

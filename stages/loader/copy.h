@@ -48,6 +48,11 @@ static inline uint8_t *copy_null(uint8_t *p)
 	return copy_be32(p, UINT32_MAX);
 }
 
+static inline uint8_t *copy_int2(uint8_t *p, int16_t v)
+{
+	return copy_be16(copy_be32(p, 2), (uint16_t)v);
+}
+
 static inline uint8_t *copy_int4(uint8_t *p, int32_t v)
 {
 	return copy_be32(copy_be32(p, 4), (uint32_t)v);
@@ -63,12 +68,24 @@ static inline uint8_t *copy_date(uint8_t *p, int32_t days)
 	return copy_int4(p, days - COPY_EPOCH_DAYS);
 }
 
+#define COPY_NO_TIME INT64_MIN /* -infinity */
+
 /* ns since 1970 to µs since 2000, downwards. */
 static inline uint8_t *copy_timestamp(uint8_t *p, int64_t ns)
 {
 	int64_t us = ns / 1000 - (ns % 1000 < 0);
 
+	if (ns == COPY_NO_TIME)
+		return copy_int8(p, INT64_MIN);
 	return copy_int8(p, us - COPY_EPOCH_DAYS * (NS_PER_DAY / 1000));
+}
+
+/* The 0 to 999 ns that copy_timestamp() leaves. */
+static inline uint8_t *copy_nanos(uint8_t *p, int64_t ns)
+{
+	int64_t left = ns == COPY_NO_TIME ? 0 : ns % 1000;
+
+	return copy_int2(p, (int16_t)(left < 0 ? left + 1000 : left));
 }
 
 static inline uint8_t *copy_text(uint8_t *p, struct str s)

@@ -5,16 +5,17 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/data_types.h"
 #include "common/dead_letter.h"
 #include "common/mem.h"
-#include "schemas.h"
 #include "stages/loader/archive.h"
-#include "stages/loader/merge.h"
-#include "stages/loader/months.h"
+#include "stages/loader/lane.h"
 #include "stages/loader/sender.h"
+#include "stages/loader/tables.h"
 
 #define BATCH_BYTES ((size_t)32 * 1024 * 1024) /* it is committed at this size */
-#define ROWS_BYTES_MAX ((size_t)256 * 1024 * 1024)
+#define SCRATCH_MAX ((size_t)256 * 1024 * 1024)
+#define SCHEMA_MAX 64
 #define SCHEMA_PREFIX "ohlcv-" /* of the vendor's schema: what is behind it is the interval */
 
 enum { LETTERS_PUBLISHED = OUTCOMES, LETTERS_WAITING, METRICS };
@@ -37,32 +38,14 @@ struct metric loader_metrics[METRICS] = {
 };
 const unsigned loader_metric_count = METRICS;
 
-/* A message of the open batch, kept until it is committed: a row may yet be refused. */
-struct kept {
-	size_t at;
-	uint32_t key_len, value_len;
-	int32_t partition;
-	int64_t offset;
-};
-
 struct loader {
-	const char *clean_topic, *dlq_topic;
+	struct data_topics topics; /* of clean records */
+	const char *dlq_topic;
 	struct sender *sender;
-
-	struct table *table;
-	struct merge *merge;
-	struct months *months;
+	struct lane *lanes[DATA_TYPES];
 	struct archive *archive;
-	struct ledger *arrivals, *ledger;
-
+	struct ledger *ledger;
 	struct pg *pg; /* of the batch that is written */
-	struct ohlcv_clean record;
-	struct buf rows;
-	struct buf messages;
-	struct kept *kept; /* by sequence, as is the index */
-	struct merge_row *index;
-	int64_t count, kept_cap;
-	int64_t time_min, time_max;
 	struct buf scratch;
 };
 
@@ -72,15 +55,13 @@ int loader_open(struct loader **ret, struct worker *worker, struct err *err)
 {
 	CLEANUP(loader_freep) struct loader *loader = mem_zalloc(1, sizeof(*loader));
 
-	loader->rows = (struct buf)BUF_INIT(ROWS_BYTES_MAX);
-	loader->messages = (struct buf)BUF_INIT(ROWS_BYTES_MAX);
-	loader->scratch = (struct buf)BUF_INIT(ROWS_BYTES_MAX);
-	loader->clean_topic = topics_name(worker->topics, "etl.clean.ohlcv");
+	loader->scratch = (struct buf)BUF_INIT(SCRATCH_MAX);
+	data_topics_open(&loader->topics, worker->topics, DATA_CLEAN);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		loader->lanes[id] = lane_new(&loader_tables[id], loader->topics.names[id]);
 	loader->dlq_topic = topics_name(worker->topics, "etl.dlq");
 	loader->archive = archive_new();
-	loader->arrivals = ledger_new();
 	loader->ledger = ledger_new();
-	loader->months = months_new(ohlcv_table.name);
 	if (sender_start(
 		    &loader->sender, worker,
 		    (struct sender_metrics){ &loader_metrics[LETTERS_PUBLISHED], &loader_metrics[LETTERS_WAITING] },
@@ -97,17 +78,11 @@ void loader_freep(struct loader **pointer)
 	if (!loader)
 		return;
 	sender_freep(&loader->sender);
-	merge_freep(&loader->merge);
-	table_freep(&loader->table);
-	months_freep(&loader->months);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		lane_freep(&loader->lanes[id]);
 	archive_freep(&loader->archive);
-	ledger_freep(&loader->arrivals);
 	ledger_freep(&loader->ledger);
-	buf_release(&loader->rows);
-	buf_release(&loader->messages);
 	buf_release(&loader->scratch);
-	free(loader->kept);
-	free(loader->index);
 	free(loader);
 	*pointer = NULL;
 }
@@ -119,50 +94,9 @@ int loader_close(struct loader *loader, struct err *err)
 
 /* --- consuming ------------------------------------------------------------------------------------------------------- */
 
-static void keep(struct loader *loader, const struct kafka_message *m, size_t row_at, int64_t ordinal)
+static struct lane *lane_of(struct loader *loader, const struct kafka_message *m)
 {
-	if (loader->count == loader->kept_cap) {
-		loader->kept_cap = loader->kept_cap ? loader->kept_cap * 2 : 1024;
-		loader->kept = mem_realloc(loader->kept, (size_t)loader->kept_cap, sizeof(*loader->kept));
-		loader->index = mem_realloc(loader->index, (size_t)loader->kept_cap, sizeof(*loader->index));
-	}
-	loader->kept[loader->count] =
-		(struct kept){ loader->messages.len, m->key.len, m->value.len, m->partition, m->offset };
-	loader->index[loader->count] =
-		(struct merge_row){ row_at, (uint32_t)(loader->rows.len - row_at), m->partition, ordinal };
-	buf_put_str(&loader->messages, m->key);
-	buf_put_str(&loader->messages, m->value);
-}
-
-static void note_time(struct loader *loader, int64_t ts)
-{
-	if (loader->count == 0 || ts < loader->time_min)
-		loader->time_min = ts;
-	if (loader->count == 0 || ts > loader->time_max)
-		loader->time_max = ts;
-	months_note(loader->months, ts);
-}
-
-static int take_clean(struct loader *loader, const struct kafka_message *m, struct err *err)
-{
-	size_t row_at = loader->rows.len;
-	struct lineage lineage;
-
-	if (record_decode(&ohlcv_clean_type, &loader->record, m->value, err) ||
-	    table_check(loader->table, &loader->record, err))
-		return -1;
-	if (!record_lineage(m->value, &lineage))
-		return err_set(err, ERR_RECORD, "no lineage: attempt and ordinal start at 1");
-	note_time(loader, table_time(loader->table, &loader->record));
-	table_encode(loader->table, &loader->record, &loader->rows);
-	keep(loader, m, row_at, lineage.ordinal);
-	loader->count++;
-	if (loader->rows.overflow || loader->messages.overflow)
-		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes; lower batch.records_max",
-			       ROWS_BYTES_MAX);
-	ledger_add(loader->arrivals, lineage.attempt, loader->clean_topic, m->partition, OUTCOME_INSERTED, 1,
-		   record_mix(lineage.ordinal));
-	return 0;
+	return loader->lanes[data_topics_find(&loader->topics, m->topic)];
 }
 
 static int handle(void *self, const struct kafka_message *m, struct err *err)
@@ -170,7 +104,7 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 	struct loader *loader = self;
 
 	if (strcmp(m->topic, loader->dlq_topic) != 0)
-		return take_clean(loader, m, err);
+		return lane_take(lane_of(loader, m), m, err);
 	archive_add(loader->archive, m);
 	if (archive_overflow(loader->archive))
 		return err_set(err, ERR_FATAL, "a batch of dead letters is too large; lower batch.records_max");
@@ -180,27 +114,52 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 static bool full(void *self)
 {
 	const struct loader *loader = self;
+	size_t bytes = archive_bytes(loader->archive);
 
-	return loader->rows.len + loader->messages.len + archive_bytes(loader->archive) >= BATCH_BYTES;
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		bytes += lane_bytes(loader->lanes[id]);
+	return bytes >= BATCH_BYTES;
 }
 
-/* The record's letter, in the transaction that its batch becomes. Decoded: the message stands in loader->record. */
-static int refuse(struct loader *loader, const struct kafka_message *m, bool decoded, const char *rules,
-		  const char *exception, const char *message, struct err *err)
+/* The vendor's name: a clean bar has its interval instead. */
+static const char *schema_of(const struct record_type *type, const void *record, char text[SCHEMA_MAX])
 {
-	struct dead_letter letter = DEAD_LETTER_INIT;
-	char schema[64];
+	const struct record_field *interval = record_field_find(type, STR_LIT("interval"));
 
-	dead_letter_describe(&letter, m, decoded ? &ohlcv_clean_type : NULL, &loader->record, &loader->scratch);
-	if (decoded) {
-		snprintf(schema, sizeof(schema), SCHEMA_PREFIX "%.*s", STR_ARG(loader->record.interval));
-		letter.schema = schema;
-	}
+	if (!interval)
+		return NULL;
+	snprintf(text, SCHEMA_MAX, SCHEMA_PREFIX "%.*s", STR_ARG(record_string(record, interval)));
+	return text;
+}
+
+struct refusal {
+	const char *rules, *exception, *message;
+};
+
+static const struct refusal collision = {
+	"KEY_COLLISION",
+	"KEY_COLLISION",
+	"KEY_COLLISION: another record of the same attempt has this key and different values",
+};
+
+/* The record's letter, in the transaction that its batch becomes. */
+static int refuse(struct loader *loader, struct lane *lane, const struct kafka_message *m, const void *record,
+		  const struct refusal *refusal, struct err *err)
+{
+	const struct record_type *type = lane_type(lane);
+	struct dead_letter letter = DEAD_LETTER_INIT;
+	char schema[SCHEMA_MAX];
+
+	dead_letter_describe(&letter, m, record ? type : NULL, record, &loader->scratch);
+	if (record)
+		letter.schema = schema_of(type, record, schema);
+	if (!letter.schema || !letter.schema[0])
+		letter.schema = data_types[data_topics_find(&loader->topics, m->topic)].name;
 	letter.class = "load_errors";
 	letter.stage = "loader";
-	letter.rules = str_of(rules);
-	letter.exception = exception;
-	letter.message = str_of(message);
+	letter.rules = str_of(refusal->rules);
+	letter.exception = refusal->exception;
+	letter.message = str_of(refusal->message);
 	archive_add_own(loader->archive, &letter, m->key, m->value);
 	if (archive_overflow(loader->archive))
 		return err_set(err, ERR_FATAL, "a batch of dead letters is too large; lower batch.records_max");
@@ -211,13 +170,11 @@ static int reject(void *self, const struct kafka_message *m, enum stage_refusal 
 		  struct err *err)
 {
 	struct loader *loader = self;
-	struct err ignored = ERR_INIT;
+	struct lane *lane = lane_of(loader, m);
+	const void *record = refusal == STAGE_CRASHED ? NULL : lane_decode(lane, m);
+	const char *exception = refusal == STAGE_CRASHED ? "StageCrashed" : record ? "RowRefused" : "RecordNotDecoded";
 
-	if (refusal == STAGE_CRASHED)
-		return refuse(loader, m, false, "", "StageCrashed", why->text, err);
-	if (record_decode(&ohlcv_clean_type, &loader->record, m->value, &ignored))
-		return refuse(loader, m, false, "", "RecordNotDecoded", why->text, err);
-	return refuse(loader, m, true, "", "RowRefused", why->text, err);
+	return refuse(loader, lane, m, record, &(struct refusal){ "", exception, why->text }, err);
 }
 
 /* --- the transaction ------------------------------------------------------------------------------------------------- */
@@ -226,61 +183,43 @@ static int opened(void *self, struct pg *pg, struct err *err)
 {
 	struct loader *loader = self;
 
-	merge_freep(&loader->merge); /* the staging tables went with the session before */
 	/*
 	 * A batch meets few of a table's rows: compiling a plan over its partitions takes seconds, and a merge join reads
 	 * the whole index.
 	 */
 	if (pg_exec(pg, "SET jit = off; SET enable_mergejoin = off", err))
 		return -1;
-	if (!loader->table && table_open(&loader->table, pg, &ohlcv_table, err))
-		return -1;
-	if (table_create_stage(loader->table, pg, err) || archive_create_stage(pg, err))
-		return -1;
-	loader->merge = merge_new(loader->table);
-	return 0;
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		if (lane_opened(loader->lanes[id], pg, err))
+			return -1;
+	return archive_create_stage(pg, err);
 }
 
 /* A row of the batch that is not to be in the table; the letters may be many, and are staged where they are. */
-static int refuse_row(void *self, const struct merge_refusal *refusal, struct err *err)
+static int refuse_row(void *self, struct lane *lane, const struct kafka_message *m, const struct merge_refusal *refusal,
+		      struct err *err)
 {
 	struct loader *loader = self;
-	const struct kept *kept = &loader->kept[refusal->sequence];
-	const char *bytes = (const char *)loader->messages.data + kept->at;
-	struct kafka_message m = {
-		.topic = loader->clean_topic,
-		.partition = kept->partition,
-		.offset = kept->offset,
-		.key = { bytes, kept->key_len },
-		.value = { bytes + kept->key_len, kept->value_len },
-	};
+	const void *record = lane_decode(lane, m);
 
-	if (record_decode(&ohlcv_clean_type, &loader->record, m.value, err))
+	if (!record)
 		return err_set(err, ERR_FATAL, "a row's record cannot be read again");
 	if (archive_bytes(loader->archive) >= BATCH_BYTES && archive_stage(loader->archive, loader->pg, err))
 		return -1;
 	if (refusal->why)
-		return refuse(loader, &m, true, "", "RowRefused", refusal->why, err);
-	return refuse(loader, &m, true, "KEY_COLLISION", "KEY_COLLISION",
-		      "KEY_COLLISION: another record of the same attempt has this key and different values", err);
+		return refuse(loader, lane, m, record, &(struct refusal){ "", "RowRefused", refusal->why }, err);
+	return refuse(loader, lane, m, record, &collision, err);
 }
 
 static int write_batch(void *self, struct pg *pg, struct err *err)
 {
 	struct loader *loader = self;
-	const struct merge_batch batch = {
-		.rows = &loader->rows,
-		.index = loader->index,
-		.count = loader->count,
-		.time_min = loader->time_min,
-		.time_max = loader->time_max,
-		.topic = loader->clean_topic,
-		.arrivals = loader->arrivals,
-	};
 
 	loader->pg = pg;
-	if (merge_run(loader->merge, pg, &batch, loader->ledger, refuse_row, loader, err) ||
-	    archive_write(loader->archive, pg, loader->dlq_topic, loader->clean_topic, loader->ledger, err))
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		if (lane_write(loader->lanes[id], pg, loader->ledger, refuse_row, loader, err))
+			return -1;
+	if (archive_write(loader->archive, pg, loader->dlq_topic, &loader->topics, loader->ledger, err))
 		return -1;
 	return ledger_write(loader->ledger, pg, err);
 }
@@ -289,7 +228,10 @@ static int prepare(void *self, struct pg *pg, struct err *err)
 {
 	struct loader *loader = self;
 
-	return months_ensure(loader->months, pg, err);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		if (lane_prepare(loader->lanes[id], pg, err))
+			return -1;
+	return 0;
 }
 
 static void forget(void *self, bool committed)
@@ -300,14 +242,10 @@ static void forget(void *self, bool committed)
 		metric_add(&loader_metrics[i], ledger_count(loader->ledger, (enum outcome)i));
 	if (committed && archive_has_own(loader->archive))
 		sender_wake(loader->sender);
-	if (!committed)
-		months_forget(loader->months); /* one may have been dropped */
-	buf_reset(&loader->rows);
-	buf_reset(&loader->messages);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		lane_forget(loader->lanes[id], committed);
 	archive_reset(loader->archive);
-	ledger_reset(loader->arrivals);
 	ledger_reset(loader->ledger);
-	loader->count = 0;
 }
 
 struct stage_ops loader_stage_ops(struct loader *loader)

@@ -1,5 +1,8 @@
 /* loader: etl.clean.<type>, etl.dlq -> PostgreSQL */
+#include <string.h>
+
 #include "common/cleanup.h"
+#include "common/data_types.h"
 #include "common/mem.h"
 #include "stages/loader/loader.h"
 
@@ -15,11 +18,14 @@ static int run(struct worker *worker, struct err *err)
 {
 	CLEANUP(loader_freep) struct loader *loader = NULL;
 	CLEANUP(commit_pg_freep) struct commit_pg *commit = NULL;
-	const char *topics[] = { topics_name(worker->topics, "etl.clean.ohlcv"),
-				 topics_name(worker->topics, "etl.dlq") };
+	struct data_topics clean;
+	const char *topics[DATA_TYPES + 1];
 	const char *group = topics_group(worker->topics, "penstock.loader");
 	CLEANUP(freep) char *owner = mem_printf("penstock.loader.%s", worker_instance(worker->cfg));
 
+	data_topics_open(&clean, worker->topics, DATA_CLEAN);
+	memcpy(topics, clean.names, sizeof(clean.names));
+	topics[DATA_TYPES] = topics_name(worker->topics, "etl.dlq");
 	if (loader_open(&loader, worker, err))
 		return -1;
 	const struct commit_pg_effects effects = loader_effects(loader);
@@ -29,7 +35,7 @@ static int run(struct worker *worker, struct err *err)
 	const struct stage stage = {
 		.group = group,
 		.topics = topics,
-		.topic_count = 2,
+		.topic_count = DATA_TYPES + 1,
 		.batch_ms = config_int(worker->cfg, "batch.ms"),
 		.batch_records_max = config_int(worker->cfg, "batch.records_max"),
 		.ops = loader_stage_ops(loader),

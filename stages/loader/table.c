@@ -1,33 +1,26 @@
 #include "stages/loader/table.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/decimal.h"
 #include "common/mem.h"
-#include "schemas.h"
 #include "stages/loader/copy.h"
 #include "stages/loader/months.h"
 
-#define COLUMNS_MAX 64
+#define COLUMNS_MAX 192
 #define STAGE_COLUMNS 4 /* seq, source_partition, mix, ordinal */
 #define SQL_MAX 65536
 #define EXPONENT_SUFFIX "_exponent"
+#define NANOS_SUFFIX "_ns"
+#define NAME_MAX_BYTES 64
 #define EXPONENT_MAX 1000 /* of a quantity, either way */
 #define TEXT_MAX 4096     /* bytes; a key's have to fit into a third of an index page together */
 #define KEY_TEXT_MAX 512
 #define DAY_MIN (-719162) /* 0001-01-01 */
 #define DAY_MAX 2932896   /* 9999-12-31 */
-
-static const char *const ohlcv_keys[] = { "symbol", "interval", "ts_event", "dataset", "publisher_id", NULL };
-
-const struct table_spec ohlcv_table = {
-	.name = "ohlcv_data",
-	.type = &ohlcv_clean_type,
-	.time_column = "ts_event",
-	.keys = ohlcv_keys,
-};
 
 /* How a field's value goes into its column. */
 enum column_kind {
@@ -36,11 +29,13 @@ enum column_kind {
 	COLUMN_INT8,
 	COLUMN_DATE,
 	COLUMN_TIMESTAMP,
+	COLUMN_NANOS, /* of the timestamp before it */
 	COLUMN_PRICE,
 	COLUMN_QUANTITY
 };
 
 struct column {
+	char name[NAME_MAX_BYTES];
 	const struct record_field *field;
 	const struct record_field *exponent; /* COLUMN_QUANTITY */
 	enum column_kind kind;
@@ -63,6 +58,7 @@ static const char *const type_names[] = {
 	[COLUMN_INT8] = "bigint",
 	[COLUMN_DATE] = "date",
 	[COLUMN_TIMESTAMP] = "timestamp with time zone",
+	[COLUMN_NANOS] = "smallint",
 	[COLUMN_PRICE] = "numeric",
 	[COLUMN_QUANTITY] = "numeric",
 };
@@ -100,8 +96,8 @@ static enum column_kind kind_of(const struct column *column)
 
 static bool is_key(const struct table_spec *spec, const char *name)
 {
-	for (const char *const *key = spec->keys; *key; key++)
-		if (strcmp(*key, name) == 0)
+	for (unsigned i = 0; i < TABLE_KEYS_MAX && spec->keys[i]; i++)
+		if (strcmp(spec->keys[i], name) == 0)
 			return true;
 	return false;
 }
@@ -118,26 +114,34 @@ static void list_column(struct table *table, const char *name)
 		list_add(&table->content_list, name);
 }
 
+static void add_column(struct table *table, const struct record_field *field, const char *suffix)
+{
+	struct column *column = &table->columns[table->count++];
+
+	*column = (struct column){ .field = field, .exponent = exponent_of(table->spec->type, field) };
+	snprintf(column->name, sizeof(column->name), "%s%s", field->name, suffix);
+	column->kind = suffix[0] ? COLUMN_NANOS : kind_of(column);
+	column->key = is_key(table->spec, column->name);
+	list_column(table, column->name);
+}
+
 /* Lineage's ordinal has no column, and a quantity's exponent is in the quantity. */
 static void plan_columns(struct table *table)
 {
-	const struct record_type *type = table->spec->type;
+	const struct table_spec *spec = table->spec;
 
-	for (unsigned i = 0; i < type->field_count; i++) {
-		const struct record_field *field = &type->fields[i];
-		struct column *column = &table->columns[table->count];
+	for (unsigned i = 0; i < spec->type->field_count; i++) {
+		const struct record_field *field = &spec->type->fields[i];
 
 		if (is_exponent(field) || strcmp(field->name, "ordinal") == 0)
 			continue;
-		*column = (struct column){ .field = field, .exponent = exponent_of(type, field) };
-		column->kind = kind_of(column);
-		column->key = is_key(table->spec, field->name);
-		list_column(table, field->name);
-		table->count++;
+		add_column(table, field, "");
+		if (spec->nanoseconds && field->logical == LOGICAL_TIMESTAMP_NANOS && strcmp(field->name, "as_of") != 0)
+			add_column(table, field, NANOS_SUFFIX);
 	}
-	for (const char *const *key = table->spec->keys; *key; key++)
-		list_add(&table->key_list, *key);
-	table->time = record_field_find(type, str_of(table->spec->time_column));
+	for (unsigned i = 0; i < TABLE_KEYS_MAX && spec->keys[i]; i++)
+		list_add(&table->key_list, spec->keys[i]);
+	table->time = record_field_find(spec->type, str_of(spec->time_column));
 }
 
 static const char *stored_type(const struct pg_result *attributes, const char *name)
@@ -161,7 +165,7 @@ static int check_columns(const struct table *table, struct pg *pg, struct err *e
 	if (pg_rows(r) == 0)
 		return err_set(err, ERR_FATAL, "table %s does not exist; run `penstock db migrate`", table->spec->name);
 	for (unsigned i = 0; i < table->count; i++) {
-		const char *name = table->columns[i].field->name, *wanted = type_names[table->columns[i].kind];
+		const char *name = table->columns[i].name, *wanted = type_names[table->columns[i].kind];
 		const char *found = stored_type(r, name);
 
 		if (strcmp(found, wanted) != 0)
@@ -263,7 +267,7 @@ int table_check(const struct table *table, const void *record, struct err *err)
 			continue;
 		wrong = wrong_with(column, record);
 		if (wrong)
-			return err_set(err, ERR_RECORD, "%s is %s", column->field->name, wrong);
+			return err_set(err, ERR_RECORD, "%s is %s", column->name, wrong);
 	}
 	if (table_time(table, record) < MONTHS_FROM || table_time(table, record) >= MONTHS_TO)
 		return err_set(err, ERR_RECORD, "%s is out of range", table->time->name);
@@ -286,6 +290,8 @@ static inline uint8_t *put_column(uint8_t *p, const struct column *column, const
 		return copy_date(p, (int32_t)number);
 	case COLUMN_TIMESTAMP:
 		return copy_timestamp(p, number);
+	case COLUMN_NANOS:
+		return copy_nanos(p, number);
 	case COLUMN_PRICE:
 		return copy_numeric(p, number, -DECIMAL_SCALE);
 	case COLUMN_QUANTITY:
@@ -336,5 +342,9 @@ void table_encode_stage(const struct table *table, struct str row, int32_t seque
 
 int64_t table_time(const struct table *table, const void *record)
 {
-	return record_number(record, table->time);
+	int64_t ns = record_number(record, table->time);
+
+	if (table->time->logical == LOGICAL_DATE && __builtin_mul_overflow(ns, NS_PER_DAY, &ns))
+		return INT64_MAX;
+	return ns;
 }

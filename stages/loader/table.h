@@ -12,14 +12,15 @@
 #include "common/pg.h"
 #include "common/record.h"
 
+#define TABLE_KEYS_MAX 16
+
 struct table_spec {
 	const char *name; /* "ohlcv_data" */
 	const struct record_type *type;
-	const char *time_column; /* partitioned by it, by month */
-	const char *const *keys; /* ends with NULL */
+	const char *time_column; /* a time or a date; partitioned by it, by month */
+	bool nanoseconds; /* a time `t` but as_of has a column `t_ns` beside it, of the ns below its microsecond */
+	const char *keys[TABLE_KEYS_MAX];
 };
-
-extern const struct table_spec ohlcv_table;
 
 struct table;
 

@@ -1,0 +1,51 @@
+#include "stages/loader/tables.h"
+
+#include "schemas.h"
+
+/* Records that agree in all of this but the tie are told apart by it. */
+#define TRADE_KEYS \
+	"symbol", "ts_event", "ts_event_ns", "ts_recv", "ts_recv_ns", "sequence", "dataset", "publisher_id", "tie"
+
+const struct table_spec loader_tables[DATA_TYPES] = {
+	[DATA_OHLCV] = {
+		.name = "ohlcv_data",
+		.type = &ohlcv_clean_type,
+		.time_column = "ts_event",
+		.keys = { "symbol", "interval", "ts_event", "dataset", "publisher_id" },
+	},
+	[DATA_TRADES] = {
+		.name = "trades_data",
+		.type = &trades_clean_type,
+		.time_column = "ts_event",
+		.nanoseconds = true,
+		.keys = { TRADE_KEYS },
+	},
+	[DATA_TBBO] = {
+		.name = "tbbo_data",
+		.type = &tbbo_clean_type,
+		.time_column = "ts_event",
+		.nanoseconds = true,
+		.keys = { TRADE_KEYS },
+	},
+	[DATA_STATISTICS] = {
+		.name = "statistics_data",
+		.type = &statistics_clean_type,
+		.time_column = "ts_recv",
+		.nanoseconds = true,
+		.keys = { "symbol", "ts_recv", "ts_recv_ns", "dataset", "publisher_id", "stat_type", "channel_id",
+			  "sequence", "ts_ref", "ts_ref_ns", "tie" },
+	},
+	[DATA_DEFINITION] = {
+		.name = "definitions_data",
+		.type = &definition_clean_type,
+		.time_column = "ts_recv",
+		.nanoseconds = true,
+		.keys = { "dataset", "publisher_id", "instrument_id", "ts_recv", "ts_recv_ns", "leg_index" },
+	},
+	[DATA_SYMBOL_MAPPING] = {
+		.name = "symbol_mappings",
+		.type = &symbol_mapping_clean_type,
+		.time_column = "d0",
+		.keys = { "dataset", "stype_in", "input_symbol", "stype_out", "output_symbol", "d0", "d1" },
+	},
+};
