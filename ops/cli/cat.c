@@ -6,13 +6,13 @@
 
 #include "common/cleanup.h"
 #include "common/control.h"
+#include "common/data_types.h"
 #include "common/json_out.h"
 #include "common/kafka.h"
 #include "common/kafka_admin.h"
 #include "common/mem.h"
 #include "common/topics.h"
 #include "ops/cli/cli.h"
-#include "schemas.h"
 
 #define LINE_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define FROM_BEGINNING (-2)
@@ -26,24 +26,28 @@ struct cat {
 	struct buf line;
 };
 
-static const struct record_type *const types[] = { &ohlcv_type, &ohlcv_clean_type };
-
 /* --- values ---------------------------------------------------------------------------------------------------------- */
+
+static bool put_as(struct json_out *out, const struct record_type *type, struct str value)
+{
+	CLEANUP(freep) void *record = NULL;
+	struct err err = ERR_INIT;
+
+	if (type->schema_id != record_schema_id(value))
+		return false;
+	record = mem_zalloc(1, type->size);
+	if (record_decode(type, record, value, &err))
+		return false;
+	record_json(type, record, out);
+	return true;
+}
 
 /* A data record's JSON; false where it is none of ours. */
 static bool put_record(struct json_out *out, struct str value)
 {
-	uint32_t id = record_schema_id(value);
-	struct err err = ERR_INIT;
-
-	for (unsigned i = 0; i < sizeof(types) / sizeof(*types); i++) {
-		CLEANUP(freep) void *record = mem_zalloc(1, types[i]->size);
-
-		if (types[i]->schema_id == id && record_decode(types[i], record, value, &err) == 0) {
-			record_json(types[i], record, out);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		if (put_as(out, data_types[id].raw, value) || put_as(out, data_types[id].clean, value))
 			return true;
-		}
-	}
 	return false;
 }
 

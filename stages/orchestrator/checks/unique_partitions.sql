@@ -1,4 +1,5 @@
--- Partitions whose key nothing keeps unique: there, two runs' rows may have the same one.
+-- Partitions whose key nothing keeps unique: there, two runs' rows may have the same one. Whose run $1 is makes no
+-- difference.
 WITH parents AS (
     SELECT i.indrelid AS parent, i.indnkeyatts AS columns FROM pg_index i
     WHERE i.indisprimary AND i.indrelid IN ('ohlcv_data'::regclass, 'trades_data'::regclass, 'tbbo_data'::regclass,
@@ -11,4 +12,4 @@ WITH parents AS (
 )
 SELECT count(*) + 6 - (SELECT count(*) FROM parents) AS observed, 0 AS expected,
        coalesce('for example ' || min(relid::regclass::text), '') AS detail
-FROM bare
+FROM bare WHERE $1::bigint IS NOT NULL
