@@ -34,8 +34,10 @@ static const struct {
 } kinds[] = {
 	{ "22", ERR_RECORD },    /* data exception */
 	{ "23502", ERR_RECORD }, /* not null */
+	{ "23503", ERR_RECORD }, /* foreign key */
 	{ "23505", ERR_RECORD }, /* unique */
 	{ "23514", ERR_RECORD }, /* check */
+	{ "23P01", ERR_RECORD }, /* exclusion */
 	{ "08", ERR_RETRY },     /* connection */
 	{ "25006", ERR_RETRY },  /* read-only: a standby that is to be promoted */
 	{ "40", ERR_RETRY },     /* serialization, deadlock */
@@ -318,7 +320,7 @@ const char *pg_int_text(int64_t value, char text[PG_INT_MAX])
 
 int pg_begin(struct pg *pg, struct err *err)
 {
-	return pg_exec(pg, "BEGIN", err);
+	return pg_exec(pg, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", err);
 }
 
 /* A COMMIT of a failed transaction answers ROLLBACK and no error: that is one. */

@@ -2,8 +2,8 @@
 /*
  * libpq behind one door: parameterised statements, binary COPY, errors with a
  * kind. A connection belongs to one thread. ERR_RECORD only for class 22 and
- * 23502/23505/23514; ERR_RETRY for lost connections, deadlocks and what else
- * passes; everything else is ERR_FATAL.
+ * 23502/23503/23505/23514/23P01; ERR_RETRY for lost connections, deadlocks and
+ * what else passes; everything else is ERR_FATAL.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -58,6 +58,7 @@ int64_t pg_int(const struct pg_result *result, int row, int column);      /* 0 f
 bool pg_bool(const struct pg_result *result, int row, int column);
 bool pg_null(const struct pg_result *result, int row, int column);
 
+/* Constraints that are deferred otherwise are checked by each statement: at COMMIT nobody could tell which row it was. */
 int pg_begin(struct pg *pg, struct err *err);
 int pg_commit(struct pg *pg, struct err *err);
 void pg_rollback(struct pg *pg); /* what cannot be rolled back is gone with the connection */

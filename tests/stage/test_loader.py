@@ -415,6 +415,44 @@ def test_rows_that_a_trigger_refuses_are_letters(pipeline, clean):
     check_letters(pipeline, 33 + len(refused))
 
 
+def load_refused_then_updates(pipeline, codec, **changes):
+    """Rows of which the constraint at hand refuses every tenth, then newer ones of which it refuses others."""
+    loader = pipeline.start("loader")
+    refused = range(10, 101, 10)
+    bars = [clean_bar(ATTEMPT, n, **(changes if n in refused else {})) for n in range(1, 101)]
+    load(pipeline, codec, bars)
+    check_refused(pipeline, 100, refused)
+    refused = range(5, 101, 10)
+    newer = {"as_of": 1_800_000_000_000_000_000, "close_price": price("3703")}
+    bars = [clean_bar(OTHER, n, **newer, **(changes if n in refused else {})) for n in range(1, 101)]
+    load(pipeline, codec, bars, OTHER)
+    updated = [n for n in range(1, 101) if n % 5]
+    new = range(10, 101, 10)
+    assert ledger(pipeline, OTHER) == {
+        "updated": (len(updated), mix_sum(updated)),
+        "inserted": (len(new), mix_sum(new)),
+        "dead_letter": (len(refused), mix_sum(refused)),
+    }
+    assert pipeline.value("SELECT count(*) FROM etl.restatements") == len(updated)
+    check_letters(pipeline, 20)
+    assert loader.metrics()["penstock_batches_dropped_total"] == 0
+
+
+@pytest.mark.parametrize("deferred", ["", " DEFERRABLE INITIALLY DEFERRED"], ids=["at-once", "deferred"])
+def test_rows_that_a_foreign_key_refuses_are_letters(pipeline, clean, deferred):
+    """Deferred ones too: at the commit nobody could tell which row it was."""
+    pipeline.query("CREATE TABLE instruments (id bigint PRIMARY KEY); INSERT INTO instruments VALUES (5482)")
+    pipeline.query(
+        "ALTER TABLE ohlcv_data ADD CONSTRAINT known_instrument FOREIGN KEY (instrument_id) REFERENCES instruments"
+        + deferred
+    )
+    load_refused_then_updates(pipeline, clean, instrument_id=7)
+    messages = {message for (message,) in pipeline.query("SELECT message FROM etl.dead_letters")}
+    assert len(messages) == 1
+    message = messages.pop()
+    assert message.startswith("SQLSTATE 23503: ") and "known_instrument" in message
+
+
 def test_a_column_that_somebody_made_narrower(pipeline, clean):
     """Refused by the staging table as well."""
     pipeline.start("loader")
