@@ -415,16 +415,15 @@ def test_rows_that_a_trigger_refuses_are_letters(pipeline, clean):
     check_letters(pipeline, 33 + len(refused))
 
 
-def load_refused_then_updates(pipeline, codec, **changes):
-    """Rows of which the constraint at hand refuses every tenth, then newer ones of which it refuses others."""
+def load_refused_then_updates(pipeline, codec, good, bad):
+    """Rows of which the constraint at hand refuses every tenth, the bad ones; then newer ones of which it refuses others."""
     loader = pipeline.start("loader")
     refused = range(10, 101, 10)
-    bars = [clean_bar(ATTEMPT, n, **(changes if n in refused else {})) for n in range(1, 101)]
-    load(pipeline, codec, bars)
+    load(pipeline, codec, [clean_bar(ATTEMPT, n, **(bad if n in refused else good)) for n in range(1, 101)])
     check_refused(pipeline, 100, refused)
     refused = range(5, 101, 10)
     newer = {"as_of": 1_800_000_000_000_000_000, "close_price": price("3703")}
-    bars = [clean_bar(OTHER, n, **newer, **(changes if n in refused else {})) for n in range(1, 101)]
+    bars = [clean_bar(OTHER, n, **newer, **(bad if n in refused else good)) for n in range(1, 101)]
     load(pipeline, codec, bars, OTHER)
     updated = [n for n in range(1, 101) if n % 5]
     new = range(10, 101, 10)
@@ -436,6 +435,13 @@ def load_refused_then_updates(pipeline, codec, **changes):
     assert pipeline.value("SELECT count(*) FROM etl.restatements") == len(updated)
     check_letters(pipeline, 20)
     assert loader.metrics()["penstock_batches_dropped_total"] == 0
+    assert loader.stop() == 0
+
+
+def the_message(pipeline):
+    """What stands in every letter."""
+    [(message,)] = pipeline.query("SELECT DISTINCT message FROM etl.dead_letters")
+    return message
 
 
 @pytest.mark.parametrize("deferred", ["", " DEFERRABLE INITIALLY DEFERRED"], ids=["at-once", "deferred"])
@@ -446,11 +452,30 @@ def test_rows_that_a_foreign_key_refuses_are_letters(pipeline, clean, deferred):
         "ALTER TABLE ohlcv_data ADD CONSTRAINT known_instrument FOREIGN KEY (instrument_id) REFERENCES instruments"
         + deferred
     )
-    load_refused_then_updates(pipeline, clean, instrument_id=7)
-    messages = {message for (message,) in pipeline.query("SELECT message FROM etl.dead_letters")}
-    assert len(messages) == 1
-    message = messages.pop()
+    load_refused_then_updates(pipeline, clean, good={}, bad={"instrument_id": 7})
+    message = the_message(pipeline)
     assert message.startswith("SQLSTATE 23503: ") and "known_instrument" in message
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE UNIQUE INDEX ON ohlcv_data (symbol, ts_event, instrument_id)",
+        "ALTER TABLE ohlcv_data ADD UNIQUE (symbol, ts_event, instrument_id) DEFERRABLE INITIALLY DEFERRED",
+    ],
+    ids=["index", "deferred"],
+)
+def test_rows_that_another_unique_index_refuses_are_letters(pipeline, clean, statement):
+    """Their keys are not there: it is for another index that they are refused."""
+    loader = pipeline.start("loader")
+    load(pipeline, clean, [clean_bar(OTHER + 1, n) for n in range(1, 101)], OTHER + 1)
+    assert loader.stop() == 0
+    pipeline.query(statement)
+    load_refused_then_updates(
+        pipeline, clean, good={"publisher_id": 2, "instrument_id": 7}, bad={"publisher_id": 2}
+    )
+    message = the_message(pipeline)
+    assert message.startswith("SQLSTATE 23505: ") and "symbol_ts_event_instrument_id" in message
 
 
 def test_a_column_that_somebody_made_narrower(pipeline, clean):
