@@ -85,7 +85,7 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 	};
 	CLEANUP(kafka_producer_freep) struct kafka_producer *producer = mem_zalloc(1, sizeof(*producer));
 
-	if (kafka_conf_new(&producer->conf, cfg, defaults, fixed, err))
+	if (kafka_conf_new(&producer->conf, RD_KAFKA_PRODUCER, cfg, defaults, fixed, err))
 		return -1;
 	if (open_client(producer, err))
 		return -1;

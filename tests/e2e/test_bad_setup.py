@@ -59,6 +59,8 @@ BAD_FILES = {
     "a scalar": ("just words\n", 1, "sections"),
     "two documents": ("http:\n  port: 0\n---\nhttp:\n  port: 1\n", 4, "second document"),
     "a key twice": ("http:\n  port: 0\n  port: 1\n", 3, "port"),
+    "unknown to librdkafka": ("kafka:\n  client.id: me\n  nonsense.ms: 1\n", 3, "kafka.nonsense.ms"),
+    "refused by librdkafka": ("kafka:\n  sasl:\n    mechanisms: PLAIN\n  linger.ms: soon\n", 4, "kafka.linger.ms"),
 }
 
 
@@ -333,10 +335,23 @@ def test_commands_without_a_broker_say_so(pipeline, nowhere):
         assert (process.returncode, out) == (AGAIN, "") and "kafka.bootstrap.servers" in said, said
 
 
-def test_a_key_that_librdkafka_does_not_know_is_named(pipeline):
-    for kind in STAGES:
-        done = call(pipeline, kind, "--set", "kafka.nonsense.ms=1", seconds=20)
-        assert done.returncode in (WRONG, NEVER) and "kafka.nonsense.ms" in done.stderr, done.stderr
+def test_a_key_that_librdkafka_does_not_know_is_named(bare):
+    for kind in KINDS:
+        for check in ([], ["--check"]):
+            done = call(bare, kind, "--set", "kafka.nonsense.ms=1", *check)
+            assert done.returncode == WRONG and "--set: kafka.nonsense.ms" in done.stderr, done.stderr
+    done = call(bare, "loader", "--check", env={"PENSTOCK_KAFKA_NONSENSE_MS": "1"})
+    assert done.returncode == WRONG and "PENSTOCK_KAFKA_NONSENSE_MS: kafka.nonsense.ms" in done.stderr, done.stderr
+
+
+def test_a_consumers_key_is_no_warning_of_producers(pipeline):
+    """Nor the other way round; both are obeyed."""
+    keys = {"kafka.session.timeout.ms": 12_000, "kafka.linger.ms": 3, "kafka.acks": "all", "kafka.check.crcs": "true"}
+    for kind in KINDS:
+        worker = pipeline.start(kind, settings=keys)
+        said = [line for line in worker.events("kafka_client") if "property" in line["message"]]
+        assert said == []
+        assert worker.stop() == 0
 
 
 @pytest.mark.parametrize("kind", WITH_DATABASE)
