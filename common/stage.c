@@ -52,12 +52,6 @@ static void end_batch(struct loop *loop, bool committed)
 	places_end_batch(&loop->places, committed);
 }
 
-/* With the mistake on, a batch is kept over a rebalance, and committed as the member that this process is by then. */
-static bool outlives_assignment(void)
-{
-	return fault_defect("group_metadata_at_commit");
-}
-
 static int begin_batch(struct loop *loop, struct err *err)
 {
 	if (loop->open)
@@ -207,8 +201,6 @@ static int on_assigned(void *self, struct kafka_offset *partitions, unsigned cou
 	struct loop *loop = self;
 	const struct commit_ops *commit = &loop->stage->commit;
 
-	if (outlives_assignment() && commit_batch(loop, err))
-		return -1;
 	if (add_places(loop, partitions, count, err) ||
 	    (commit->assigned && commit->assigned(commit->self, loop->consumer, loop->places.positions, count, err)))
 		return -1;
@@ -232,8 +224,6 @@ static void on_revoked(void *self, bool lost)
 	log_info("partitions_revoked", LOG_FIELDS(log_i64("lost", lost)), "partitions %s", lost ? "lost" : "revoked");
 	worker_set_ready(false, "waiting for partitions");
 	metric_set(&worker_metrics[WORKER_PARTITIONS], 0);
-	if (lost && outlives_assignment())
-		return;
 	if (loop->open && (lost || commit_batch(loop, &err))) {
 		if (lost)
 			err_set(&err, ERR_RETRY, "the partitions are another worker's already");
@@ -245,6 +235,29 @@ static void on_revoked(void *self, bool lost)
 	if (!lost && loop->broken.kind == ERR_OK)
 		take_starts_back(loop);
 	places_clear(&loop->places); /* no going back: whoever has the partitions now starts at what is committed */
+}
+
+/* A mistake for the tests: a batch is kept when its partitions are lost, and committed as the member it is by then. */
+static void keep_batch(void *self, bool lost)
+{
+	struct loop *loop = self;
+
+	if (lost)
+		loop->deadline_ns = INT64_MAX;
+	else
+		on_revoked(loop, lost);
+}
+
+static int commit_kept(void *self, struct kafka_offset *partitions, unsigned count, struct err *err)
+{
+	return commit_batch(self, err) ? -1 : on_assigned(self, partitions, count, err);
+}
+
+static struct kafka_rebalance rebalance_of(struct loop *loop)
+{
+	if (fault_defect("group_metadata_at_commit"))
+		return (struct kafka_rebalance){ loop, commit_kept, keep_batch };
+	return (struct kafka_rebalance){ loop, on_assigned, on_revoked };
 }
 
 /* --- messages -------------------------------------------------------------------------------------------------------- */
@@ -364,8 +377,6 @@ static bool is_due(const struct loop *loop)
 {
 	const struct stage *stage = loop->stage;
 
-	if (outlives_assignment() && worker_metrics[WORKER_PARTITIONS].value == 0)
-		return false;
 	return loop->records >= loop->records_max || clock_monotonic_ns() >= loop->deadline_ns ||
 	       (stage->ops.full && stage->ops.full(stage->ops.self));
 }
@@ -464,7 +475,7 @@ static void loop_freep(struct loop **loop)
 int stage_run(const struct stage *stage, const struct config *cfg, struct err *err)
 {
 	CLEANUP(loop_freep) struct loop *loop = mem_zalloc(1, sizeof(*loop));
-	const struct kafka_rebalance rebalance = { loop, on_assigned, on_revoked };
+	const struct kafka_rebalance rebalance = rebalance_of(loop);
 
 	loop->stage = loop->places.stage = stage;
 	loop->backoff_ms = BACKOFF_FIRST_MS;
