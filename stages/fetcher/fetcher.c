@@ -18,7 +18,6 @@
 #define LEARN_TRIES 6 /* of 10 s: longer than a broker keeps the transaction of a fetcher that is gone */
 #define LEARN_BACKOFF_MS 100
 #define LEARN_BACKOFF_MS_MAX 2000
-#define NS_PER_MS INT64_C(1000000)
 
 struct metric fetcher_metrics[FETCHER_METRICS] = {
 	[FETCHER_RECORDS] = { "penstock_fetcher_records_total", NULL, METRIC_COUNTER, "Records produced.", 0 },
