@@ -67,5 +67,8 @@ int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64
 #define PG_INT_MAX 24
 const char *pg_int_text(int64_t value, char text[PG_INT_MAX]);
 
+/* The same for one statement; lives as long as the block around it. */
+#define INT_TEXT(value) pg_int_text((value), (char[PG_INT_MAX]){ 0 })
+
 /* Applies every embedded migration that is missing; a migration whose text changed since is refused. */
 int pg_migrate(struct pg *pg, bool dry_run, void (*report)(void *self, const char *line), void *self, struct err *err);

@@ -354,12 +354,11 @@ static int change(struct pg *pg, struct buf *sql, const char *const *params, uns
 static int insert_rows(struct work *work, const int32_t *sequences, int64_t count, struct err *err)
 {
 	struct merge *m = work->m;
-	char sequence[PG_INT_MAX];
 
 	if (!sequences)
 		return change(work->pg, &m->insert, work->params, 1, count, err);
 	if (count == 1)
-		return change(work->pg, &m->insert_one, PG_PARAMS(pg_int_text(sequences[0], sequence)), count, err);
+		return change(work->pg, &m->insert_one, PG_PARAMS(INT_TEXT(sequences[0])), count, err);
 	buf_reset(&m->part);
 	for (int64_t i = 0; i < count; i++)
 		buf_put_str(&m->part, row_bytes(work->batch, sequences[i]));
