@@ -25,6 +25,7 @@ KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
 RUN_SECONDS = 60
 CLI_SECONDS = 60
 KAFKA_SECONDS = 15
+FETCH_WAIT_MS = 10  # how long the broker keeps a reader at a partition's end waiting; by default 500
 PREPARE_SECONDS = 60
 AGAIN = 3  # a program's exit code: start me again later
 FINAL = ("success", "failed")
@@ -199,8 +200,8 @@ class Pipeline:
     def kafka(self, **more):
         return {"bootstrap.servers": self.servers.kafka} | {key.replace("_", "."): value for key, value in more.items()}
 
-    def partitions(self, topic):
-        metadata = AdminClient(self.kafka()).list_topics(self.topic(topic), timeout=KAFKA_SECONDS)
+    def partitions(self, topic, client=None):
+        metadata = (client or AdminClient(self.kafka())).list_topics(self.topic(topic), timeout=KAFKA_SECONDS)
         return sorted(metadata.topics[self.topic(topic)].partitions)
 
     def read(self, topic, isolation="read_committed", seconds=KAFKA_SECONDS):
@@ -211,22 +212,27 @@ class Pipeline:
                 enable_auto_commit=False,
                 isolation_level=isolation,
                 enable_partition_eof=True,
+                fetch_wait_max_ms=FETCH_WAIT_MS,
             )
         )
         try:
-            waiting = set(self.partitions(topic))
+            # Asked with the consumer: one that does not know the topic yet waits half a second before it begins.
+            waiting = set(self.partitions(topic, consumer))
             consumer.assign([TopicPartition(self.topic(topic), each, OFFSET_BEGINNING) for each in waiting])
             messages = []
 
+            def take(found):
+                for message in found:
+                    if not message.error():
+                        messages.append(message)
+                    elif message.error().name() == "_PARTITION_EOF":
+                        waiting.discard(message.partition())
+                    else:
+                        raise KafkaException(message.error())
+
             def step():
-                while waiting and (found := consumer.consume(10_000, timeout=0.1)):
-                    for message in found:
-                        if not message.error():
-                            messages.append(message)
-                        elif message.error().name() == "_PARTITION_EOF":
-                            waiting.discard(message.partition())
-                        else:
-                            raise KafkaException(message.error())
+                while waiting and (first := consumer.poll(0.1)):
+                    take([first, *consumer.consume(10_000, timeout=0)])
                 return not waiting
 
             wait_until(step, seconds, lambda: f"the end of {topic}, partitions {sorted(waiting)}")
