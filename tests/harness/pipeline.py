@@ -11,10 +11,11 @@ import json
 import os
 import secrets
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from harness.api import Api
 from harness.servers import TOP
@@ -121,15 +122,25 @@ class Pipeline:
         return json.loads(self.cli(*arguments, "--json", **options).stdout)
 
     def prepare(self):
-        """Topics and tables. Exit code 3 says: once more."""
-        for command in (("topics", "apply"), ("db", "migrate")):
-            done = wait_until(
-                lambda words=command: (ran := self.cli(*words, code=None)).returncode != AGAIN and ran,
-                PREPARE_SECONDS,
-                f"penstock {' '.join(command)} does not ask to be started again",
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+        """Topics and tables, both at once."""
+        with ThreadPoolExecutor() as pool:
+            made, _ = pool.map(self.made_by, (("topics", "apply"), ("db", "migrate")))
+        topics = {line.split()[1].rstrip(":") for line in made.splitlines() if line.startswith("topic ")}
+        admin = AdminClient(self.kafka())
+        wait_until(  # they are made before everybody is told of them
+            lambda: topics <= set(admin.list_topics(timeout=KAFKA_SECONDS).topics), PREPARE_SECONDS, f"{topics} stand"
+        )
         return self
+
+    def made_by(self, command):
+        """Exit code 3 says: once more."""
+        done = wait_until(
+            lambda: (ran := self.cli(*command, code=None)).returncode != AGAIN and ran,
+            PREPARE_SECONDS,
+            f"penstock {' '.join(command)} does not ask to be started again",
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def spawn(self, kind, *arguments, environment=None):
         """One worker, not waited for: for those that should end by themselves."""
@@ -256,6 +267,19 @@ class Pipeline:
             producer.poll(0)
         assert producer.flush(KAFKA_SECONDS) == 0, f"messages to {topic} were not acknowledged"
         assert not failures, failures
+
+    def limit_messages(self, topic, size):
+        """max.message.bytes; the broker takes a change before it goes by it."""
+        change = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource("topic", self.topic(topic), incremental_configs=[change])
+        admin = AdminClient(self.kafka())
+        admin.incremental_alter_configs([resource])[resource].result(KAFKA_SECONDS)
+
+        def known():
+            asked = ConfigResource("topic", self.topic(topic))
+            return admin.describe_configs([asked])[asked].result(KAFKA_SECONDS)[change.name].value == str(size)
+
+        wait_until(known, KAFKA_SECONDS, f"messages of {topic} are limited to {size} bytes")
 
     def headers(self, message):
         """A message's headers as text; of a repeated one the last."""

@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient
 from harness.records import Codec, clean_bar, messages, mix_sum, price
 from harness.waiting import wait_until
 
 ATTEMPT = 4_000_000_000_000_000_001
 OTHER = ATTEMPT + 1
-CLEAN = "etl.clean.ohlcv"
+CLEAN, DLQ = "etl.clean.ohlcv", "etl.dlq"
 
 
 @pytest.fixture
@@ -538,20 +538,10 @@ def test_refused_rows_among_known_ones(pipeline, clean):
     check_letters(pipeline, 5)
 
 
-def limit_letters(pipeline, size):
-    """The topic takes no larger ones: at 10 bytes none at all."""
-    resource = ConfigResource(ConfigResource.Type.TOPIC, pipeline.topic("etl.dlq"))
-    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource.add_incremental_config(entry)
-    admin = AdminClient(pipeline.kafka())
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(15)
-
-
 @pytest.mark.parametrize("killed", [False, True], ids=["the-same", "the-next"])
 def test_letters_wait_while_the_topic_takes_none(pipeline, clean, killed):
     """Rows are loaded all the same; a letter goes out once it can, by whoever runs then, and counts once."""
-    limit_letters(pipeline, 10)
+    pipeline.limit_messages(DLQ, 10)  # none at all
     pipeline.query(POSITIVE)
     loader = pipeline.start("loader")
     pipeline.produce(CLEAN, [{"value": b"hello", "key": b"x", "partition": 0}])
@@ -563,7 +553,7 @@ def test_letters_wait_while_the_topic_takes_none(pipeline, clean, killed):
     assert len(loader.events("letters_wait")) == 1
     if killed:
         loader.kill()
-    limit_letters(pipeline, 4 * 1024 * 1024)
+    pipeline.limit_messages(DLQ, 4 * 1024 * 1024)
     if killed:
         loader = pipeline.start("loader", ready=False)
     check_letters(pipeline, 3)
