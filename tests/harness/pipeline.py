@@ -26,6 +26,7 @@ KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
 RUN_SECONDS = 60
 CLI_SECONDS = 60
 KAFKA_SECONDS = 15
+SHORT_SESSIONS = {"session.timeout.ms": 2000, "heartbeat.interval.ms": 500, "transaction.timeout.ms": 3000}
 FETCH_WAIT_MS = 10  # how long the broker keeps a reader at a partition's end waiting; by default 500
 PREPARE_SECONDS = 60
 AGAIN = 3  # a program's exit code: start me again later
@@ -78,6 +79,10 @@ class Pipeline:
         """For programs started from now on."""
         self.settings[section] = self.settings.get(section, {}) | values
         self.write_config()
+
+    def shorten_sessions(self):
+        """Who dies, or is stopped, is missed soon, and what it had begun is given up; the brokers here allow it."""
+        self.configure("kafka", **SHORT_SESSIONS)
 
     def subscribe(self, name, path, **more):
         """A subscription to files; `path` may be a glob or a list of them. Replaces one of the same name."""

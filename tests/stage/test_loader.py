@@ -615,7 +615,7 @@ def test_killed_loaders_leave_no_letter_missing_or_doubled(pipeline, clean):
     records = messages(clean, bars_with_refused(count, refused))
     records += [{"value": b"foreign %d" % n, "key": b""} for n in range(foreign)]
     pipeline.produce(CLEAN, [message | {"partition": n % 6} for n, message in enumerate(records)])
-    pipeline.configure("kafka", **{"session.timeout.ms": 6000})
+    pipeline.shorten_sessions()
     for _ in range(3):
         before = accounted(pipeline)
         loader = pipeline.start("loader", ready=False, settings={"batch.records_max": 150, "batch.ms": 20})

@@ -131,6 +131,7 @@ def test_two_validators_share_the_partitions(pipeline, codec):
 
 
 def test_a_killed_validator_loses_and_doubles_nothing(pipeline, codec):
+    pipeline.shorten_sessions()
     first = pipeline.start("validator", settings={"batch.ms": 50})
     bars = [raw_bar(ATTEMPT, n) for n in range(1, 20_001)]
     pipeline.produce(RAW, messages(codec, bars, 1))
