@@ -34,7 +34,8 @@ FINAL = ("success", "failed")
 
 
 class Pipeline:
-    def __init__(self, servers, folder, program_folder=None):
+    def __init__(self, servers, folder, program_folder=None, database=True):
+        """database: whether there is one, be it empty; without one there are no topics either."""
         self.servers = servers
         self.folder = str(folder)
         self.programs = program_folder or os.environ.get("PENSTOCK_BIN") or os.path.join(TOP, "build", "bin")
@@ -50,7 +51,9 @@ class Pipeline:
         self.started = dict.fromkeys(KINDS, 0)
         self.connections = {}
         self.api = Api(f"http://127.0.0.1:{self.api_port}", self.token)
-        servers.create_database(self.database)
+        self.has_database = database
+        if database:
+            servers.create_database(self.database)
         self.write_config()
         self.write_subscriptions()
 
@@ -129,23 +132,25 @@ class Pipeline:
     def prepare(self):
         """Topics and tables, both at once."""
         with ThreadPoolExecutor() as pool:
-            made, _ = pool.map(self.made_by, (("topics", "apply"), ("db", "migrate")))
-        topics = {line.split()[1].rstrip(":") for line in made.splitlines() if line.startswith("topic ")}
+            lines, _ = pool.map(self.insist, ("topics", "db"), ("apply", "migrate"))
+        topics = {line.split()[1].rstrip(":") for line in lines if line.startswith("topic ")}
         admin = AdminClient(self.kafka())
         wait_until(  # they are made before everybody is told of them
             lambda: topics <= set(admin.list_topics(timeout=KAFKA_SECONDS).topics), PREPARE_SECONDS, f"{topics} stand"
         )
         return self
 
-    def made_by(self, command):
-        """Exit code 3 says: once more."""
-        done = wait_until(
-            lambda: (ran := self.cli(*command, code=None)).returncode != AGAIN and ran,
-            PREPARE_SECONDS,
-            f"penstock {' '.join(command)} does not ask to be started again",
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
+    def insist(self, *words):
+        """A command whose exit code 3 says: once more. What it said, all times together, as lines."""
+        ran = []
+
+        def ended():
+            ran.append(self.cli(*words, code=None))
+            return ran[-1].returncode != AGAIN
+
+        wait_until(ended, PREPARE_SECONDS, f"penstock {' '.join(words)} does not ask to be started again")
+        assert ran[-1].returncode == 0, ran[-1].stdout + ran[-1].stderr
+        return [line for each in ran for line in each.stdout.splitlines()]
 
     def spawn(self, kind, *arguments, environment=None):
         """One worker, not waited for: for those that should end by themselves."""
@@ -299,6 +304,8 @@ class Pipeline:
             worker.kill()
         for connection in self.connections.values():
             connection.close()
+        if not self.has_database:
+            return
         self.servers.drop_database(self.database)
         admin = AdminClient(self.kafka())
         names = [name for name in admin.list_topics(timeout=KAFKA_SECONDS).topics if name.startswith(self.prefix)]

@@ -590,7 +590,7 @@ def test_without_the_letters_topic_rows_are_loaded(pipeline, clean):
     wait_until(lambda: accounted(pipeline) == 300, 30, lambda: str(ledger(pipeline)))
     check_refused(pipeline, 300, {5, 105})
     loader.wait_event("letters_wait")
-    pipeline.cli("topics", "apply")
+    pipeline.insist("topics", "apply")
     check_letters(pipeline, 2)
     assert loader.stop() == 0
 
