@@ -7,10 +7,12 @@
 #   CC, CFLAGS    as usual
 #   DATA=...      make demo: a DBN file or glob to load instead of generated bars
 #   CHAOS=...     make chaos: its arguments
+#   PROCESSES=N   make test: how many tests run side by side; they mostly wait
 #   YES=1         install missing packages without asking
 
 SANITIZE  ?=
 FAULTS    ?=
+PROCESSES ?= 3
 DEVELOPER ?= $(if $(wildcard .git),1,)
 empty     :=
 comma     := ,
@@ -155,7 +157,7 @@ test: ## every test: units, units under ASan and UBSan, stages, end to end, a pa
 	@$(SUBMAKE) all FAULTS=1
 	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
 	@$(SUBMAKE) build/thread/unit/test_threads SANITIZE=thread
-	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) -- stage e2e chaos
+	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) --processes $(PROCESSES) -- stage e2e chaos
 
 check: ## units and one way through the pipeline, in under two minutes
 	@ops/local/install run test

@@ -8,6 +8,7 @@
 
 #include "common/str.h"
 
+#define NS_PER_MS INT64_C(1000000)
 #define NS_PER_SECOND INT64_C(1000000000)
 #define NS_PER_DAY (INT64_C(86400) * NS_PER_SECOND)
 #define CLOCK_TEXT_MAX 36 /* bytes with NUL: 2024-01-31T23:59:59.123456789Z */

@@ -352,6 +352,7 @@ static int read_env_map(struct config *cfg, const char *map, struct err *err)
 
 	for (char **e = environ; *e; e++) {
 		const char *equals = strchr(*e, '=');
+		CLEANUP(freep) char *name = equals ? mem_strndup(*e, (size_t)(equals - *e)) : NULL;
 		CLEANUP(freep) char *key = NULL;
 
 		if (!equals || strncmp(*e, prefix, n) != 0 || (*e)[n] != '_')
@@ -359,7 +360,7 @@ static int read_env_map(struct config *cfg, const char *map, struct err *err)
 		key = mem_printf("%s.%.*s", map, (int)(equals - *e - (long)n - 1), *e + n + 1);
 		for (char *p = key; *p; p++)
 			*p = *p == '_' ? '.' : (char)tolower((unsigned char)*p);
-		if (assign(cfg, key, equals + 1, "environment", ORIGIN_ENVIRONMENT, err) < 0)
+		if (assign(cfg, key, equals + 1, name, ORIGIN_ENVIRONMENT, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -497,7 +498,8 @@ static enum config_outcome bad(const struct config_spec *spec, const struct err 
 	return CONFIG_BAD;
 }
 
-enum config_outcome config_load(struct config **ret, const struct config_spec *spec, int argc, char **argv)
+enum config_outcome config_load(struct config **ret, const struct config_spec *spec, config_check_fn *check, int argc,
+				char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
 	CLEANUP(freep) char **sets = mem_zalloc((size_t)argc + 1, sizeof(*sets));
@@ -515,6 +517,8 @@ enum config_outcome config_load(struct config **ret, const struct config_spec *s
 	for (int i = 0; i < a.set_count; i++)
 		if (config_set(cfg, a.sets[i], &err))
 			return bad(spec, &err);
+	if (check(cfg, &err))
+		return bad(spec, &err);
 	if (a.show)
 		print_values(cfg);
 	if (a.check)
@@ -556,7 +560,7 @@ int config_map(const struct config *cfg, const char *map, config_map_fn *fn, voi
 		const struct value *v = &cfg->values[i];
 
 		if (strncmp(v->name, map, n) == 0 && v->name[n] == '.' && fn(self, v->name + n + 1, v->text, err))
-			return -1;
+			return err_wrap(err, "%s", v->where);
 	}
 	return 0;
 }

@@ -53,8 +53,12 @@ extern const struct config_key config_database_keys[]; /* database.* */
 /* What the command line asked for. CONFIG_EXIT: --help, --check or --show-config was answered; exit 0. */
 enum config_outcome { CONFIG_RUN, CONFIG_EXIT, CONFIG_BAD };
 
+/* What the tables cannot know: a library's say about its own keys. */
+typedef int config_check_fn(const struct config *cfg, struct err *err);
+
 /* Prints help or the error's text itself where the outcome is not CONFIG_RUN. */
-enum config_outcome config_load(struct config **ret_cfg, const struct config_spec *spec, int argc, char **argv);
+enum config_outcome config_load(struct config **ret_cfg, const struct config_spec *spec, config_check_fn *check,
+				int argc, char **argv);
 
 /* The same without a command line: tools that parse their own arguments. `file` may be NULL. */
 int config_open(struct config **ret_cfg, const struct config_spec *spec, const char *file, struct err *err);
@@ -69,6 +73,6 @@ const char *config_text(const struct config *cfg, const char *key);
 int64_t config_int(const struct config *cfg, const char *key);
 bool config_bool(const struct config *cfg, const char *key);
 
-/* Every key below a CONFIG_MAP, without the map's own name. */
+/* Every key below a CONFIG_MAP, without the map's own name. What fn says is wrong with a key is told with its place. */
 typedef int config_map_fn(void *self, const char *key, const char *value, struct err *err);
 int config_map(const struct config *cfg, const char *map, config_map_fn *fn, void *self, struct err *err);

@@ -31,6 +31,9 @@ struct kafka_offset {
 
 #define KAFKA_OFFSET_NONE INT64_C(-1)
 
+/* Whether librdkafka knows every key of the `kafka:` map and takes its value; ERR_FATAL names the key and its place. */
+int kafka_check(const struct config *cfg, struct err *err);
+
 /* --- producer ---------------------------------------------------------------------------------------------------- */
 
 /* Ends what a former client of this id left open, and its epoch. */

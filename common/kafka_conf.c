@@ -1,9 +1,12 @@
 #include "common/kafka_internal.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/mem.h"
 
 static int set(rd_kafka_conf_t *conf, const char *name, const char *value, struct err *err)
 {
@@ -22,10 +25,72 @@ static int set_all(rd_kafka_conf_t *conf, const struct kafka_property *list, str
 	return 0;
 }
 
-static int set_one(void *self, const char *key, const char *value, struct err *err)
+/* --- whose a property is --------------------------------------------------------------------------------------------- */
+
+/* The library's own table of its properties, one a line: "linger.ms | P | …"; P producers', C consumers', * both's. */
+static char *describe_properties(void)
+{
+	char *text = NULL;
+	size_t size;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return mem_strdup("");
+	rd_kafka_conf_properties_show(out);
+	fclose(out);
+	return text;
+}
+
+/* The other kind's clients would say at every start that they ignore it. What the table does not tell is everybody's. */
+static bool is_for(rd_kafka_type_t type, const char *properties, const char *name)
+{
+	const char others = type == RD_KAFKA_PRODUCER ? 'C' : 'P';
+	size_t n = strlen(name);
+
+	for (const char *line = properties; line; line = strchr(line, '\n')) {
+		line += *line == '\n';
+		if (strncmp(line, name, n) == 0 && line[n] == ' ') {
+			line += n + strspn(line + n, " |");
+			return line[0] != others || line[1] != ' ';
+		}
+	}
+	return true;
+}
+
+struct filtered {
+	rd_kafka_conf_t *conf;
+	rd_kafka_type_t type;
+	const char *properties;
+};
+
+static int set_filtered(void *self, const char *key, const char *value, struct err *err)
+{
+	const struct filtered *filtered = self;
+
+	return is_for(filtered->type, filtered->properties, key) ? set(filtered->conf, key, value, err) : 0;
+}
+
+static int set_user(rd_kafka_conf_t *conf, rd_kafka_type_t type, const struct config *cfg, struct err *err)
+{
+	CLEANUP(freep) char *properties = describe_properties();
+	struct filtered filtered = { conf, type, properties };
+
+	return config_map(cfg, "kafka", set_filtered, &filtered, err);
+}
+
+static int set_any(void *self, const char *key, const char *value, struct err *err)
 {
 	return set(self, key, value, err);
 }
+
+int kafka_check(const struct config *cfg, struct err *err)
+{
+	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = rd_kafka_conf_new();
+
+	return config_map(cfg, "kafka", set_any, conf, err);
+}
+
+/* --- clients --------------------------------------------------------------------------------------------------------- */
 
 /* The library's own lines: connection troubles are worth a warning, the rest is for debugging. */
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
@@ -43,14 +108,14 @@ static const struct kafka_property common_defaults[] = {
 	{ 0 },
 };
 
-int kafka_conf_new(rd_kafka_conf_t **ret, const struct config *cfg, const struct kafka_property *defaults,
-		   const struct kafka_property *fixed, struct err *err)
+int kafka_conf_new(rd_kafka_conf_t **ret, rd_kafka_type_t type, const struct config *cfg,
+		   const struct kafka_property *defaults, const struct kafka_property *fixed, struct err *err)
 {
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
 	rd_kafka_conf_set_log_cb(conf, on_log);
-	if (set_all(conf, common_defaults, err) || set_all(conf, defaults, err) ||
-	    config_map(cfg, "kafka", set_one, conf, err) || set_all(conf, fixed, err))
+	if (set_all(conf, common_defaults, err) || set_all(conf, defaults, err) || set_user(conf, type, cfg, err) ||
+	    set_all(conf, fixed, err))
 		return -1;
 	*ret = STEAL(conf);
 	return 0;
@@ -70,7 +135,7 @@ int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, struct err *err
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
 	char text[KAFKA_ERRSTR];
 
-	if (kafka_conf_new(&conf, cfg, NULL, fixed, err))
+	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, NULL, fixed, err))
 		return -1;
 	*ret = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	if (!*ret)

@@ -81,7 +81,7 @@ static int open_consumer(struct kafka_consumer *consumer, const struct config *c
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
 	char text[KAFKA_ERRSTR];
 
-	if (kafka_conf_new(&conf, cfg, defaults, fixed, err))
+	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, defaults, fixed, err))
 		return -1;
 	rd_kafka_conf_set_opaque(conf, consumer);
 	if (consumer->rebalance.assigned)

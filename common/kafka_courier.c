@@ -62,7 +62,7 @@ static int open_client(struct kafka_courier *courier, const struct config *cfg, 
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
 	char text[KAFKA_ERRSTR];
 
-	if (kafka_conf_new(&conf, cfg, defaults, fixed, err))
+	if (kafka_conf_new(&conf, RD_KAFKA_PRODUCER, cfg, defaults, fixed, err))
 		return -1;
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_opaque(conf, courier);

@@ -11,12 +11,13 @@ struct kafka_property {
 };
 
 /*
- * Client configuration: the wrapper's defaults, then the `kafka:` map, then
- * what must hold whatever the user says. Lists end with a NULL name; the
- * result is owned by the caller until a client takes it.
+ * Configuration of a client of this type: the wrapper's defaults, then what of
+ * the `kafka:` map is for such clients, then what must hold whatever the user
+ * says. Lists end with a NULL name; the result is owned by the caller until a
+ * client takes it.
  */
-int kafka_conf_new(rd_kafka_conf_t **ret, const struct config *cfg, const struct kafka_property *defaults,
-		   const struct kafka_property *fixed, struct err *err);
+int kafka_conf_new(rd_kafka_conf_t **ret, rd_kafka_type_t type, const struct config *cfg,
+		   const struct kafka_property *defaults, const struct kafka_property *fixed, struct err *err);
 void kafka_conf_freep(rd_kafka_conf_t **conf);
 
 /* A client for admin calls, metadata and the ends of partitions: a consumer without a group. */

@@ -35,7 +35,7 @@ static int open_client(rd_kafka_t **ret, const struct config *cfg, struct err *e
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
 	char text[KAFKA_ERRSTR];
 
-	if (kafka_conf_new(&conf, cfg, NULL, fixed, err))
+	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, NULL, fixed, err))
 		return -1;
 	*ret = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
 	if (!*ret)

@@ -13,6 +13,8 @@
 #define METADATA_TIMEOUT_MS 10000
 #define INIT_TIMEOUT_MS 20000
 #define OFFSETS_TIMEOUT_MS 10000
+#define COMMIT_TIMEOUT_MS 10000
+#define COMMIT_SECONDS 60
 #define QUEUE_FULL_TIMEOUT_MS 60000
 #define MESSAGE_BYTES_MAX 1000000 /* key and value: what a topic of 1 MiB takes with the batch around them */
 
@@ -85,7 +87,7 @@ int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, co
 	};
 	CLEANUP(kafka_producer_freep) struct kafka_producer *producer = mem_zalloc(1, sizeof(*producer));
 
-	if (kafka_conf_new(&producer->conf, cfg, defaults, fixed, err))
+	if (kafka_conf_new(&producer->conf, RD_KAFKA_PRODUCER, cfg, defaults, fixed, err))
 		return -1;
 	if (open_client(producer, err))
 		return -1;
@@ -275,12 +277,19 @@ int kafka_txn_offsets(struct kafka_producer *producer, const struct kafka_offset
 	}
 }
 
+/*
+ * With an end: once, after topics had been deleted and made anew under it, the
+ * client waited for messages that nothing would ever come of, and with it the
+ * worker, for ever.
+ */
 int kafka_txn_commit(struct kafka_producer *producer, struct err *err)
 {
-	for (unsigned tries = 0;; tries++) {
-		rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->rk, -1);
+	int64_t deadline = clock_monotonic_ns() + COMMIT_SECONDS * NS_PER_SECOND;
 
-		if (!error || tries >= 10 || !rd_kafka_error_is_retriable(error) ||
+	for (;;) {
+		rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->rk, COMMIT_TIMEOUT_MS);
+
+		if (!error || clock_monotonic_ns() >= deadline || !rd_kafka_error_is_retriable(error) ||
 		    rd_kafka_error_txn_requires_abort(error))
 			return kafka_take_error(error, "committing the transaction", err);
 		rd_kafka_error_destroy(error);

@@ -17,8 +17,7 @@
 
 struct pg {
 	PGconn *conn;
-	char state[6]; /* SQLSTATE of the last error */
-	char failure[400];
+	char failure[400]; /* of the last error: its SQLSTATE and the server's sentence */
 };
 
 struct pg_result {
@@ -34,8 +33,10 @@ static const struct {
 } kinds[] = {
 	{ "22", ERR_RECORD },    /* data exception */
 	{ "23502", ERR_RECORD }, /* not null */
+	{ "23503", ERR_RECORD }, /* foreign key */
 	{ "23505", ERR_RECORD }, /* unique */
 	{ "23514", ERR_RECORD }, /* check */
+	{ "23P01", ERR_RECORD }, /* exclusion */
 	{ "08", ERR_RETRY },     /* connection */
 	{ "25006", ERR_RETRY },  /* read-only: a standby that is to be promoted */
 	{ "40", ERR_RETRY },     /* serialization, deadlock */
@@ -78,11 +79,10 @@ static bool is_unmigrated(const char *state)
 static int fail_result(struct pg *pg, const PGresult *r, struct err *err)
 {
 	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
-
 	const char *primary = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 
-	snprintf(pg->state, sizeof(pg->state), "%s", state ? state : "");
-	snprintf(pg->failure, sizeof(pg->failure), "SQLSTATE %s: %s", pg->state, primary ? primary : "no answer");
+	snprintf(pg->failure, sizeof(pg->failure), "SQLSTATE %s: %s", state ? state : "",
+		 primary ? primary : "no answer");
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
 	/* A check violation that names no constraint: the row's partition is missing, which is not the row's fault. */
@@ -151,11 +151,6 @@ void pg_freep(struct pg **pg)
 	PQfinish((*pg)->conn);
 	free(*pg);
 	*pg = NULL;
-}
-
-bool pg_failed_with(const struct pg *pg, const char *sqlstate)
-{
-	return strcmp(pg->state, sqlstate) == 0;
 }
 
 const char *pg_failure(const struct pg *pg)
@@ -318,7 +313,7 @@ const char *pg_int_text(int64_t value, char text[PG_INT_MAX])
 
 int pg_begin(struct pg *pg, struct err *err)
 {
-	return pg_exec(pg, "BEGIN", err);
+	return pg_exec(pg, "BEGIN; SET CONSTRAINTS ALL IMMEDIATE", err);
 }
 
 /* A COMMIT of a failed transaction answers ROLLBACK and no error: that is one. */

@@ -2,8 +2,8 @@
 /*
  * libpq behind one door: parameterised statements, binary COPY, errors with a
  * kind. A connection belongs to one thread. ERR_RECORD only for class 22 and
- * 23502/23505/23514; ERR_RETRY for lost connections, deadlocks and what else
- * passes; everything else is ERR_FATAL.
+ * 23502/23503/23505/23514/23P01; ERR_RETRY for lost connections, deadlocks and
+ * what else passes; everything else is ERR_FATAL.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,9 +18,6 @@ struct pg_result;
 /* Connects as database.* says, application_name as given. */
 int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err);
 void pg_freep(struct pg **pg);
-
-/* Whether the last error was of this SQLSTATE. */
-bool pg_failed_with(const struct pg *pg, const char *sqlstate);
 
 /* "SQLSTATE 23514: new row for …": the last error as the server named it, without its details. */
 const char *pg_failure(const struct pg *pg);
@@ -58,6 +55,7 @@ int64_t pg_int(const struct pg_result *result, int row, int column);      /* 0 f
 bool pg_bool(const struct pg_result *result, int row, int column);
 bool pg_null(const struct pg_result *result, int row, int column);
 
+/* Constraints that are deferred otherwise are checked by each statement: at COMMIT nobody could tell which row it was. */
 int pg_begin(struct pg *pg, struct err *err);
 int pg_commit(struct pg *pg, struct err *err);
 void pg_rollback(struct pg *pg); /* what cannot be rolled back is gone with the connection */
@@ -68,6 +66,9 @@ int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64
 /* Text for a parameter, in the caller's array. */
 #define PG_INT_MAX 24
 const char *pg_int_text(int64_t value, char text[PG_INT_MAX]);
+
+/* The same for one statement; lives as long as the block around it. */
+#define INT_TEXT(value) pg_int_text((value), (char[PG_INT_MAX]){ 0 })
 
 /* Applies every embedded migration that is missing; a migration whose text changed since is refused. */
 int pg_migrate(struct pg *pg, bool dry_run, void (*report)(void *self, const char *line), void *self, struct err *err);

@@ -9,120 +9,18 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/places.h"
+#include "common/stage_internal.h"
 #include "common/worker.h"
 
 #define IDLE_MS 250
-#define NS_PER_MS INT64_C(1000000)
-#define BACKOFF_FIRST_MS 100
-#define BACKOFF_MAX_MS 10000
 #define DROPPED_MAX 30 /* batches in a row: then a new process, with new clients, has better chances */
 #define FENCED_MAX 5   /* in a row */
 #define REWINDS_MAX 10 /* tries */
-#define STARTS_CAREFUL 3
-#define STARTS_REFUSED 5
-#define SINGLES 100 /* messages one by one, before careful batches grow */
-
-struct loop {
-	const struct stage *stage;
-	struct kafka_consumer *consumer;
-	bool open;
-	int64_t deadline_ns; /* of the open batch */
-	int64_t records;
-	int64_t records_max; /* of a batch; fewer while careful */
-	unsigned singles;    /* batches of one message since then */
-	struct places places;
-	int64_t backoff_ms;
-	unsigned dropped;  /* batches in a row */
-	unsigned fenced;   /* likewise */
-	struct err broken; /* found inside the rebalance callback: ends the loop */
-};
-
-static bool is_careful(const struct loop *loop)
-{
-	return loop->records_max < loop->stage->batch_records_max;
-}
-
-/* --- batches --------------------------------------------------------------------------------------------------------- */
-
-static void end_batch(struct loop *loop, bool committed)
-{
-	loop->open = false;
-	loop->records = 0;
-	places_end_batch(&loop->places, committed);
-}
-
-/* With the mistake on, a batch is kept over a rebalance, and committed as the member that this process is by then. */
-static bool outlives_assignment(void)
-{
-	return fault_defect("group_metadata_at_commit");
-}
-
-static int begin_batch(struct loop *loop, struct err *err)
-{
-	if (loop->open)
-		return 0;
-	if (loop->stage->commit.begin(loop->stage->commit.self, loop->consumer, err))
-		return -1;
-	loop->open = true;
-	fault_point("begun");
-	loop->deadline_ns = clock_monotonic_ns() + loop->stage->batch_ms * NS_PER_MS;
-	return 0;
-}
-
-/* A crash at the next message is to be met carefully at once. */
-static void set_starts(const struct loop *loop, unsigned count, struct stage_position *positions)
-{
-	for (unsigned i = 0; i < count; i++)
-		positions[i].starts = is_careful(loop) ? STARTS_CAREFUL - 1 : 0;
-}
-
-static void grow_batches(struct loop *loop)
-{
-	if (!is_careful(loop) || ++loop->singles < SINGLES)
-		return;
-	loop->records_max *= 2;
-	if (loop->records_max < loop->stage->batch_records_max)
-		return;
-	loop->records_max = loop->stage->batch_records_max;
-	log_info("careful_ended", NULL, "batches are of normal size again");
-}
-
-static int commit_batch(struct loop *loop, struct err *err)
-{
-	const struct commit_ops *commit = &loop->stage->commit;
-	int64_t records = loop->records;
-	unsigned count;
-
-	if (!loop->open)
-		return 0;
-	count = places_batched(&loop->places);
-	set_starts(loop, count, loop->places.positions);
-	if (commit->commit(commit->self, loop->places.positions, count, err))
-		return -1;
-	end_batch(loop, true);
-	grow_batches(loop);
-	loop->backoff_ms = BACKOFF_FIRST_MS;
-	loop->dropped = loop->fenced = 0;
-	metric_add(&worker_metrics[WORKER_BATCHES], 1);
-	metric_add(&worker_metrics[WORKER_RECORDS], records);
-	log_debug("batch_committed", LOG_FIELDS(log_i64("records", records)), "committed %" PRId64 " records", records);
-	return 0;
-}
-
-/* Drops the open batch; what it held is read again. */
-static int drop_batch(struct loop *loop, struct err *err)
-{
-	if (loop->open)
-		metric_add(&worker_metrics[WORKER_BATCHES_DROPPED], 1);
-	end_batch(loop, false);
-	return loop->stage->commit.abort(loop->stage->commit.self, err);
-}
 
 /* --- failures -------------------------------------------------------------------------------------------------------- */
 
 /* Until it is done: going on without would leave out what was dropped. */
-static int rewind_patiently(struct loop *loop, struct err *err)
+static int rewind_patiently(struct stage_loop *loop, struct err *err)
 {
 	for (unsigned tries = 0; places_rewind(&loop->places, err); tries++) {
 		if (err->kind != ERR_RETRY || tries == REWINDS_MAX || worker_stopping())
@@ -133,7 +31,7 @@ static int rewind_patiently(struct loop *loop, struct err *err)
 	return 0;
 }
 
-static int rejoin(struct loop *loop, struct err *err)
+static int rejoin(struct stage_loop *loop, struct err *err)
 {
 	if (++loop->fenced > FENCED_MAX)
 		return -1;
@@ -142,7 +40,7 @@ static int rejoin(struct loop *loop, struct err *err)
 }
 
 /* RETRY: drop, go back, wait. Everything else, and what cannot be dropped, ends the loop. */
-static int recover(struct loop *loop, struct err *err)
+static int recover(struct stage_loop *loop, struct err *err)
 {
 	const struct commit_ops *commit = &loop->stage->commit;
 	struct err why = *err;
@@ -151,157 +49,34 @@ static int recover(struct loop *loop, struct err *err)
 	if (err->kind != ERR_RETRY || ++loop->dropped > DROPPED_MAX)
 		return -1;
 	log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->records)), "%s; trying again", why.text);
-	if (drop_batch(loop, err) || (fenced ? rejoin(loop, err) : rewind_patiently(loop, err)))
+	if (stage_batch_drop(loop, err) || (fenced ? rejoin(loop, err) : rewind_patiently(loop, err)))
 		return err_wrap(err, "after '%s'", why.text);
 	loop->backoff_ms = worker_backoff(loop->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
 	err_clear(err);
 	return 0;
 }
 
-/* Ended without a crash: those who begun and came no further are to be met as if nobody had. */
-static void take_starts_back(struct loop *loop)
-{
-	const struct commit_ops *commit = &loop->stage->commit;
-
-	for (unsigned i = 0; i < loop->places.count; i++) {
-		struct place *place = &loop->places.list[i];
-		struct stage_position position = place_position(place);
-		struct err ignored = ERR_INIT;
-
-		if (place->begun && !place->moved &&
-		    commit->unstarted(commit->self, loop->consumer, &position, &ignored))
-			return; /* the next one fails for the same reason */
-		place->begun = false;
-	}
-}
-
-/* --- rebalance ------------------------------------------------------------------------------------------------------- */
-
-/* The stage's own text of the name, which outlives the message. */
-static const char *stable_name(const struct stage *stage, const char *topic)
-{
-	for (unsigned i = 0; i < stage->topic_count; i++)
-		if (strcmp(stage->topics[i], topic) == 0)
-			return stage->topics[i];
-	return NULL;
-}
-
-static int add_places(struct loop *loop, const struct kafka_offset *partitions, unsigned count, struct err *err)
-{
-	places_clear(&loop->places);
-	for (unsigned i = 0; i < count; i++) {
-		const char *topic = stable_name(loop->stage, partitions[i].topic);
-		struct place *place = topic ? places_add(&loop->places, topic, partitions[i].partition) : NULL;
-
-		if (!place)
-			return err_set(err, ERR_FATAL, "%s [%d] cannot be assigned: too many, or not asked for",
-				       partitions[i].topic, partitions[i].partition);
-		loop->places.positions[i] = place_position(place);
-		loop->places.positions[i].next = KAFKA_OFFSET_NONE;
-	}
-	return 0;
-}
-
-static int on_assigned(void *self, struct kafka_offset *partitions, unsigned count, struct err *err)
-{
-	struct loop *loop = self;
-	const struct commit_ops *commit = &loop->stage->commit;
-
-	if (outlives_assignment() && commit_batch(loop, err))
-		return -1;
-	if (add_places(loop, partitions, count, err) ||
-	    (commit->assigned && commit->assigned(commit->self, loop->consumer, loop->places.positions, count, err)))
-		return -1;
-	for (unsigned i = 0; i < count; i++) {
-		const struct stage_position *p = &loop->places.positions[i];
-
-		place_at(&loop->places.list[i], p);
-		partitions[i].offset = loop->places.list[i].next;
-	}
-	log_info("partitions_assigned", LOG_FIELDS(log_i64("partitions", count)), "%u partitions assigned", count);
-	worker_set_ready(true, "");
-	metric_set(&worker_metrics[WORKER_PARTITIONS], count);
-	return 0;
-}
-
-static void on_revoked(void *self, bool lost)
-{
-	struct loop *loop = self;
-	struct err err = ERR_INIT;
-
-	log_info("partitions_revoked", LOG_FIELDS(log_i64("lost", lost)), "partitions %s", lost ? "lost" : "revoked");
-	worker_set_ready(false, "waiting for partitions");
-	metric_set(&worker_metrics[WORKER_PARTITIONS], 0);
-	if (lost && outlives_assignment())
-		return;
-	if (loop->open && (lost || commit_batch(loop, &err))) {
-		if (lost)
-			err_set(&err, ERR_RETRY, "the partitions are another worker's already");
-		log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->records)), "%s", err.text);
-		err_clear(&err);
-		if (drop_batch(loop, &err))
-			loop->broken = err;
-	}
-	if (!lost && loop->broken.kind == ERR_OK)
-		take_starts_back(loop);
-	places_clear(&loop->places); /* no going back: whoever has the partitions now starts at what is committed */
-}
-
 /* --- messages -------------------------------------------------------------------------------------------------------- */
 
-static int refuse(struct loop *loop, struct place *place, struct kafka_message *m, struct err *err)
-{
-	const struct stage_ops *ops = &loop->stage->ops;
-	struct err why = ERR_INIT;
-
-	err_set(&why, ERR_RECORD,
-		"crashed the stage: %u starts ended at %s [%d] offset %" PRId64 " without a result; it was not "
-		"looked into again",
-		place->starts - 1, m->topic, m->partition, m->offset);
-	place->starts = STARTS_CAREFUL; /* for those behind it */
-	metric_add(&worker_metrics[WORKER_REJECTED], 1);
-	log_error("record_crashed_the_stage",
-		  LOG_FIELDS(log_str("topic", m->topic), log_i64("partition", m->partition),
-			     log_i64("offset", m->offset)),
-		  "%s", why.text);
-	return ops->reject(ops->self, m, STAGE_CRASHED, &why, err);
-}
-
 /* The first message of a partition: the start is stored before anybody looks into it. */
-static int begin_place(struct loop *loop, struct place *place, struct err *err)
+static int begin_place(struct stage_loop *loop, struct place *place, struct err *err)
 {
-	const struct commit_ops *commit = &loop->stage->commit;
-	struct stage_position position = place_position(place);
-
 	if (place->begun)
 		return 0;
-	if (commit_batch(loop, err) || commit->started(commit->self, loop->consumer, &position, &place->starts, err))
-		return -1;
-	place->begun = true;
-	place->moved = false;
-	if (place->starts < STARTS_CAREFUL)
-		return 0;
-	loop->records_max = 1;
-	loop->singles = 0;
-	log_warning("careful_begun",
-		    LOG_FIELDS(log_str("topic", place->topic), log_i64("partition", place->partition),
-			       log_i64("starts", place->starts)),
-		    "start %u at one offset of %s [%d]: one message at a time", place->starts, place->topic,
-		    place->partition);
-	return 0;
+	return stage_batch_commit(loop, err) || stage_careful_begin(loop, place, err) ? -1 : 0;
 }
 
-static int handle(struct loop *loop, struct place *place, struct kafka_message *m, struct err *err)
+static int handle(struct stage_loop *loop, struct place *place, struct kafka_message *m, struct err *err)
 {
 	const struct stage_ops *ops = &loop->stage->ops;
 	struct err why = ERR_INIT;
 
 	/* Noted first: whatever fails from here on, the message is one to go back to. */
 	place->dirty = true;
-	if (begin_place(loop, place, err) || begin_batch(loop, err))
+	if (begin_place(loop, place, err) || stage_batch_begin(loop, err))
 		return -1;
-	if (place->starts >= STARTS_REFUSED)
-		return refuse(loop, place, m, err);
+	if (stage_careful_refuses(place))
+		return stage_careful_refuse(loop, place, m, err);
 	fault_message(m->topic, m->key);
 	if (ops->handle(ops->self, m, &why) == 0)
 		return 0;
@@ -314,7 +89,7 @@ static int handle(struct loop *loop, struct place *place, struct kafka_message *
 }
 
 /* The message that was committed last, read again: the log is the one it was. */
-static int check_log(struct loop *loop, struct place *place, const struct kafka_message *m, struct err *err)
+static int check_log(struct stage_loop *loop, struct place *place, const struct kafka_message *m, struct err *err)
 {
 	const struct commit_ops *commit = &loop->stage->commit;
 	struct err why = ERR_INIT;
@@ -333,7 +108,7 @@ static int check_log(struct loop *loop, struct place *place, const struct kafka_
 	return 0;
 }
 
-static int take_message(struct loop *loop, struct kafka_message *m, struct err *err)
+static int take_message(struct stage_loop *loop, struct kafka_message *m, struct err *err)
 {
 	struct place *place = places_find(&loop->places, m->topic, m->partition);
 
@@ -350,7 +125,7 @@ static int take_message(struct loop *loop, struct kafka_message *m, struct err *
 
 /* --- the loop -------------------------------------------------------------------------------------------------------- */
 
-static int poll_timeout_ms(const struct loop *loop)
+static int poll_timeout_ms(const struct stage_loop *loop)
 {
 	int64_t left;
 
@@ -360,12 +135,10 @@ static int poll_timeout_ms(const struct loop *loop)
 	return left < 0 ? 0 : left < IDLE_MS ? (int)left : IDLE_MS;
 }
 
-static bool is_due(const struct loop *loop)
+static bool is_due(const struct stage_loop *loop)
 {
 	const struct stage *stage = loop->stage;
 
-	if (outlives_assignment() && worker_metrics[WORKER_PARTITIONS].value == 0)
-		return false;
 	return loop->records >= loop->records_max || clock_monotonic_ns() >= loop->deadline_ns ||
 	       (stage->ops.full && stage->ops.full(stage->ops.self));
 }
@@ -379,7 +152,7 @@ static int meet_error(struct err *err)
 	return 0;
 }
 
-static int meet_offset_gone(struct loop *loop, const struct kafka_message *m, struct err *err)
+static int meet_offset_gone(struct stage_loop *loop, const struct kafka_message *m, struct err *err)
 {
 	struct place *place = places_find(&loop->places, m->topic, m->partition);
 	struct err why = *err;
@@ -389,7 +162,7 @@ static int meet_offset_gone(struct loop *loop, const struct kafka_message *m, st
 }
 
 /* What the store had when it went away need not be what it has when it is back, even if nothing was open. */
-static int look_at_store(struct loop *loop, struct err *err)
+static int look_at_store(struct stage_loop *loop, struct err *err)
 {
 	const struct commit_ops *commit = &loop->stage->commit;
 
@@ -399,7 +172,7 @@ static int look_at_store(struct loop *loop, struct err *err)
 	return rewind_patiently(loop, err);
 }
 
-static int step(struct loop *loop, struct err *err)
+static int step(struct stage_loop *loop, struct err *err)
 {
 	CLEANUP(kafka_message_done) struct kafka_message m = { .handle = NULL };
 
@@ -423,7 +196,7 @@ static int step(struct loop *loop, struct err *err)
 		break;
 	}
 	if (loop->open)
-		return is_due(loop) ? commit_batch(loop, err) : 0;
+		return is_due(loop) ? stage_batch_commit(loop, err) : 0;
 	places_look(&loop->places);
 	return look_at_store(loop, err);
 }
@@ -432,29 +205,29 @@ static int step(struct loop *loop, struct err *err)
  * After an error: a batch that is still open may hold the offset of a message
  * that was not handled, so closing the consumer must not commit it.
  */
-static void abandon(struct loop *loop)
+static void abandon(struct stage_loop *loop)
 {
 	struct err ignored = ERR_INIT;
 
 	if (loop->open)
-		drop_batch(loop, &ignored);
-	take_starts_back(loop);
+		stage_batch_drop(loop, &ignored);
+	stage_careful_take_back(loop);
 }
 
-static int run(struct loop *loop, struct err *err)
+static int run(struct stage_loop *loop, struct err *err)
 {
 	while (!worker_stopping() && loop->broken.kind == ERR_OK)
 		if (step(loop, err) && recover(loop, err))
 			break;
 	if (loop->broken.kind != ERR_OK)
 		*err = loop->broken;
-	if (err->kind == ERR_OK && commit_batch(loop, err) == 0)
+	if (err->kind == ERR_OK && stage_batch_commit(loop, err) == 0)
 		return 0;
 	abandon(loop);
 	return -1;
 }
 
-static void loop_freep(struct loop **loop)
+static void loop_freep(struct stage_loop **loop)
 {
 	kafka_consumer_freep(&(*loop)->consumer); /* it may still call back */
 	places_clear(&(*loop)->places);
@@ -463,8 +236,8 @@ static void loop_freep(struct loop **loop)
 
 int stage_run(const struct stage *stage, const struct config *cfg, struct err *err)
 {
-	CLEANUP(loop_freep) struct loop *loop = mem_zalloc(1, sizeof(*loop));
-	const struct kafka_rebalance rebalance = { loop, on_assigned, on_revoked };
+	CLEANUP(loop_freep) struct stage_loop *loop = mem_zalloc(1, sizeof(*loop));
+	const struct kafka_rebalance rebalance = stage_rebalance(loop);
 
 	loop->stage = loop->places.stage = stage;
 	loop->backoff_ms = BACKOFF_FIRST_MS;

@@ -15,6 +15,7 @@
 
 #include "common/cleanup.h"
 #include "common/fault.h"
+#include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -286,7 +287,7 @@ int worker_main(const struct worker_spec *spec, int argc, char **argv)
 	struct err err = ERR_INIT;
 	enum log_level level = LOG_INFO;
 
-	switch (config_load(&cfg, &spec->config, argc, argv)) {
+	switch (config_load(&cfg, &spec->config, kafka_check, argc, argv)) {
 	case CONFIG_EXIT:
 		return EXIT_OK;
 	case CONFIG_BAD:

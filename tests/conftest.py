@@ -5,17 +5,48 @@ import subprocess
 import sys
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from harness.interrupt import clean_up_on_sigterm  # noqa: E402
 from harness.pipeline import Pipeline  # noqa: E402
-from harness.servers import TOP, Servers  # noqa: E402
+from harness.servers import SHARED, TOP, Servers, sweep  # noqa: E402
+
+TOGETHER = ("chaos/", "e2e/test_api.py", "e2e/test_cli.py")
 
 
 def pytest_configure(config):
     """A session that is told to end runs its clean-up, as after ctrl-c."""
     clean_up_on_sigterm()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionstart(session):
+    """With `-n`: servers for all processes of this session, by the one that starts the others."""
+    config = session.config
+    if config.getoption("numprocesses", None) and not hasattr(config, "workerinput") and not Servers.shared_folder():
+        config.common_servers = Servers()
+        config.common_servers.start()
+        os.environ[SHARED] = config.common_servers.folder
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "common_servers"):
+        del os.environ[SHARED]
+        config.common_servers.stop()
+        sweep()  # the processes of a session that was interrupted did not stop their own
+
+
+class Scheduling(LoadScopeScheduling):
+    """With `-n`: what shares servers of its own, or a pipeline, stays together in one process; all else is free."""
+
+    def _split_scope(self, nodeid):
+        return next((place for place in TOGETHER if nodeid.startswith(place)), nodeid)
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return Scheduling(config, log)
 
 
 @pytest.hookimpl(wrapper=True)

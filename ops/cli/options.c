@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/kafka.h"
 
 static const struct config_key keys[] = { { 0 } };
 static const struct config_key *const shared[] = { config_common_keys, config_database_keys, NULL };
@@ -85,5 +86,5 @@ int cli_config(struct config **ret, int *argc, char **argv, struct err *err)
 	while ((assignment = cli_option(argc, argv, "--set")))
 		if (config_set(*ret, assignment, err))
 			return -1;
-	return 0;
+	return kafka_check(*ret, err);
 }

@@ -12,7 +12,6 @@
 #define ONE_OF " AND ($4::integer[] IS NULL OR o.seq = ANY($4::integer[]))" /* of a part of a round's rows */
 #define ARRAY_TEXT_MAX (16 * 1024 * 1024)
 #define STAGED_MAX ((size_t)512 * 1024 * 1024)
-#define UNIQUE_VIOLATION "23505"
 
 /* A row that the database will not have. */
 struct refused {
@@ -23,8 +22,8 @@ struct refused {
 /* The statements of one table, written once. */
 struct merge {
 	const struct table *table;
-	struct buf copy_all, copy_stage, rounds, begin_parts, end_parts, classify, changes, insert, journal, update,
-		list, refuse, again, count, collisions;
+	struct buf copy_all, copy_stage, rounds, begin_parts, end_parts, classify, changes, insert, insert_one, journal,
+		update, list, refuse, again, count, collisions;
 	struct buf part; /* the rows of one COPY */
 	int32_t *sequences;
 	int64_t sequence_cap;
@@ -110,8 +109,11 @@ static void write_changes(struct merge *m, const char *name, const char *columns
 		   name);
 	buf_printf(&m->insert,
 		   "INSERT INTO %s (%s) SELECT %s FROM stage_%s s JOIN outcome_%s o USING (seq)"
-		   " WHERE o.round = $1::integer AND o.outcome = 'inserted' ORDER BY %s ON CONFLICT DO NOTHING",
-		   name, columns, columns, name, name, key);
+		   " WHERE o.round = $1::integer AND o.outcome = 'inserted' ORDER BY %s ON CONFLICT (%s) DO NOTHING",
+		   name, columns, columns, name, name, key, key);
+	buf_printf(&m->insert_one,
+		   "INSERT INTO %s (%s) SELECT %s FROM stage_%s WHERE seq = $1::integer ON CONFLICT (%s) DO NOTHING",
+		   name, columns, columns, name, key);
 	buf_printf(&m->journal,
 		   "INSERT INTO etl.restatements (table_name, old_row, old_attempt, new_attempt)"
 		   " SELECT '%s', to_jsonb(t), t.attempt, s.attempt FROM stage_%s s JOIN outcome_%s o USING (seq)"
@@ -170,8 +172,8 @@ struct merge *merge_new(const struct table *table)
 	const char *content = table_content(table);
 
 	m->table = table;
-	m->copy_all = m->copy_stage = m->rounds = m->classify = m->changes = m->insert = m->journal = m->update =
-		m->begin_parts = m->end_parts = m->list = m->refuse = m->again = m->count = m->collisions =
+	m->copy_all = m->copy_stage = m->rounds = m->classify = m->changes = m->insert = m->insert_one = m->journal =
+		m->update = m->begin_parts = m->end_parts = m->list = m->refuse = m->again = m->count = m->collisions =
 			(struct buf)BUF_INIT(SQL_MAX);
 	m->part = (struct buf)BUF_INIT(STAGED_MAX);
 	write_copies(m, name, columns);
@@ -197,9 +199,9 @@ void merge_freep(struct merge **pointer)
 
 	if (!m)
 		return;
-	struct buf *all[] = { &m->copy_all,   &m->copy_stage, &m->rounds,      &m->classify, &m->changes, &m->insert,
-			      &m->journal,    &m->update,     &m->list,        &m->refuse,   &m->again,   &m->count,
-			      &m->collisions, &m->part,       &m->begin_parts, &m->end_parts };
+	struct buf *all[] = { &m->copy_all,   &m->copy_stage, &m->rounds, &m->classify,    &m->changes,  &m->insert,
+			      &m->insert_one, &m->journal,    &m->update, &m->list,        &m->refuse,   &m->again,
+			      &m->count,      &m->collisions, &m->part,   &m->begin_parts, &m->end_parts };
 	for (unsigned i = 0; i < sizeof(all) / sizeof(*all); i++)
 		buf_release(all[i]);
 	forget_refused(m);
@@ -244,14 +246,6 @@ struct work {
 	int (*write)(struct work *work, const int32_t *sequences, int64_t count, struct err *err);
 };
 
-/* A known key is not the row's fault: it was sorted out before, so somebody else wrote it meanwhile. */
-static bool is_refusal(struct pg *pg, struct err *err)
-{
-	if (err->kind == ERR_RECORD && pg_failed_with(pg, UNIQUE_VIOLATION))
-		err->kind = ERR_RETRY;
-	return err->kind == ERR_RECORD;
-}
-
 /* All of the rows, or *ret_refused and none. */
 static int attempt(struct work *work, const int32_t *sequences, int64_t count, bool *ret_refused, struct err *err)
 {
@@ -260,7 +254,7 @@ static int attempt(struct work *work, const int32_t *sequences, int64_t count, b
 		return -1;
 	if (work->write(work, sequences, count, err) == 0)
 		return pg_exec(work->pg, "RELEASE SAVEPOINT part", err);
-	if (!is_refusal(work->pg, err))
+	if (err->kind != ERR_RECORD)
 		return -1;
 	err_clear(err);
 	*ret_refused = true;
@@ -352,12 +346,19 @@ static int change(struct pg *pg, struct buf *sql, const char *const *params, uns
 	return 0;
 }
 
+/*
+ * Some are copied, which is quicker. One alone is inserted: its key was sorted
+ * out before, so where it is there now, somebody else wrote it meanwhile. That
+ * is not the row's fault, and another index's veto is.
+ */
 static int insert_rows(struct work *work, const int32_t *sequences, int64_t count, struct err *err)
 {
 	struct merge *m = work->m;
 
 	if (!sequences)
 		return change(work->pg, &m->insert, work->params, 1, count, err);
+	if (count == 1)
+		return change(work->pg, &m->insert_one, PG_PARAMS(INT_TEXT(sequences[0])), count, err);
 	buf_reset(&m->part);
 	for (int64_t i = 0; i < count; i++)
 		buf_put_str(&m->part, row_bytes(work->batch, sequences[i]));

@@ -10,9 +10,9 @@
  * rows go through a staging table where it is sorted out what they are. While
  * the batch before met known keys, the straight way is not tried.
  *
- * A row that the database refuses (class 22, a null, a check) is found by
- * halving what was refused with it, under savepoints. What becomes of the other
- * rows is what would have without it.
+ * A row that the database refuses (class 22, a null, a constraint, another
+ * unique index) is found by halving what was refused with it, under savepoints.
+ * What becomes of the other rows is what would have without it.
  */
 #include "stages/loader/ledger.h"
 #include "stages/loader/table.h"

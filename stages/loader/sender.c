@@ -27,7 +27,6 @@
 #define BACKOFF_MAX_MS 5000
 #define ARRAY_TEXT_MAX (1024 * 1024)
 #define BYTES_MAX ((size_t)64 * 1024 * 1024)
-#define NS_PER_MS INT64_C(1000000)
 
 struct sender {
 	const struct config *cfg;

@@ -2,16 +2,13 @@
 
 #include <inttypes.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/fault.h"
-#include "common/log.h"
 #include "common/mem.h"
-#include "stages/orchestrator/gauges.h"
+#include "stages/orchestrator/closing_internal.h"
 #include "stages/orchestrator/orchestrator.h"
-#include "stages/orchestrator/run.h"
 
 #define ENDED_MAX 1000                    /* attempts looked at in one step */
 #define LONG_LIST 100                     /* attempts that wait for their account */
@@ -19,76 +16,11 @@
 #define LONG_LIST_NS (NS_PER_SECOND / 2)  /* between two looks at such a list */
 #define FAIL_FACTOR 10 /* a run fails when an account stood still for this many times stalled_after_s */
 
-/* One attempt that has ended, as the query tells it. */
-struct ended {
-	int64_t attempt, task, run;
-	const char *state;
-	int64_t fetched;
-	const char *message;
-	int64_t accounted;
-	uint64_t mix;
-	bool run_open;
-	const char *subscription;
-	const char *options;
-};
-
 void closing_release(struct closing *closing)
 {
 	mix_sum_release(&closing->mix);
 	free(closing->waiting);
 	*closing = (struct closing){ .mix = MIX_SUM_INIT };
-}
-
-/* --- alarms ------------------------------------------------------------------------------------------------------------ */
-
-/* Raised once; said once. Inside a transaction. */
-static int raise_alarm(struct orchestrator *self, const struct ended *e, const char *name, enum gauge counter,
-		       const char *message, struct err *err)
-{
-	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-
-	if (pg_query(self->pg,
-		     "INSERT INTO etl.alarms (attempt, name, message) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING",
-		     PG_PARAMS(INT_TEXT(e->attempt), name, message), &r, err))
-		return -1;
-	if (pg_affected(r) == 0)
-		return 0;
-	metric_add(&orchestrator_metrics[counter], 1);
-	log_error(name,
-		  LOG_FIELDS(log_i64("run", e->run), log_i64("attempt", e->attempt), log_i64("fetched", e->fetched),
-			     log_i64("accounted", e->accounted)),
-		  "%s", message);
-	return 0;
-}
-
-/* The account is wrong and no waiting mends it: alarm, and the run's end. */
-static int broken_account(struct orchestrator *self, const struct ended *e, const char *name, enum gauge counter,
-			  const char *message, struct err *err)
-{
-	if (leader_begin(&self->leader, self->pg, err) || raise_alarm(self, e, name, counter, message, err) ||
-	    (e->run_open && run_fail(self, e->run, message, err)))
-		return -1;
-	return pg_commit(self->pg, err);
-}
-
-static int too_many(struct orchestrator *self, const struct ended *e, struct err *err)
-{
-	CLEANUP(freep) char *message = NULL;
-
-	message = mem_printf("attempt %" PRId64 " of %s: %" PRId64 " records were fetched, but %" PRId64
-			     " are in the ledger: in flight is %" PRId64,
-			     e->attempt, e->subscription, e->fetched, e->accounted, e->fetched - e->accounted);
-	return broken_account(self, e, "in_flight_negative", GAUGE_NEGATIVE, message, err);
-}
-
-static int wrong_ones(struct orchestrator *self, const struct ended *e, struct err *err)
-{
-	CLEANUP(freep) char *message = NULL;
-
-	message = mem_printf("attempt %" PRId64 " of %s: the ledger holds %" PRId64
-			     " records as it should, but not each of them once: some are missing and others doubled",
-			     e->attempt, e->subscription, e->accounted);
-	return broken_account(self, e, "ledger_mix_differs", GAUGE_MIX_DIFFERS, message, err);
 }
 
 /* --- waiting ----------------------------------------------------------------------------------------------------------- */
@@ -121,28 +53,6 @@ static struct waiting look_up(const struct closing *closing, const struct ended 
 	return now;
 }
 
-static int set_stalled(struct orchestrator *self, const struct ended *e, int64_t seconds, bool fail, struct err *err)
-{
-	CLEANUP(freep) char *message = NULL;
-
-	message = mem_printf("attempt %" PRId64 " of %s: %" PRId64 " records are in flight since %" PRId64 " s",
-			     e->attempt, e->subscription, e->fetched - e->accounted, seconds);
-	if (leader_begin(&self->leader, self->pg, err) ||
-	    raise_alarm(self, e, "attempt_stalled", GAUGE_STALLED, message, err) ||
-	    (fail && e->run_open && run_fail(self, e->run, message, err)))
-		return -1;
-	return pg_commit(self->pg, err);
-}
-
-static int clear_stalled(struct orchestrator *self, const struct ended *e, struct err *err)
-{
-	if (leader_begin(&self->leader, self->pg, err) ||
-	    pg_query(self->pg, "DELETE FROM etl.alarms WHERE attempt = $1 AND name = 'attempt_stalled'",
-		     PG_PARAMS(INT_TEXT(e->attempt)), NULL, err))
-		return -1;
-	return pg_commit(self->pg, err);
-}
-
 bool closing_waits(const struct closing *closing)
 {
 	for (unsigned i = 0; i < closing->count; i++)
@@ -159,67 +69,12 @@ static int wait_for(struct orchestrator *self, const struct ended *e, struct wai
 
 	if (seconds >= after && (!waiting->alarmed || fail)) {
 		waiting->alarmed = true;
-		return set_stalled(self, e, seconds, fail, err);
+		return closing_stalled(self, e, seconds, fail, err);
 	}
 	if (seconds < after && waiting->alarmed) {
 		waiting->alarmed = false;
-		return clear_stalled(self, e, err);
+		return closing_moves(self, e, err);
 	}
-	return 0;
-}
-
-/* --- closing ----------------------------------------------------------------------------------------------------------- */
-
-static int set_task(struct orchestrator *self, const struct ended *e, const char *state, const char *message,
-		    struct err *err)
-{
-	return pg_query(self->pg,
-			"UPDATE etl.tasks SET state = $2, message = $3 WHERE task = $1 AND state = 'dispatched'",
-			PG_PARAMS(INT_TEXT(e->task), state, message), NULL, err);
-}
-
-/* Another attempt, unless the task was given up that often before. */
-static int try_again(struct orchestrator *self, const struct ended *e, const char *why, bool *ret_busy, struct err *err)
-{
-	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-	CLEANUP(freep) char *message = NULL;
-
-	if (pg_query(self->pg, "SELECT count(*) FROM etl.attempts WHERE task = $1", PG_PARAMS(INT_TEXT(e->task)), &r,
-		     err))
-		return -1;
-	*ret_busy = true;
-	if (e->run_open && pg_int(r, 0, 0) < config_int(self->cfg, "attempts_max"))
-		return set_task(self, e, "pending", why, err);
-	message = mem_printf("given up after %s attempts: %s", pg_text(r, 0, 0), why);
-	return set_task(self, e, "failed", message, err);
-}
-
-static int end_task(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
-{
-	if (strcmp(e->state, "done") == 0)
-		return set_task(self, e, "closed", "", err);
-	if (strcmp(e->state, "abandoned") == 0)
-		return try_again(self, e, e->message, ret_busy, err);
-	if (set_task(self, e, "failed", e->message, err))
-		return -1;
-	return run_task_failed(self, e->run, e->options, e->message, err);
-}
-
-static int close_attempt(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
-{
-	if (leader_begin(&self->leader, self->pg, err) ||
-	    pg_query(self->pg, "UPDATE etl.attempts SET closed_at = now() WHERE attempt = $1 AND closed_at IS NULL",
-		     PG_PARAMS(INT_TEXT(e->attempt)), NULL, err) ||
-	    pg_query(self->pg, "DELETE FROM etl.alarms WHERE attempt = $1", PG_PARAMS(INT_TEXT(e->attempt)), NULL,
-		     err) ||
-	    end_task(self, e, ret_busy, err) || pg_commit(self->pg, err))
-		return err_wrap(err, "closing attempt %" PRId64, e->attempt);
-	metric_add(&orchestrator_metrics[GAUGE_CLOSED], 1);
-	log_info("attempt_closed",
-		 LOG_FIELDS(log_i64("run", e->run), log_i64("attempt", e->attempt), log_i64("fetched", e->fetched),
-			    log_str("state", e->state)),
-		 "attempt %" PRId64 " of %s is closed: %" PRId64 " records, all accounted", e->attempt, e->subscription,
-		 e->fetched);
 	return 0;
 }
 
@@ -229,39 +84,6 @@ static int close_attempt(struct orchestrator *self, const struct ended *e, bool 
 static const char expired_sql[] = "SELECT x.consumer_group, x.topic, x.partition, x.why, x.who FROM etl.expired x"
 				  " JOIN etl.attempts a ON a.attempt = $1 AND x.booked_at >= a.created_at"
 				  " WHERE x.topic ~ 'etl[.]((raw|valid|clean)[.]|dlq$)' ORDER BY x.id DESC LIMIT 1";
-
-/* Never balanced; what its task needs is another attempt, unless the fetcher itself gave up. */
-static int expire(struct orchestrator *self, const struct ended *e, const char *message, bool *ret_busy,
-		  struct err *err)
-{
-	if (leader_begin(&self->leader, self->pg, err) ||
-	    pg_query(self->pg,
-		     "UPDATE etl.attempts SET closed_at = now(), expired = true, message = $2"
-		     " WHERE attempt = $1 AND closed_at IS NULL",
-		     PG_PARAMS(INT_TEXT(e->attempt), message), NULL, err) ||
-	    pg_query(self->pg, "DELETE FROM etl.alarms WHERE attempt = $1", PG_PARAMS(INT_TEXT(e->attempt)), NULL,
-		     err) ||
-	    (strcmp(e->state, "failed") == 0 ? end_task(self, e, ret_busy, err)
-					     : try_again(self, e, message, ret_busy, err)) ||
-	    pg_commit(self->pg, err))
-		return err_wrap(err, "closing attempt %" PRId64, e->attempt);
-	metric_add(&orchestrator_metrics[GAUGE_EXPIRED], 1);
-	log_warning("attempt_expired",
-		    LOG_FIELDS(log_i64("run", e->run), log_i64("attempt", e->attempt), log_i64("fetched", e->fetched),
-			       log_i64("accounted", e->accounted)),
-		    "%s", message);
-	return 0;
-}
-
-static int set_lost(struct orchestrator *self, const struct ended *e, struct err *err)
-{
-	CLEANUP(freep) char *message = NULL;
-
-	message = mem_printf("attempt %" PRId64 " of %s: %" PRId64 " of %" PRId64
-			     " records are lost: every group has passed all that was there, and they are in no account",
-			     e->attempt, e->subscription, e->fetched - e->accounted, e->fetched);
-	return broken_account(self, e, "attempt_lost", GAUGE_LOST, message, err);
-}
 
 /* A marker that started after its end has passed every group, and some of its records are in no account. */
 static int miss(struct orchestrator *self, const struct ended *e, struct waiting *waiting, bool *ret_busy,
@@ -274,12 +96,12 @@ static int miss(struct orchestrator *self, const struct ended *e, struct waiting
 	if (pg_query(self->pg, expired_sql, PG_PARAMS(INT_TEXT(e->attempt)), &r, err))
 		return err_wrap(err, "looking for skipped records");
 	if (pg_rows(r) == 0)
-		return set_lost(self, e, err);
+		return closing_lost(self, e, err);
 	message = mem_printf("attempt %" PRId64 " of %s: %" PRId64 " of %" PRId64
 			     " records expired: %s skipped some of %s [%s] for %s: %s",
 			     e->attempt, e->subscription, e->fetched - e->accounted, e->fetched, pg_text(r, 0, 4),
 			     pg_text(r, 0, 1), pg_text(r, 0, 2), pg_text(r, 0, 0), pg_text(r, 0, 3));
-	return expire(self, e, message, ret_busy, err);
+	return closing_expire(self, e, message, ret_busy, err);
 }
 
 /* --- one step ------------------------------------------------------------------------------------------------------------ */
@@ -321,7 +143,7 @@ static int judge(struct closing *closing, struct orchestrator *self, const struc
 
 	if (e->accounted == e->fetched &&
 	    (mix_sum_to(&closing->mix, e->fetched) == e->mix || fault_defect("mix_left_out")))
-		return close_attempt(self, e, ret_busy, err);
+		return closing_close(self, e, ret_busy, err);
 	*waiting = look_up(closing, e);
 	(*kept_count)++;
 	if (waiting->broken)
@@ -330,7 +152,7 @@ static int judge(struct closing *closing, struct orchestrator *self, const struc
 		return drain_covers(&self->drain, waiting->ended_ns) ? miss(self, e, waiting, ret_busy, err)
 								     : wait_for(self, e, waiting, err);
 	waiting->broken = true;
-	return e->accounted > e->fetched ? too_many(self, e, err) : wrong_ones(self, e, err);
+	return e->accounted > e->fetched ? closing_too_many(self, e, err) : closing_wrong_ones(self, e, err);
 }
 
 int closing_step(struct closing *closing, struct orchestrator *self, bool *ret_busy, struct err *err)
@@ -359,55 +181,5 @@ int closing_step(struct closing *closing, struct orchestrator *self, bool *ret_b
 	closing->waiting = kept;
 	closing->count = count;
 	closing->next_ns = clock_monotonic_ns() + (count > LONG_LIST ? LONG_LIST_NS : 0);
-	return 0;
-}
-
-/* --- alarms that the database alone can tell -------------------------------------------------------------------------- */
-
-/* The first of its slot says nothing: no fetcher runs, or it hangs. One behind a busy one only waits its turn. */
-static const char silent_sql[] =
-	"INSERT INTO etl.alarms (attempt, name, message)"
-	" SELECT a.attempt, 'attempt_silent', format('attempt %s of %s: nothing heard from a fetcher since %s',"
-	"        a.attempt, t.subscription, date_trunc('second', coalesce(a.last_event_at, a.sent_at)))"
-	" FROM etl.attempts a JOIN etl.runs r USING (run) JOIN etl.tasks t USING (task)"
-	" WHERE a.closed_at IS NULL AND a.state IN ('sent', 'running') AND r.status = 'running'"
-	" AND coalesce(a.last_event_at, a.sent_at) < now() - make_interval(secs => $1::bigint)"
-	" AND NOT EXISTS (SELECT 1 FROM etl.attempts b WHERE b.source = a.source AND b.slot = a.slot"
-	"                 AND (b.closed_at IS NULL OR b.closed_at > now() - make_interval(secs => $1::bigint))"
-	"                 AND b.last_event_at > now() - make_interval(secs => $1::bigint))"
-	" ON CONFLICT DO NOTHING RETURNING attempt, name, message";
-
-static const char changed_sql[] =
-	"INSERT INTO etl.alarms (attempt, name, message)"
-	" SELECT a.attempt, 'ledger_changed_after_close', format('attempt %s was closed with %s records,"
-	" but the ledger now holds %s', a.attempt, a.fetched, l.records)"
-	" FROM etl.attempts a CROSS JOIN LATERAL (SELECT coalesce(sum(records), 0) AS records FROM etl.ledger"
-	"                                         WHERE attempt = a.attempt) l"
-	" WHERE NOT a.expired AND a.closed_at > now() - interval '1 hour' AND l.records <> a.fetched"
-	" ON CONFLICT DO NOTHING RETURNING attempt, name, message";
-
-static const char forget_sql[] =
-	"DELETE FROM etl.alarms al USING etl.attempts a JOIN etl.runs r USING (run) WHERE a.attempt = al.attempt"
-	" AND (al.since < now() - interval '7 days' OR (al.name = 'attempt_silent'"
-	"      AND (a.state NOT IN ('sent', 'running') OR a.last_event_at > al.since OR r.status <> 'running')))";
-
-static int raise_all(struct orchestrator *self, const char *sql, const char *const *params, unsigned count,
-		     struct err *err)
-{
-	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-
-	if (pg_query(self->pg, sql, params, count, &r, err))
-		return -1;
-	for (int i = 0; i < pg_rows(r); i++)
-		log_error(pg_text(r, i, 1), LOG_FIELDS(log_i64("attempt", pg_int(r, i, 0))), "%s", pg_text(r, i, 2));
-	return 0;
-}
-
-int closing_watch(struct orchestrator *self, struct err *err)
-{
-	if (leader_begin(&self->leader, self->pg, err) || pg_query(self->pg, forget_sql, PG_NO_PARAMS, NULL, err) ||
-	    raise_all(self, silent_sql, PG_PARAMS(INT_TEXT(config_int(self->cfg, "stalled_after_s"))), err) ||
-	    raise_all(self, changed_sql, PG_NO_PARAMS, err) || pg_commit(self->pg, err))
-		return err_wrap(err, "watching accounts");
 	return 0;
 }

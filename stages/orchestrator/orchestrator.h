@@ -22,9 +22,6 @@
 struct dispatch;
 struct events;
 
-/* A number as a statement's parameter; lives as long as the block around it. */
-#define INT_TEXT(value) pg_int_text((value), (char[PG_INT_MAX]){ 0 })
-
 /* Read by the HTTP threads without a lock. */
 struct orchestrator_shared {
 	_Atomic bool scheduler_running;

@@ -2,7 +2,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
-#include "stages/orchestrator/dispatch.h"
+#include "stages/orchestrator/outbox.h"
 #include "stages/orchestrator/orchestrator.h"
 
 /*
@@ -30,13 +30,12 @@ static int abandon(struct orchestrator *self, const struct sending *item, const 
 	return 0;
 }
 
-static int settle(struct orchestrator *self, const struct sending_list *list, const struct pg_result *r,
-		  struct err *err)
+static int settle(struct orchestrator *self, const struct outbox *outbox, const struct pg_result *r, struct err *err)
 {
 	if (leader_begin(&self->leader, self->pg, err))
 		return -1;
-	for (unsigned i = 0; i < list->count; i++) {
-		const struct sending *item = &list->items[i];
+	for (unsigned i = 0; i < outbox->count; i++) {
+		const struct sending *item = &outbox->items[i];
 
 		if (item->found ? pg_query(self->pg, "UPDATE etl.attempts SET slot_offset = $2 WHERE attempt = $1",
 					   PG_PARAMS(INT_TEXT(item->attempt), INT_TEXT(item->slot_offset)), NULL, err)
@@ -46,22 +45,22 @@ static int settle(struct orchestrator *self, const struct sending_list *list, co
 	return pg_commit(self->pg, err);
 }
 
-int skipped_find(struct orchestrator *self, const char *topic, const char *source, struct sending_list *list,
+int skipped_find(struct orchestrator *self, const char *topic, const char *source, struct outbox *outbox,
 		 struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
-	sending_list_clear(list);
-	if (pg_query(self->pg, suspects_sql, PG_PARAMS(topic, source, INT_TEXT(DISPATCH_BATCH_MAX)), &r, err))
+	outbox_clear(outbox);
+	if (pg_query(self->pg, suspects_sql, PG_PARAMS(topic, source, INT_TEXT(OUTBOX_MAX)), &r, err))
 		return err_wrap(err, "looking for skipped tasks");
 	for (int row = 0; row < pg_rows(r); row++)
-		list->items[list->count++] = (struct sending){ .attempt = pg_int(r, row, 0),
-							       .task = pg_int(r, row, 1),
-							       .slot = (int32_t)pg_int(r, row, 2),
-							       .slot_offset = pg_int(r, row, 3) };
-	if (list->count == 0)
+		outbox->items[outbox->count++] = (struct sending){ .attempt = pg_int(r, row, 0),
+								   .task = pg_int(r, row, 1),
+								   .slot = (int32_t)pg_int(r, row, 2),
+								   .slot_offset = pg_int(r, row, 3) };
+	if (outbox->count == 0)
 		return 0;
-	if (reconcile_slots(self, topic, list, err))
+	if (reconcile_slots(self, topic, outbox, err))
 		return orchestrator_kafka_trouble(self, err);
-	return settle(self, list, r, err);
+	return settle(self, outbox, r, err);
 }

@@ -4,7 +4,7 @@
 #include "common/cleanup.h"
 #include "common/control.h"
 #include "common/mem.h"
-#include "stages/orchestrator/dispatch.h"
+#include "stages/orchestrator/outbox.h"
 
 static void json_freep(json_t **json)
 {

@@ -41,8 +41,11 @@ class Gap(Fault):
         if self.gaps() and self.kind != "loader":
             self.place.fleet.hold(self.kind)
         for gap in self.gaps():
-            self.place.pipeline.cli("offsets", "skip", *gap[:3], "--why", WHY)
-            self.answered.append(gap)
+            done = self.place.pipeline.cli("offsets", "skip", *gap[:3], "--why", WHY, code=None)
+            if done.returncode == 0:
+                self.answered.append(gap)
+            else:  # a log made anew has grown past the offset; its reader is about to find out that it is another one
+                assert "nothing is wrong" in done.stderr, done.stderr
         self.place.fleet.release()
 
     def answer(self):

@@ -45,6 +45,12 @@ def bare(make_pipeline):
     return make_pipeline()
 
 
+@pytest.fixture
+def written(make_pipeline):
+    """A configuration; of what it names nothing is asked."""
+    return make_pipeline(database=False)
+
+
 # --- the configuration file ----------------------------------------------------------------------------------------
 
 BAD_FILES = {
@@ -59,33 +65,35 @@ BAD_FILES = {
     "a scalar": ("just words\n", 1, "sections"),
     "two documents": ("http:\n  port: 0\n---\nhttp:\n  port: 1\n", 4, "second document"),
     "a key twice": ("http:\n  port: 0\n  port: 1\n", 3, "port"),
+    "unknown to librdkafka": ("kafka:\n  client.id: me\n  nonsense.ms: 1\n", 3, "kafka.nonsense.ms"),
+    "refused by librdkafka": ("kafka:\n  sasl:\n    mechanisms: PLAIN\n  linger.ms: soon\n", 4, "kafka.linger.ms"),
 }
 
 
 @pytest.mark.parametrize("case", BAD_FILES)
-def test_a_wrong_file_is_named_with_its_line(bare, case):
+def test_a_wrong_file_is_named_with_its_line(written, case):
     text, line, names = BAD_FILES[case]
     for kind in KINDS if case == "unknown key of a binary" else ("loader", "orchestrator"):
-        path = write(bare, text.replace("{kind}", kind))
-        done = call(bare, kind, "--config", path)
+        path = write(written, text.replace("{kind}", kind))
+        done = call(written, kind, "--config", path)
         assert done.returncode == WRONG, done.stderr
         assert f"{path}:{line}" in done.stderr and names in done.stderr, done.stderr
         assert len(done.stderr.splitlines()) == 1 and done.stdout == ""
     if case != "unknown key of a binary":
-        assert f"{path}:{line}" in bare.cli("status", "--config", path, code=WRONG).stderr
+        assert f"{path}:{line}" in written.cli("status", "--config", path, code=WRONG).stderr
 
 
-def test_a_file_that_is_not_there_is_named(bare):
+def test_a_file_that_is_not_there_is_named(written):
     for kind in KINDS:
-        done = call(bare, kind, "--config", "nowhere.yaml")
+        done = call(written, kind, "--config", "nowhere.yaml")
         assert (done.returncode, "nowhere.yaml" in done.stderr) == (WRONG, True)
 
 
-def test_other_binaries_keys_are_no_error(bare):
-    path = write(bare, "loader: {batch.ms: 50}\ndatabase: {dsn: dbname=x}\nfetcher: {batch.ms: 30}\n")
+def test_other_binaries_keys_are_no_error(written):
+    path = write(written, "loader: {batch.ms: 50}\ndatabase: {dsn: dbname=x}\nfetcher: {batch.ms: 30}\n")
     for kind in KINDS:
-        assert call(bare, kind, "--config", path, "--check").returncode == 0
-    shown = call(bare, "loader", "--config", path, "--show-config").stdout
+        assert call(written, kind, "--config", path, "--check").returncode == 0
+    shown = call(written, "loader", "--config", path, "--show-config").stdout
     assert settings(shown)["batch.ms"] == ("50", f"{path}:1")
 
 
@@ -100,13 +108,13 @@ def test_other_binaries_keys_are_no_error(bare):
         ("http.port=", "http.port"),
     ],
 )
-def test_a_wrong_set_is_named(bare, kind, assignment, names):
-    done = call(bare, kind, "--set", assignment)
+def test_a_wrong_set_is_named(written, kind, assignment, names):
+    done = call(written, kind, "--set", assignment)
     assert (done.returncode, names in done.stderr) == (WRONG, True), done.stderr
 
 
-def test_a_wrong_log_level_is_named(bare):
-    done = call(bare, "loader", "--set", "log.level=loud")
+def test_a_wrong_log_level_is_named(written):
+    done = call(written, "loader", "--set", "log.level=loud")
     assert (done.returncode, "log.level" in done.stderr) == (WRONG, True)
 
 
@@ -123,7 +131,7 @@ def settings(shown):
     return found
 
 
-def test_the_environment_is_seen_with_its_origin(bare):
+def test_the_environment_is_seen_with_its_origin(written):
     env = {
         "PENSTOCK_LOADER_BATCH_RECORDS_MAX": "123",
         "PENSTOCK_HTTP_BIND": "127.0.0.2",
@@ -131,7 +139,7 @@ def test_the_environment_is_seen_with_its_origin(bare):
         "PENSTOCK_LOADER_NONSENSE": "1",
         "PENSTOCK_KAFKA_CLIENT_ID": "me",
     }
-    done = call(bare, "loader", "--show-config", env=env)
+    done = call(written, "loader", "--show-config", env=env)
     assert done.returncode == 0 and "NONSENSE" not in done.stdout.upper()
     shown = settings(done.stdout)
     assert shown["batch.records_max"] == ("123", "PENSTOCK_LOADER_BATCH_RECORDS_MAX")
@@ -140,13 +148,13 @@ def test_the_environment_is_seen_with_its_origin(bare):
     assert shown["batch.ms"][1] == "default"
     where, line = shown["topics.prefix"][1].rsplit(":", 1)
     with open(where) as file:
-        assert where == bare.config_path and bare.prefix in file.read().splitlines()[int(line) - 1]
-    over = call(bare, "loader", "--show-config", "--set", "batch.records_max=9", env=env)
+        assert where == written.config_path and written.prefix in file.read().splitlines()[int(line) - 1]
+    over = call(written, "loader", "--show-config", "--set", "batch.records_max=9", env=env)
     assert settings(over.stdout)["batch.records_max"] == ("9", "--set")
 
 
-def test_a_wrong_value_in_the_environment_is_named(bare):
-    done = call(bare, "loader", env={"PENSTOCK_LOADER_BATCH_RECORDS_MAX": "0"})
+def test_a_wrong_value_in_the_environment_is_named(written):
+    done = call(written, "loader", env={"PENSTOCK_LOADER_BATCH_RECORDS_MAX": "0"})
     assert done.returncode == WRONG
     assert "PENSTOCK_LOADER_BATCH_RECORDS_MAX" in done.stderr and "between 1 and 1000000" in done.stderr
 
@@ -168,7 +176,7 @@ def test_the_environment_works(pipeline, tmp_path):
 # --- secrets -------------------------------------------------------------------------------------------------------
 
 
-def test_secrets_are_masked(bare):
+def test_secrets_are_masked(written):
     env = {
         "PENSTOCK_API_TOKEN": "hush-token",
         "PENSTOCK_DATABASE_DSN": "host=nowhere password=hush-dsn",
@@ -179,22 +187,22 @@ def test_secrets_are_masked(bare):
         "PENSTOCK_KAFKA_SASL_OAUTHBEARER_CONFIG": "hush-config",
     }
     for kind in KINDS:
-        done = call(bare, kind, "--show-config", env=env)
+        done = call(written, kind, "--show-config", env=env)
         assert done.returncode == 0 and "hush" not in done.stdout + done.stderr
         shown = settings(done.stdout)
         assert shown["api.token"] == ("********", "PENSTOCK_API_TOKEN")
         assert shown["kafka.sasl.password"][0] == shown["kafka.ssl.key.pem"][0] == "********"
-    assert "hush" not in call(bare, "loader", "--help", "--check", env=env).stdout
+    assert "hush" not in call(written, "loader", "--help", "--check", env=env).stdout
 
 
-def test_secrets_come_from_files(bare):
-    token = bare.secret("other-token", "hush")
-    done = call(bare, "orchestrator", "--show-config", env={"PENSTOCK_API_TOKEN_FILE": token})
+def test_secrets_come_from_files(written):
+    token = written.secret("other-token", "hush")
+    done = call(written, "orchestrator", "--show-config", env={"PENSTOCK_API_TOKEN_FILE": token})
     assert settings(done.stdout)["api.token"] == ("********", "PENSTOCK_API_TOKEN_FILE")
-    done = call(bare, "orchestrator", env={"PENSTOCK_API_TOKEN_FILE": "nowhere"})
+    done = call(written, "orchestrator", env={"PENSTOCK_API_TOKEN_FILE": "nowhere"})
     assert done.returncode == WRONG and "nowhere: No such file" in done.stderr
     assert "PENSTOCK_API_TOKEN_FILE" in done.stderr or "api.token_file" in done.stderr
-    done = call(bare, "orchestrator", env={"PENSTOCK_API_TOKEN_FILE": os.devnull})
+    done = call(written, "orchestrator", env={"PENSTOCK_API_TOKEN_FILE": os.devnull})
     assert done.returncode == WRONG and f"{os.devnull}: empty" in done.stderr
 
 
@@ -206,8 +214,8 @@ def test_the_token_of_a_file_is_the_token(pipeline):
     assert answer.status_code == 200
 
 
-def test_an_orchestrator_without_a_token_says_how(bare):
-    done = call(bare, "orchestrator", "--set", "api.token=")
+def test_an_orchestrator_without_a_token_says_how(written):
+    done = call(written, "orchestrator", "--set", "api.token=")
     assert done.returncode == WRONG and "api.token" in done.stderr and "PENSTOCK_API_TOKEN" in done.stderr
 
 
@@ -265,8 +273,8 @@ def test_a_port_in_use_is_named(pipeline):
 
 
 @pytest.mark.parametrize("address", ["localhost", "::1", "999.1.1.1", "192.0.2.1"])
-def test_an_address_that_cannot_be_bound_is_named(bare, address):
-    done = call(bare, "loader", "--set", f"http.bind={address}", seconds=20)
+def test_an_address_that_cannot_be_bound_is_named(written, address):
+    done = call(written, "loader", "--set", f"http.bind={address}", seconds=20)
     assert done.returncode == NEVER and address in done.stderr and "http." in done.stderr
 
 
@@ -333,10 +341,23 @@ def test_commands_without_a_broker_say_so(pipeline, nowhere):
         assert (process.returncode, out) == (AGAIN, "") and "kafka.bootstrap.servers" in said, said
 
 
-def test_a_key_that_librdkafka_does_not_know_is_named(pipeline):
-    for kind in STAGES:
-        done = call(pipeline, kind, "--set", "kafka.nonsense.ms=1", seconds=20)
-        assert done.returncode in (WRONG, NEVER) and "kafka.nonsense.ms" in done.stderr, done.stderr
+def test_a_key_that_librdkafka_does_not_know_is_named(bare):
+    for kind in KINDS:
+        for check in ([], ["--check"]):
+            done = call(bare, kind, "--set", "kafka.nonsense.ms=1", *check)
+            assert done.returncode == WRONG and "--set: kafka.nonsense.ms" in done.stderr, done.stderr
+    done = call(bare, "loader", "--check", env={"PENSTOCK_KAFKA_NONSENSE_MS": "1"})
+    assert done.returncode == WRONG and "PENSTOCK_KAFKA_NONSENSE_MS: kafka.nonsense.ms" in done.stderr, done.stderr
+
+
+def test_a_consumers_key_is_no_warning_of_producers(pipeline):
+    """Nor the other way round; both are obeyed."""
+    keys = {"kafka.session.timeout.ms": 12_000, "kafka.linger.ms": 3, "kafka.acks": "all", "kafka.check.crcs": "true"}
+    for kind in KINDS:
+        worker = pipeline.start(kind, settings=keys)
+        said = [line for line in worker.events("kafka_client") if "property" in line["message"]]
+        assert said == []
+        assert worker.stop() == 0
 
 
 @pytest.mark.parametrize("kind", WITH_DATABASE)
@@ -353,9 +374,9 @@ def test_without_a_database(pipeline, kind):
         assert worker.stop(STOP_SECONDS) in (0, AGAIN)
 
 
-def test_db_migrate_without_a_database_says_so(bare):
-    port = bare.servers.free_port()
-    done = bare.cli("db", "migrate", "--set", f"database.dsn=host=127.0.0.1 port={port}", code=AGAIN)
+def test_db_migrate_without_a_database_says_so(written):
+    port = written.servers.free_port()
+    done = written.cli("db", "migrate", "--set", f"database.dsn=host=127.0.0.1 port={port}", code=AGAIN)
     assert "database" in done.stderr and str(port) in done.stderr
 
 
@@ -369,7 +390,7 @@ def assert_not_ready(worker):
 
 @pytest.mark.parametrize("kind", WITH_DATABASE)
 def test_missing_tables_are_named_with_the_command(bare, kind):
-    bare.cli("topics", "apply")
+    bare.insist("topics", "apply")
     worker = bare.spawn(kind)
     wait_until(
         lambda: "penstock db migrate" in worker.log(),

@@ -11,10 +11,11 @@ import json
 import os
 import secrets
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
 from harness.api import Api
 from harness.servers import TOP
@@ -25,13 +26,16 @@ KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
 RUN_SECONDS = 60
 CLI_SECONDS = 60
 KAFKA_SECONDS = 15
+SHORT_SESSIONS = {"session.timeout.ms": 2000, "heartbeat.interval.ms": 500, "transaction.timeout.ms": 3000}
+FETCH_WAIT_MS = 10  # how long the broker keeps a reader at a partition's end waiting; by default 500
 PREPARE_SECONDS = 60
 AGAIN = 3  # a program's exit code: start me again later
 FINAL = ("success", "failed")
 
 
 class Pipeline:
-    def __init__(self, servers, folder, program_folder=None):
+    def __init__(self, servers, folder, program_folder=None, database=True):
+        """database: whether there is one, be it empty; without one there are no topics either."""
         self.servers = servers
         self.folder = str(folder)
         self.programs = program_folder or os.environ.get("PENSTOCK_BIN") or os.path.join(TOP, "build", "bin")
@@ -47,7 +51,9 @@ class Pipeline:
         self.started = dict.fromkeys(KINDS, 0)
         self.connections = {}
         self.api = Api(f"http://127.0.0.1:{self.api_port}", self.token)
-        servers.create_database(self.database)
+        self.has_database = database
+        if database:
+            servers.create_database(self.database)
         self.write_config()
         self.write_subscriptions()
 
@@ -76,6 +82,10 @@ class Pipeline:
         """For programs started from now on."""
         self.settings[section] = self.settings.get(section, {}) | values
         self.write_config()
+
+    def shorten_sessions(self):
+        """Who dies, or is stopped, is missed soon, and what it had begun is given up; the brokers here allow it."""
+        self.configure("kafka", **SHORT_SESSIONS)
 
     def subscribe(self, name, path, **more):
         """A subscription to files; `path` may be a glob or a list of them. Replaces one of the same name."""
@@ -120,15 +130,27 @@ class Pipeline:
         return json.loads(self.cli(*arguments, "--json", **options).stdout)
 
     def prepare(self):
-        """Topics and tables. Exit code 3 says: once more."""
-        for command in (("topics", "apply"), ("db", "migrate")):
-            done = wait_until(
-                lambda words=command: (ran := self.cli(*words, code=None)).returncode != AGAIN and ran,
-                PREPARE_SECONDS,
-                f"penstock {' '.join(command)} does not ask to be started again",
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
+        """Topics and tables, both at once."""
+        with ThreadPoolExecutor() as pool:
+            lines, _ = pool.map(self.insist, ("topics", "db"), ("apply", "migrate"))
+        topics = {line.split()[1].rstrip(":") for line in lines if line.startswith("topic ")}
+        admin = AdminClient(self.kafka())
+        wait_until(  # they are made before everybody is told of them
+            lambda: topics <= set(admin.list_topics(timeout=KAFKA_SECONDS).topics), PREPARE_SECONDS, f"{topics} stand"
+        )
         return self
+
+    def insist(self, *words):
+        """A command whose exit code 3 says: once more. What it said, all times together, as lines."""
+        ran = []
+
+        def ended():
+            ran.append(self.cli(*words, code=None))
+            return ran[-1].returncode != AGAIN
+
+        wait_until(ended, PREPARE_SECONDS, f"penstock {' '.join(words)} does not ask to be started again")
+        assert ran[-1].returncode == 0, ran[-1].stdout + ran[-1].stderr
+        return [line for each in ran for line in each.stdout.splitlines()]
 
     def spawn(self, kind, *arguments, environment=None):
         """One worker, not waited for: for those that should end by themselves."""
@@ -199,8 +221,8 @@ class Pipeline:
     def kafka(self, **more):
         return {"bootstrap.servers": self.servers.kafka} | {key.replace("_", "."): value for key, value in more.items()}
 
-    def partitions(self, topic):
-        metadata = AdminClient(self.kafka()).list_topics(self.topic(topic), timeout=KAFKA_SECONDS)
+    def partitions(self, topic, client=None):
+        metadata = (client or AdminClient(self.kafka())).list_topics(self.topic(topic), timeout=KAFKA_SECONDS)
         return sorted(metadata.topics[self.topic(topic)].partitions)
 
     def read(self, topic, isolation="read_committed", seconds=KAFKA_SECONDS):
@@ -211,22 +233,27 @@ class Pipeline:
                 enable_auto_commit=False,
                 isolation_level=isolation,
                 enable_partition_eof=True,
+                fetch_wait_max_ms=FETCH_WAIT_MS,
             )
         )
         try:
-            waiting = set(self.partitions(topic))
+            # Asked with the consumer: one that does not know the topic yet waits half a second before it begins.
+            waiting = set(self.partitions(topic, consumer))
             consumer.assign([TopicPartition(self.topic(topic), each, OFFSET_BEGINNING) for each in waiting])
             messages = []
 
+            def take(found):
+                for message in found:
+                    if not message.error():
+                        messages.append(message)
+                    elif message.error().name() == "_PARTITION_EOF":
+                        waiting.discard(message.partition())
+                    else:
+                        raise KafkaException(message.error())
+
             def step():
-                while waiting and (found := consumer.consume(10_000, timeout=0.1)):
-                    for message in found:
-                        if not message.error():
-                            messages.append(message)
-                        elif message.error().name() == "_PARTITION_EOF":
-                            waiting.discard(message.partition())
-                        else:
-                            raise KafkaException(message.error())
+                while waiting and (first := consumer.poll(0.1)):
+                    take([first, *consumer.consume(10_000, timeout=0)])
                 return not waiting
 
             wait_until(step, seconds, lambda: f"the end of {topic}, partitions {sorted(waiting)}")
@@ -251,6 +278,19 @@ class Pipeline:
         assert producer.flush(KAFKA_SECONDS) == 0, f"messages to {topic} were not acknowledged"
         assert not failures, failures
 
+    def limit_messages(self, topic, size):
+        """max.message.bytes; the broker takes a change before it goes by it."""
+        change = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
+        resource = ConfigResource("topic", self.topic(topic), incremental_configs=[change])
+        admin = AdminClient(self.kafka())
+        admin.incremental_alter_configs([resource])[resource].result(KAFKA_SECONDS)
+
+        def known():
+            asked = ConfigResource("topic", self.topic(topic))
+            return admin.describe_configs([asked])[asked].result(KAFKA_SECONDS)[change.name].value == str(size)
+
+        wait_until(known, KAFKA_SECONDS, f"messages of {topic} are limited to {size} bytes")
+
     def headers(self, message):
         """A message's headers as text; of a repeated one the last."""
         return {key: value.decode() if value is not None else None for key, value in message.headers() or []}
@@ -264,6 +304,8 @@ class Pipeline:
             worker.kill()
         for connection in self.connections.values():
             connection.close()
+        if not self.has_database:
+            return
         self.servers.drop_database(self.database)
         admin = AdminClient(self.kafka())
         names = [name for name in admin.list_topics(timeout=KAFKA_SECONDS).topics if name.startswith(self.prefix)]

@@ -4,7 +4,9 @@ PENSTOCK_TEST_STACK=FOLDER uses a stack that runs already (`ops/local/stack --di
 leaves it running: quicker while tests are being written.
 """
 
+import itertools
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -19,12 +21,14 @@ sys.path.insert(0, os.path.join(TOP, "ops", "local"))
 
 from local_stack.place import Place  # noqa: E402
 from local_stack.postgres import Postgres  # noqa: E402
-from local_stack.process import PidFile, choose_port  # noqa: E402
+from local_stack.process import PidFile, port_is_free  # noqa: E402
 
 STACK = os.path.join(TOP, "ops", "local", "stack")
+SHARED = "PENSTOCK_TEST_STACK"
 START_SECONDS = 240
 STOP_SECONDS = 90
 DROP_SECONDS = 30
+FIRST_PORT, PORTS, PORT_RANGES = 12_000, 1000, 8  # below those of a stack's servers
 
 
 def stack(folder, *arguments, seconds=START_SECONDS):
@@ -54,10 +58,17 @@ def sweep():
             remove(folder)
 
 
+def own_ports():
+    """Of this process; in another order each time, as there may be other sessions."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % PORT_RANGES
+    first = FIRST_PORT + number * PORTS
+    return random.sample(range(first, first + PORTS), PORTS)
+
+
 class Servers:
     def __init__(self, own=False):
         """own: never those of PENSTOCK_TEST_STACK."""
-        shared = None if own else os.environ.get("PENSTOCK_TEST_STACK")
+        shared = None if own else self.shared_folder()
         self.shared = bool(shared)
         if shared:
             self.folder = os.path.realpath(shared)
@@ -67,6 +78,11 @@ class Servers:
             self.folder = tempfile.mkdtemp(dir=session_folders())
             PidFile(os.path.join(self.folder, "session.pid")).write(os.getpid())
         self.next_number = 0
+        self.ports = itertools.cycle(own_ports())
+
+    @staticmethod
+    def shared_folder():
+        return os.environ.get(SHARED)
 
     def start(self, *options):
         if not self.shared:
@@ -109,7 +125,8 @@ class Servers:
         return f"{stem}{os.getpid()}_{self.next_number}"
 
     def free_port(self):
-        return choose_port(None, set(self.place.ports.values()))
+        """It is taken a while after it was chosen: none is chosen twice, nor by another process of this session."""
+        return next(port for port in self.ports if port_is_free(port))
 
     def dsn(self, database="penstock"):
         return self.postgres.dsn(database)

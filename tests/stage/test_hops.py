@@ -10,7 +10,6 @@ from harness.records import Codec, clean_bar, messages, mix_sum, raw_bar
 from harness.waiting import remains, wait_until
 
 ATTEMPT = 7_000_000_000_000_000_001
-SESSION = {"session.timeout.ms": 6000, "heartbeat.interval.ms": 1500}
 LOADER = "loader"
 
 
@@ -72,7 +71,7 @@ def one_of_each_commit(request):
 def faulty(make_pipeline, fault_programs, tmp_path):
     """A pipeline of programs that can be told to break, and the folder where they are told."""
     pipeline = make_pipeline(program_folder=fault_programs).prepare()
-    pipeline.configure("kafka", **SESSION)
+    pipeline.shorten_sessions()
     pipeline.faults = tmp_path / "faults"
     pipeline.faults.mkdir()
     pipeline.breakable = {"PENSTOCK_FAULTS": str(pipeline.faults)}

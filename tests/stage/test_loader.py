@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
+from confluent_kafka.admin import AdminClient
 from harness.records import Codec, clean_bar, messages, mix_sum, price
 from harness.waiting import wait_until
 
 ATTEMPT = 4_000_000_000_000_000_001
 OTHER = ATTEMPT + 1
-CLEAN = "etl.clean.ohlcv"
+CLEAN, DLQ = "etl.clean.ohlcv", "etl.dlq"
 
 
 @pytest.fixture
@@ -415,6 +415,69 @@ def test_rows_that_a_trigger_refuses_are_letters(pipeline, clean):
     check_letters(pipeline, 33 + len(refused))
 
 
+def load_refused_then_updates(pipeline, codec, good, bad):
+    """Rows of which the constraint at hand refuses every tenth, the bad ones; then newer ones of which it refuses others."""
+    loader = pipeline.start("loader")
+    refused = range(10, 101, 10)
+    load(pipeline, codec, [clean_bar(ATTEMPT, n, **(bad if n in refused else good)) for n in range(1, 101)])
+    check_refused(pipeline, 100, refused)
+    refused = range(5, 101, 10)
+    newer = {"as_of": 1_800_000_000_000_000_000, "close_price": price("3703")}
+    bars = [clean_bar(OTHER, n, **newer, **(bad if n in refused else good)) for n in range(1, 101)]
+    load(pipeline, codec, bars, OTHER)
+    updated = [n for n in range(1, 101) if n % 5]
+    new = range(10, 101, 10)
+    assert ledger(pipeline, OTHER) == {
+        "updated": (len(updated), mix_sum(updated)),
+        "inserted": (len(new), mix_sum(new)),
+        "dead_letter": (len(refused), mix_sum(refused)),
+    }
+    assert pipeline.value("SELECT count(*) FROM etl.restatements") == len(updated)
+    check_letters(pipeline, 20)
+    assert loader.metrics()["penstock_batches_dropped_total"] == 0
+    assert loader.stop() == 0
+
+
+def the_message(pipeline):
+    """What stands in every letter."""
+    [(message,)] = pipeline.query("SELECT DISTINCT message FROM etl.dead_letters")
+    return message
+
+
+@pytest.mark.parametrize("deferred", ["", " DEFERRABLE INITIALLY DEFERRED"], ids=["at-once", "deferred"])
+def test_rows_that_a_foreign_key_refuses_are_letters(pipeline, clean, deferred):
+    """Deferred ones too: at the commit nobody could tell which row it was."""
+    pipeline.query("CREATE TABLE instruments (id bigint PRIMARY KEY); INSERT INTO instruments VALUES (5482)")
+    pipeline.query(
+        "ALTER TABLE ohlcv_data ADD CONSTRAINT known_instrument FOREIGN KEY (instrument_id) REFERENCES instruments"
+        + deferred
+    )
+    load_refused_then_updates(pipeline, clean, good={}, bad={"instrument_id": 7})
+    message = the_message(pipeline)
+    assert message.startswith("SQLSTATE 23503: ") and "known_instrument" in message
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "CREATE UNIQUE INDEX ON ohlcv_data (symbol, ts_event, instrument_id)",
+        "ALTER TABLE ohlcv_data ADD UNIQUE (symbol, ts_event, instrument_id) DEFERRABLE INITIALLY DEFERRED",
+    ],
+    ids=["index", "deferred"],
+)
+def test_rows_that_another_unique_index_refuses_are_letters(pipeline, clean, statement):
+    """Their keys are not there: it is for another index that they are refused."""
+    loader = pipeline.start("loader")
+    load(pipeline, clean, [clean_bar(OTHER + 1, n) for n in range(1, 101)], OTHER + 1)
+    assert loader.stop() == 0
+    pipeline.query(statement)
+    load_refused_then_updates(
+        pipeline, clean, good={"publisher_id": 2, "instrument_id": 7}, bad={"publisher_id": 2}
+    )
+    message = the_message(pipeline)
+    assert message.startswith("SQLSTATE 23505: ") and "symbol_ts_event_instrument_id" in message
+
+
 def test_a_column_that_somebody_made_narrower(pipeline, clean):
     """Refused by the staging table as well."""
     pipeline.start("loader")
@@ -475,20 +538,10 @@ def test_refused_rows_among_known_ones(pipeline, clean):
     check_letters(pipeline, 5)
 
 
-def limit_letters(pipeline, size):
-    """The topic takes no larger ones: at 10 bytes none at all."""
-    resource = ConfigResource(ConfigResource.Type.TOPIC, pipeline.topic("etl.dlq"))
-    entry = ConfigEntry("max.message.bytes", str(size), incremental_operation=AlterConfigOpType.SET)
-    resource.add_incremental_config(entry)
-    admin = AdminClient(pipeline.kafka())
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(15)
-
-
 @pytest.mark.parametrize("killed", [False, True], ids=["the-same", "the-next"])
 def test_letters_wait_while_the_topic_takes_none(pipeline, clean, killed):
     """Rows are loaded all the same; a letter goes out once it can, by whoever runs then, and counts once."""
-    limit_letters(pipeline, 10)
+    pipeline.limit_messages(DLQ, 10)  # none at all
     pipeline.query(POSITIVE)
     loader = pipeline.start("loader")
     pipeline.produce(CLEAN, [{"value": b"hello", "key": b"x", "partition": 0}])
@@ -500,7 +553,7 @@ def test_letters_wait_while_the_topic_takes_none(pipeline, clean, killed):
     assert len(loader.events("letters_wait")) == 1
     if killed:
         loader.kill()
-    limit_letters(pipeline, 4 * 1024 * 1024)
+    pipeline.limit_messages(DLQ, 4 * 1024 * 1024)
     if killed:
         loader = pipeline.start("loader", ready=False)
     check_letters(pipeline, 3)
@@ -537,7 +590,7 @@ def test_without_the_letters_topic_rows_are_loaded(pipeline, clean):
     wait_until(lambda: accounted(pipeline) == 300, 30, lambda: str(ledger(pipeline)))
     check_refused(pipeline, 300, {5, 105})
     loader.wait_event("letters_wait")
-    pipeline.cli("topics", "apply")
+    pipeline.insist("topics", "apply")
     check_letters(pipeline, 2)
     assert loader.stop() == 0
 
@@ -562,7 +615,7 @@ def test_killed_loaders_leave_no_letter_missing_or_doubled(pipeline, clean):
     records = messages(clean, bars_with_refused(count, refused))
     records += [{"value": b"foreign %d" % n, "key": b""} for n in range(foreign)]
     pipeline.produce(CLEAN, [message | {"partition": n % 6} for n, message in enumerate(records)])
-    pipeline.configure("kafka", **{"session.timeout.ms": 6000})
+    pipeline.shorten_sessions()
     for _ in range(3):
         before = accounted(pipeline)
         loader = pipeline.start("loader", ready=False, settings={"batch.records_max": 150, "batch.ms": 20})

@@ -3,6 +3,8 @@
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture
 def filled(make_pipeline):

@@ -18,6 +18,7 @@ def call(*arguments, env=None):
     )
 
 
+@pytest.mark.alone
 def test_install_does_nothing_where_nothing_is_missing():
     begin = time.monotonic()
     done = call(os.path.join(LOCAL, "install"), "run", "test")

@@ -5,6 +5,7 @@ from harness.bars import simulate
 from harness.records import Codec, clean_bar, messages, raw_bar
 from harness.waiting import wait_until
 
+pytestmark = pytest.mark.alone
 ATTEMPT = 8_000_000_000_000_000_001
 PORTION, PORTIONS, RECORDS = 500, 4, 10  # batches sent at once, as a client reads ahead; and records of a batch
 GROWTH_MAX = 1024 * 1024  # bytes: 1,000 batches that kept 1 KiB each would show

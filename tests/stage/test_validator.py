@@ -3,7 +3,6 @@
 import os
 
 import pytest
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 from harness.records import Codec, messages, outcomes, price, raw_bar
 from harness.waiting import wait_until
 
@@ -110,21 +109,14 @@ def test_a_message_at_the_size_limit_is_a_letter_and_stops_nothing(pipeline, cod
     assert validator.running
 
 
-def allow(pipeline, topic, message_bytes):
-    admin = AdminClient(pipeline.kafka())
-    change = ConfigEntry("max.message.bytes", str(message_bytes), incremental_operation=AlterConfigOpType.SET)
-    resource = ConfigResource("topic", pipeline.topic(topic), incremental_configs=[change])
-    admin.incremental_alter_configs([resource])[resource].result(15)
-
-
 def test_what_cannot_be_handled_is_not_passed_over(pipeline, codec):
     """The broker takes no letter: the validator tries again or ends, and the message is there for the next one."""
-    allow(pipeline, DLQ, 2000)
+    pipeline.limit_messages(DLQ, 2000)
     validator = pipeline.start("validator")
     pipeline.produce(RAW, [{"value": os.urandom(5000), "key": b"x", "partition": 0}])
     wait_until(lambda: validator.events("batch_dropped") or not validator.running, 30, validator.tail)
     validator.stop()
-    allow(pipeline, DLQ, 4 * 1024 * 1024)
+    pipeline.limit_messages(DLQ, 4 * 1024 * 1024)
     pipeline.start("validator")
     assert len(outcomes(pipeline, VALID, 1)[1]) == 1
 
@@ -139,6 +131,7 @@ def test_two_validators_share_the_partitions(pipeline, codec):
 
 
 def test_a_killed_validator_loses_and_doubles_nothing(pipeline, codec):
+    pipeline.shorten_sessions()
     first = pipeline.start("validator", settings={"batch.ms": 50})
     bars = [raw_bar(ATTEMPT, n) for n in range(1, 20_001)]
     pipeline.produce(RAW, messages(codec, bars, 1))

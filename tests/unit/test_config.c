@@ -11,6 +11,7 @@
 
 #include "common/cleanup.h"
 #include "common/config.h"
+#include "common/kafka_internal.h"
 #include "common/mem.h"
 #include "common/metrics.h"
 #include "stages/fetcher/cursor.h"
@@ -121,6 +122,62 @@ static void a_map_is_handed_on(void **state)
 	unsetenv("PENSTOCK_KAFKA_CLIENT_RACK");
 	assert_int_equal(config_map(cfg, "kafka", collect, text, &err), 0);
 	assert_string_equal(text, "bootstrap.servers=a:1,b:2;sasl.mechanisms=PLAIN;client.rack=r1;");
+}
+
+static void keys_that_kafka_refuses_are_named_with_their_line(void **state)
+{
+	static const char *const mistakes[][2] = {
+		{ "kafka:\n  client.id: me\n  nonsense: 1\n", ":3: kafka.nonsense: " },
+		{ "kafka:\n  fetch: {min: {bytes: few}}\n", ":2: kafka.fetch.min.bytes: " },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(mistakes) / sizeof(*mistakes); i++) {
+		CLEANUP(file_remove) struct file file;
+		CLEANUP(config_freep) struct config *cfg = NULL;
+		struct err err = ERR_INIT;
+
+		file_write(&file, mistakes[i][0]);
+		assert_int_equal(config_open(&cfg, &spec, file.path, &err), 0);
+		assert_int_equal(kafka_check(cfg, &err), -1);
+		assert_memory_equal(err.text, file.path, strlen(file.path));
+		assert_memory_equal(err.text + strlen(file.path), mistakes[i][1], strlen(mistakes[i][1]));
+	}
+}
+
+static void assert_property(rd_kafka_conf_t *conf, const char *name, const char *expected)
+{
+	char value[64];
+	size_t size = sizeof(value);
+
+	assert_int_equal(rd_kafka_conf_get(conf, name, value, &size), RD_KAFKA_CONF_OK);
+	assert_string_equal(value, expected);
+}
+
+static void clients_get_what_is_for_them(void **state)
+{
+	CLEANUP(file_remove) struct file file;
+	CLEANUP(config_freep) struct config *cfg = NULL;
+	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *consumer = NULL;
+	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *producer = NULL;
+	static const struct kafka_property defaults[] = { { "session.timeout.ms", "9000" },
+							  { "linger.ms", "4" },
+							  { 0 } };
+	struct err err = ERR_INIT;
+
+	(void)state;
+	file_write(&file, "kafka: {session.timeout.ms: 7000, queue.buffering.max.ms: 3, client.id: me, acks: 1}\n");
+	assert_int_equal(config_open(&cfg, &spec, file.path, &err), 0);
+	assert_int_equal(kafka_check(cfg, &err), 0);
+	assert_int_equal(kafka_conf_new(&consumer, RD_KAFKA_CONSUMER, cfg, defaults, NULL, &err), 0);
+	assert_int_equal(kafka_conf_new(&producer, RD_KAFKA_PRODUCER, cfg, defaults, NULL, &err), 0);
+	assert_property(consumer, "client.id", "me");
+	assert_property(producer, "client.id", "me");
+	assert_property(consumer, "session.timeout.ms", "7000");
+	assert_property(producer, "session.timeout.ms", "9000");
+	assert_property(consumer, "linger.ms", "4");
+	assert_property(producer, "linger.ms", "3");
+	assert_property(producer, "acks", "1");
 }
 
 static void a_secret_comes_from_its_file(void **state)
@@ -263,6 +320,8 @@ int main(void)
 		cmocka_unit_test(a_higher_origin_wins),
 		cmocka_unit_test(mistakes_are_named_with_their_line),
 		cmocka_unit_test(a_map_is_handed_on),
+		cmocka_unit_test(keys_that_kafka_refuses_are_named_with_their_line),
+		cmocka_unit_test(clients_get_what_is_for_them),
 		cmocka_unit_test(a_secret_comes_from_its_file),
 		cmocka_unit_test(a_cursor_round_trips),
 		cmocka_unit_test(what_is_no_cursor_is_none),

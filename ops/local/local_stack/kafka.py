@@ -48,6 +48,12 @@ broker.session.timeout.ms=3000
 broker.heartbeat.interval.ms=500
 """
 
+# For tests, which wait for sessions to be over and for transactions of the dead to be ended.
+IMPATIENT = """\
+group.min.session.timeout.ms=1000
+transaction.abort.timed.out.transaction.cleanup.interval.ms=500
+"""
+
 
 def version():
     with open(POM) as file:
@@ -103,7 +109,7 @@ class Kafka:
         ]
         os.makedirs(self.data, exist_ok=True)
         with open(self.properties, "w") as file:
-            file.write(self.configuration())
+            file.write(self.configuration() + (IMPATIENT if throwaway else ""))
         if not os.path.exists(os.path.join(self.data, "meta.properties")):
             self.format()
         launch(self.pidfile, [*self.command, "kafka.Kafka", self.properties], self.log, clean_environment())

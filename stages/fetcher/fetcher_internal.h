@@ -1,0 +1,64 @@
+#pragma once
+/*
+ * The fetcher as the files see it that it is made of, and nobody else: its
+ * slots, and the one transaction that is open for all of them. One thread,
+ * the rebalance callbacks too: they come from within a poll.
+ */
+#include "common/kafka.h"
+#include "common/worker.h"
+#include "stages/fetcher/slot.h"
+
+#define SLOTS_MAX 256
+
+struct fetcher {
+	const char *topic;
+	struct kafka_consumer *consumer;
+	struct job_outputs outputs;
+	struct kafka_group *group; /* of the open transaction */
+	bool open;
+	int64_t deadline_ns, batch_ns;
+	unsigned turn_records;
+	struct slot slots[SLOTS_MAX], *slots_end; /* behind the last that ever was ours */
+	struct slot *sole;                        /* works alone: it may be the one that ends processes */
+	struct err broken;                        /* found inside the rebalance callback */
+};
+
+static inline int32_t fetcher_partition(const struct fetcher *fetcher, const struct slot *slot)
+{
+	return (int32_t)(slot - fetcher->slots);
+}
+
+/* --- transactions (transaction.c) ------------------------------------------------------------------------------------ */
+
+/* Nothing where one is open. */
+int fetcher_begin(struct fetcher *fetcher, struct err *err);
+
+/*
+ * Ends the open transaction with what is to be said of the slots; begins one
+ * where nothing is open and something is to be said. Leaving: slots or process
+ * end here in good order.
+ */
+int fetcher_commit(struct fetcher *fetcher, struct err *err);
+int fetcher_commit_leaving(struct fetcher *fetcher, struct err *err);
+
+/* --- where slots stand (positions.c) --------------------------------------------------------------------------------- */
+
+/* Asks the group where the slots stand that have something to do and are not known yet. */
+int fetcher_learn(struct fetcher *fetcher, struct err *err);
+
+/*
+ * The process ends for the world's fault: that is no crash of the task, so
+ * the starts that are counted are taken back, if the world allows it. What
+ * the last transaction came to may be unknown: only where the group has what
+ * this process committed before is anything written.
+ */
+void fetcher_take_back(struct fetcher *fetcher);
+
+void fetcher_log_slot(const struct fetcher *fetcher, const struct slot *slot, const char *event, const char *text);
+
+/* --- rebalance (rebalance.c) ----------------------------------------------------------------------------------------- */
+
+struct kafka_rebalance fetcher_rebalance(struct fetcher *fetcher);
+
+/* Forgets what all slots work on. */
+void fetcher_clear(struct fetcher *fetcher);

@@ -1,0 +1,67 @@
+#include "common/clock.h"
+#include "common/fault.h"
+#include "stages/fetcher/fetcher_internal.h"
+
+int fetcher_begin(struct fetcher *fetcher, struct err *err)
+{
+	if (fetcher->open)
+		return 0;
+	kafka_group_freep(&fetcher->group);
+	fetcher->group = kafka_group_now(fetcher->consumer);
+	if (!fetcher->group)
+		return err_set(err, ERR_RETRY, "the slots are another fetcher's already");
+	if (kafka_txn_begin(fetcher->outputs.producer, err))
+		return -1;
+	fetcher->open = true;
+	fetcher->deadline_ns = clock_monotonic_ns() + fetcher->batch_ns;
+	return 0;
+}
+
+/* What the transaction says of the slots: attempts' events now, offsets in the array. */
+static int say(struct fetcher *fetcher, bool leaving, struct kafka_offset offsets[SLOTS_MAX], unsigned *ret_count,
+	       struct err *err)
+{
+	*ret_count = 0;
+	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++) {
+		if (!slot_say(slot, leaving))
+			continue;
+		if (fetcher_begin(fetcher, err) || (slot_moved(slot) && job_report(slot->job, err)))
+			return -1;
+		offsets[(*ret_count)++] = slot_offset(slot, fetcher->topic, fetcher_partition(fetcher, slot));
+	}
+	return 0;
+}
+
+static int commit_as(struct fetcher *fetcher, bool leaving, struct err *err)
+{
+	struct kafka_offset offsets[SLOTS_MAX];
+	unsigned count;
+
+	if (say(fetcher, leaving, offsets, &count, err))
+		return -1;
+	if (!fetcher->open)
+		return 0;
+	fault_point("before_commit");
+	if (kafka_txn_offsets(fetcher->outputs.producer, offsets, count, fetcher->group, err))
+		return -1;
+	fault_point("offsets_sent");
+	if (kafka_txn_commit(fetcher->outputs.producer, err))
+		return -1;
+	fetcher->open = false;
+	fault_point("after_commit");
+	metric_add(&worker_metrics[WORKER_BATCHES], 1);
+	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
+		if (slot_committed(slot))
+			metric_add(&worker_metrics[WORKER_RECORDS], 1);
+	return 0;
+}
+
+int fetcher_commit(struct fetcher *fetcher, struct err *err)
+{
+	return commit_as(fetcher, false, err);
+}
+
+int fetcher_commit_leaving(struct fetcher *fetcher, struct err *err)
+{
+	return commit_as(fetcher, true, err);
+}

@@ -1,0 +1,85 @@
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "common/mem.h"
+#include "stages/orchestrator/closing_internal.h"
+#include "stages/orchestrator/gauges.h"
+#include "stages/orchestrator/orchestrator.h"
+#include "stages/orchestrator/run.h"
+
+static int set_task(struct orchestrator *self, const struct ended *e, const char *state, const char *message,
+		    struct err *err)
+{
+	return pg_query(self->pg,
+			"UPDATE etl.tasks SET state = $2, message = $3 WHERE task = $1 AND state = 'dispatched'",
+			PG_PARAMS(INT_TEXT(e->task), state, message), NULL, err);
+}
+
+/* Another attempt, unless the task was given up that often before. */
+static int try_again(struct orchestrator *self, const struct ended *e, const char *why, bool *ret_busy, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	CLEANUP(freep) char *message = NULL;
+
+	if (pg_query(self->pg, "SELECT count(*) FROM etl.attempts WHERE task = $1", PG_PARAMS(INT_TEXT(e->task)), &r,
+		     err))
+		return -1;
+	*ret_busy = true;
+	if (e->run_open && pg_int(r, 0, 0) < config_int(self->cfg, "attempts_max"))
+		return set_task(self, e, "pending", why, err);
+	message = mem_printf("given up after %s attempts: %s", pg_text(r, 0, 0), why);
+	return set_task(self, e, "failed", message, err);
+}
+
+static int end_task(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
+{
+	if (strcmp(e->state, "done") == 0)
+		return set_task(self, e, "closed", "", err);
+	if (strcmp(e->state, "abandoned") == 0)
+		return try_again(self, e, e->message, ret_busy, err);
+	if (set_task(self, e, "failed", e->message, err))
+		return -1;
+	return run_task_failed(self, e->run, e->options, e->message, err);
+}
+
+int closing_close(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
+{
+	if (leader_begin(&self->leader, self->pg, err) ||
+	    pg_query(self->pg, "UPDATE etl.attempts SET closed_at = now() WHERE attempt = $1 AND closed_at IS NULL",
+		     PG_PARAMS(INT_TEXT(e->attempt)), NULL, err) ||
+	    pg_query(self->pg, "DELETE FROM etl.alarms WHERE attempt = $1", PG_PARAMS(INT_TEXT(e->attempt)), NULL,
+		     err) ||
+	    end_task(self, e, ret_busy, err) || pg_commit(self->pg, err))
+		return err_wrap(err, "closing attempt %" PRId64, e->attempt);
+	metric_add(&orchestrator_metrics[GAUGE_CLOSED], 1);
+	log_info("attempt_closed",
+		 LOG_FIELDS(log_i64("run", e->run), log_i64("attempt", e->attempt), log_i64("fetched", e->fetched),
+			    log_str("state", e->state)),
+		 "attempt %" PRId64 " of %s is closed: %" PRId64 " records, all accounted", e->attempt, e->subscription,
+		 e->fetched);
+	return 0;
+}
+
+int closing_expire(struct orchestrator *self, const struct ended *e, const char *message, bool *ret_busy,
+		   struct err *err)
+{
+	if (leader_begin(&self->leader, self->pg, err) ||
+	    pg_query(self->pg,
+		     "UPDATE etl.attempts SET closed_at = now(), expired = true, message = $2"
+		     " WHERE attempt = $1 AND closed_at IS NULL",
+		     PG_PARAMS(INT_TEXT(e->attempt), message), NULL, err) ||
+	    pg_query(self->pg, "DELETE FROM etl.alarms WHERE attempt = $1", PG_PARAMS(INT_TEXT(e->attempt)), NULL,
+		     err) ||
+	    (strcmp(e->state, "failed") == 0 ? end_task(self, e, ret_busy, err)
+					     : try_again(self, e, message, ret_busy, err)) ||
+	    pg_commit(self->pg, err))
+		return err_wrap(err, "closing attempt %" PRId64, e->attempt);
+	metric_add(&orchestrator_metrics[GAUGE_EXPIRED], 1);
+	log_warning("attempt_expired",
+		    LOG_FIELDS(log_i64("run", e->run), log_i64("attempt", e->attempt), log_i64("fetched", e->fetched),
+			       log_i64("accounted", e->accounted)),
+		    "%s", message);
+	return 0;
+}
