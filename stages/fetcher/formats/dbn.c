@@ -10,11 +10,11 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "stages/fetcher/formats/dbn_metadata.h"
-#include "stages/fetcher/formats/dbn_stream.h"
+#include "stages/fetcher/formats/byte_stream.h"
 
 struct dbn_reader {
 	char *path;
-	struct dbn_stream stream;
+	struct byte_stream stream;
 	struct buf block; /* what the metadata's slices point into */
 	struct dbn_metadata metadata;
 	struct dbn_symbols symbols;
@@ -24,13 +24,22 @@ struct dbn_reader {
 /* The stream's own failure where it has one, else that it ended too early. */
 static int fail_short(struct dbn_reader *reader, const char *what, size_t have, size_t want, struct err *err)
 {
-	uint64_t offset = dbn_stream_offset(&reader->stream);
+	uint64_t offset = byte_stream_offset(&reader->stream);
 
 	if (reader->stream.failure.kind == ERR_OK)
 		return err_set(err, ERR_RECORD, "%s at byte offset %" PRIu64 " is cut short: %zu of %zu bytes", what,
 			       offset, have, want);
 	*err = reader->stream.failure;
 	return err_wrap(err, "%s at byte offset %" PRIu64, what, offset);
+}
+
+/* DBZ: a skippable zstd frame with its metadata, then compressed records. */
+static int check_legacy(const struct byte_stream *stream, struct err *err)
+{
+	if (stream->head_len < 12 || stream->head[0] >> 4 != 5 || memcmp(stream->head + 8, "DBZ", 3) != 0)
+		return 0;
+	return err_set(err, ERR_RECORD,
+		       "a file of the legacy format DBZ (version 0); supported is DBN version 3: fetch it again");
 }
 
 /* No DBN magic: says which of the likely other things it is. */
@@ -45,9 +54,9 @@ static int fail_magic(const uint8_t *p, size_t n, struct err *err)
 
 static int read_prefix(struct dbn_reader *reader, uint32_t *ret_length, struct err *err)
 {
-	struct dbn_stream *stream = &reader->stream;
-	size_t n = dbn_stream_need(stream, DBN_PREFIX_BYTES);
-	const uint8_t *p = stream->window + stream->pos;
+	struct byte_stream *stream = &reader->stream;
+	size_t n = byte_stream_need(stream, DBN_PREFIX_BYTES);
+	const uint8_t *p = byte_stream_at(stream);
 	struct bytes in = bytes_of(p, n);
 	uint8_t version;
 
@@ -75,17 +84,17 @@ static int read_prefix(struct dbn_reader *reader, uint32_t *ret_length, struct e
 /* Piece by piece, so that a length that lies costs no memory. */
 static int read_block(struct dbn_reader *reader, uint32_t length, struct err *err)
 {
-	struct dbn_stream *stream = &reader->stream;
+	struct byte_stream *stream = &reader->stream;
 
 	reader->block.max = length;
 	while (reader->block.len < length) {
 		size_t rest = length - reader->block.len;
-		size_t want = rest < DBN_STREAM_NEED_MAX ? rest : DBN_STREAM_NEED_MAX;
-		size_t have = dbn_stream_need(stream, want);
+		size_t want = rest < BYTE_STREAM_NEED_MAX ? rest : BYTE_STREAM_NEED_MAX;
+		size_t have = byte_stream_need(stream, want);
 
 		if (have < want)
 			return fail_short(reader, "metadata", reader->block.len + have, length, err);
-		buf_put(&reader->block, stream->window + stream->pos, want);
+		buf_put(&reader->block, byte_stream_at(stream), want);
 		stream->pos += want;
 	}
 	return 0;
@@ -95,8 +104,9 @@ static int open_reader(struct dbn_reader *reader, const char *path, struct err *
 {
 	uint32_t length = 0;
 
-	if (dbn_stream_open(&reader->stream, path, err) || read_prefix(reader, &length, err) ||
-	    read_block(reader, length, err) || dbn_metadata_parse(&reader->metadata, buf_str(&reader->block), err))
+	if (byte_stream_open(&reader->stream, path, err) || check_legacy(&reader->stream, err) ||
+	    read_prefix(reader, &length, err) || read_block(reader, length, err) ||
+	    dbn_metadata_parse(&reader->metadata, buf_str(&reader->block), err))
 		return -1;
 	dbn_symbols_build(&reader->symbols, &reader->metadata);
 	return 0;
@@ -106,7 +116,7 @@ int dbn_open(struct dbn_reader **ret, const char *path, struct err *err)
 {
 	CLEANUP(dbn_freep) struct dbn_reader *reader = mem_zalloc(1, sizeof(*reader));
 
-	reader->stream = (struct dbn_stream)DBN_STREAM_INIT;
+	reader->stream = (struct byte_stream)BYTE_STREAM_INIT;
 	reader->path = mem_strdup(path);
 	if (open_reader(reader, path, err))
 		return err_wrap(err, "%s", path);
@@ -124,7 +134,7 @@ void dbn_freep(struct dbn_reader **reader)
 	dbn_symbols_release(&self->symbols);
 	dbn_metadata_release(&self->metadata);
 	buf_release(&self->block);
-	dbn_stream_release(&self->stream);
+	byte_stream_release(&self->stream);
 	free(self->path);
 	free(self);
 }
@@ -136,7 +146,7 @@ const struct dbn_metadata *dbn_metadata(const struct dbn_reader *reader)
 
 int64_t dbn_input_bytes(const struct dbn_reader *reader)
 {
-	return dbn_stream_input_bytes(&reader->stream);
+	return byte_stream_input_bytes(&reader->stream);
 }
 
 int dbn_fd(const struct dbn_reader *reader)
@@ -155,9 +165,9 @@ static int fail_record(struct dbn_reader *reader, size_t have, size_t want, stru
 
 int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
 {
-	struct dbn_stream *stream = &reader->stream;
-	size_t left = dbn_stream_need(stream, DBN_HEADER_BYTES);
-	struct bytes in = bytes_of(stream->window + stream->pos, left);
+	struct byte_stream *stream = &reader->stream;
+	size_t left = byte_stream_need(stream, DBN_HEADER_BYTES);
+	struct bytes in = bytes_of(byte_stream_at(stream), left);
 	size_t length;
 
 	if (left == 0 && stream->failure.kind == ERR_OK)
@@ -167,12 +177,12 @@ int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
 		return err_set(err, ERR_RECORD,
 			       "%s: record %" PRIu64 " at byte offset %" PRIu64
 			       " says it has %zu bytes: corrupt, a header alone has %d",
-			       reader->path, reader->records + 1, dbn_stream_offset(stream), length, DBN_HEADER_BYTES);
+			       reader->path, reader->records + 1, byte_stream_offset(stream), length, DBN_HEADER_BYTES);
 	if (left < length) {
-		left = dbn_stream_need(stream, length);
+		left = byte_stream_need(stream, length);
 		if (left < length)
 			return fail_record(reader, left, length, err);
-		in = bytes_of(stream->window + stream->pos, length);
+		in = bytes_of(byte_stream_at(stream), length);
 	}
 	ret->bytes = (struct str){ (const char *)in.pos, (uint32_t)length };
 	bytes_take(&in, 1);
@@ -181,7 +191,7 @@ int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
 	ret->instrument_id = bytes_le32(&in);
 	ret->ts_event = bytes_le64(&in);
 	ret->number = ++reader->records;
-	ret->byte_offset = dbn_stream_offset(stream);
+	ret->byte_offset = byte_stream_offset(stream);
 	stream->pos += length;
 	return 1;
 }
