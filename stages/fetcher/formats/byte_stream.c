@@ -1,4 +1,4 @@
-#include "stages/fetcher/formats/dbn_stream.h"
+#include "stages/fetcher/formats/byte_stream.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -14,7 +14,6 @@
 #define WINDOW_BYTES (256 * 1024)
 #define INPUT_BYTES (128 * 1024)
 #define ZSTD_WINDOW_LOG 27 /* 128 MiB: zstd's own limit for streams that do not say --long */
-#define MAGIC_BYTES 12
 
 /* Errors of open() and read() that the path is to blame for; everything else may pass. */
 static enum err_kind errno_kind(int error)
@@ -39,7 +38,7 @@ static int set_errno(struct err *err, int error)
 }
 
 /* Fills up to n bytes at `to` with what read() gives at once; 0: none, with the reason kept. */
-static size_t read_file(struct dbn_stream *stream, uint8_t *to, size_t n)
+static size_t read_file(struct byte_stream *stream, uint8_t *to, size_t n)
 {
 	ssize_t got;
 
@@ -56,7 +55,7 @@ static size_t read_file(struct dbn_stream *stream, uint8_t *to, size_t n)
 	return (size_t)got;
 }
 
-static void advance_plain(struct dbn_stream *stream)
+static void advance_plain(struct byte_stream *stream)
 {
 	size_t n = read_file(stream, stream->window + stream->len, WINDOW_BYTES - stream->len);
 
@@ -64,15 +63,15 @@ static void advance_plain(struct dbn_stream *stream)
 	stream->ended = n == 0;
 }
 
-static void fail_zstd(struct dbn_stream *stream, const char *what)
+static void fail_zstd(struct byte_stream *stream, const char *what)
 {
 	err_set(&stream->failure, ERR_RECORD, "zstd stream %s at byte %" PRId64 " of the file", what,
-		dbn_stream_input_bytes(stream));
+		byte_stream_input_bytes(stream));
 	stream->ended = true;
 }
 
 /* One step of decompression. Ends the stream on a failure, a cut frame, or the last frame's end. */
-static void advance_zstd(struct dbn_stream *stream)
+static void advance_zstd(struct byte_stream *stream)
 {
 	ZSTD_outBuffer out = { stream->window, WINDOW_BYTES, stream->len };
 	ZSTD_inBuffer in;
@@ -100,9 +99,9 @@ static void advance_zstd(struct dbn_stream *stream)
 	stream->len = out.pos;
 }
 
-size_t dbn_stream_need(struct dbn_stream *stream, size_t n)
+size_t byte_stream_need(struct byte_stream *stream, size_t n)
 {
-	size_t left = dbn_stream_left(stream);
+	size_t left = byte_stream_left(stream);
 
 	if (left >= n || stream->ended)
 		return left;
@@ -119,9 +118,9 @@ size_t dbn_stream_need(struct dbn_stream *stream, size_t n)
 	return stream->len;
 }
 
-int64_t dbn_stream_input_bytes(const struct dbn_stream *stream)
+int64_t byte_stream_input_bytes(const struct byte_stream *stream)
 {
-	size_t ahead = stream->zstd ? stream->in_len - stream->in_pos : dbn_stream_left(stream);
+	size_t ahead = stream->zstd ? stream->in_len - stream->in_pos : byte_stream_left(stream);
 
 	return stream->file_bytes - (int64_t)ahead;
 }
@@ -135,7 +134,7 @@ static bool is_zstd(const uint8_t magic[4])
 }
 
 /* The first bytes are in the window: from now on they are compressed input. */
-static int start_zstd(struct dbn_stream *stream, struct err *err)
+static int start_zstd(struct byte_stream *stream, struct err *err)
 {
 	size_t failed;
 
@@ -153,12 +152,12 @@ static int start_zstd(struct dbn_stream *stream, struct err *err)
 	return 0;
 }
 
-int dbn_stream_open(struct dbn_stream *stream, const char *path, struct err *err)
+int byte_stream_open(struct byte_stream *stream, const char *path, struct err *err)
 {
 	struct stat st;
 	size_t n;
 
-	*stream = (struct dbn_stream)DBN_STREAM_INIT;
+	*stream = (struct byte_stream)BYTE_STREAM_INIT;
 	stream->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
 	if (stream->fd < 0 || fstat(stream->fd, &st) != 0)
 		return set_errno(err, errno);
@@ -167,8 +166,8 @@ int dbn_stream_open(struct dbn_stream *stream, const char *path, struct err *err
 	posix_fadvise(stream->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	stream->window = mem_alloc(WINDOW_BYTES);
 	/* One read only: it must fit into the input buffer, should this be zstd. */
-	while (stream->len < MAGIC_BYTES) {
-		n = read_file(stream, stream->window + stream->len, MAGIC_BYTES - stream->len);
+	while (stream->len < BYTE_STREAM_HEAD_BYTES) {
+		n = read_file(stream, stream->window + stream->len, BYTE_STREAM_HEAD_BYTES - stream->len);
 		if (n == 0)
 			break;
 		stream->len += n;
@@ -177,21 +176,19 @@ int dbn_stream_open(struct dbn_stream *stream, const char *path, struct err *err
 		return *err = stream->failure, -1;
 	if (stream->len == 0)
 		return err_set(err, ERR_RECORD, "the file is empty");
-	if (stream->len == MAGIC_BYTES && is_zstd(stream->window) && memcmp(stream->window + 8, "DBZ", 3) == 0)
-		return err_set(
-			err, ERR_RECORD,
-			"a file of the legacy format DBZ (version 0); supported is DBN version 3: fetch it again");
+	memcpy(stream->head, stream->window, stream->len);
+	stream->head_len = stream->len;
 	if (stream->len >= 4 && is_zstd(stream->window))
 		return start_zstd(stream, err);
 	return 0;
 }
 
-void dbn_stream_release(struct dbn_stream *stream)
+void byte_stream_release(struct byte_stream *stream)
 {
 	ZSTD_freeDCtx(stream->zstd);
 	free(stream->in);
 	free(stream->window);
 	if (stream->fd >= 0)
 		close(stream->fd);
-	*stream = (struct dbn_stream)DBN_STREAM_INIT;
+	*stream = (struct byte_stream)BYTE_STREAM_INIT;
 }
