@@ -18,8 +18,9 @@ def certificate(folder):
     """A key and a self-signed certificate of 127.0.0.1: the vendor's client speaks HTTPS only."""
     key, certificate, both = (os.path.join(folder, name) for name in ("key.pem", "certificate.pem", "tls.pem"))
     subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=127.0.0.1"]
-        + ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate],
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        + ["-days", "2", "-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+        + ["-keyout", key, "-out", certificate],
         check=True,
         capture_output=True,
     )
@@ -31,7 +32,7 @@ def certificate(folder):
 
 
 class Simulator(Worker):
-    """tls: what certificate() returned; without it plain HTTP, which needs no such thing but suits no vendor's client."""
+    """tls: what certificate() returned. Without it plain HTTP, which the vendor's client does not speak."""
 
     def __init__(self, folder, *options, tls=None, program=PROGRAM):
         self.tls = tls
@@ -52,8 +53,8 @@ class Simulator(Worker):
         options = {"auth": (KEY, ""), "timeout": 60, "verify": verify} | options
         return requests.request(method, self.url + path, **options)
 
-    def control(self, method, path, **body):
-        answer = self.request(method, "/simulator/" + path, json=body or None, auth=None)
+    def control(self, method, name, /, **body):
+        answer = self.request(method, "/simulator/" + name, json=body or None, auth=None)
         assert answer.ok, answer.text
         return answer.json()
 

@@ -9,23 +9,36 @@
 #define RTYPE_UNKNOWN 0x7E
 #define PRICE_HUGE (INT64_C(9000000000) * DECIMAL_ONE)
 #define VOLUME_NEGATIVE INT64_C(-1000)
+#define VOLUME_HUGE INT64_C(9000000000000000000)
+#define CENT (DECIMAL_ONE / 100)
+#define FAR_DAYS 15000
 
 static void high_below_low(struct record *r)
 {
 	int64_t low = r->bar.low;
 
-	r->bar.low = r->bar.high + DECIMAL_ONE;
+	r->bar.low = r->bar.high + CENT;
 	r->bar.high = low;
 }
 
 static void high_below_open(struct record *r)
 {
-	r->bar.open = r->bar.high + DECIMAL_ONE;
+	r->bar.open = r->bar.high + CENT;
 }
 
 static void high_below_close(struct record *r)
 {
-	r->bar.close = r->bar.high + DECIMAL_ONE;
+	r->bar.close = r->bar.high + CENT;
+}
+
+static void low_above_open(struct record *r)
+{
+	r->bar.open = r->bar.low - CENT / 2;
+}
+
+static void low_above_close(struct record *r)
+{
+	r->bar.close = r->bar.low - CENT / 2;
 }
 
 static void price_zero(struct record *r)
@@ -41,6 +54,26 @@ static void price_huge(struct record *r)
 static void price_undefined(struct record *r)
 {
 	r->bar.open = INT64_MAX;
+}
+
+static void volume_huge(struct record *r)
+{
+	r->bar.volume = VOLUME_HUGE;
+}
+
+static void time_future(struct record *r)
+{
+	r->ts_event += FAR_DAYS * NS_PER_DAY;
+}
+
+static void time_past(struct record *r)
+{
+	r->ts_event -= FAR_DAYS * NS_PER_DAY;
+}
+
+static void time_unaligned(struct record *r)
+{
+	r->ts_event += 1;
 }
 
 static void volume_negative(struct record *r)
@@ -94,9 +127,15 @@ static const struct {
 	{ "high_below_low", high_below_low, OF_BARS, false },
 	{ "high_below_open", high_below_open, OF_BARS, false },
 	{ "high_below_close", high_below_close, OF_BARS, false },
+	{ "low_above_open", low_above_open, OF_BARS, false },
+	{ "low_above_close", low_above_close, OF_BARS, false },
 	{ "price_zero", price_zero, OF_BARS, false },
 	{ "price_huge", price_huge, OF_BARS, false },
 	{ "price_undefined", price_undefined, OF_BARS, false },
+	{ "volume_huge", volume_huge, OF_BARS, false },
+	{ "time_future", time_future, OF_BARS, false },
+	{ "time_past", time_past, OF_BARS, false },
+	{ "time_unaligned", time_unaligned, OF_BARS, false },
 	{ "volume_negative", volume_negative, OF_BARS, false },
 	{ "trade_price_undefined", trade_price_undefined, OF_TRADES, false },
 	{ "trade_price_negative", trade_price_negative, OF_TRADES, false },

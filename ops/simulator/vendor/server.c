@@ -135,13 +135,24 @@ static void wait_ms(int64_t ms)
 	nanosleep(&time, NULL);
 }
 
+static void put_warning(const char *text, struct answer *answer)
+{
+	CLEANUP(buf_release) struct buf buf = BUF_INIT(4096);
+	struct json_out json = JSON_OUT(&buf);
+
+	json_put_open(&json, '[');
+	json_put_str(&json, str_of(text));
+	json_put_close(&json, ']');
+	snprintf(answer->warning, sizeof(answer->warning), "%s", buf_text(&buf));
+}
+
 /* True where the fault is the answer. */
 static bool apply_fault(const struct fault *fault, struct answer *answer)
 {
 	if (fault->delay_ms > 0)
 		wait_ms(fault->delay_ms);
 	if (fault->warning[0])
-		snprintf(answer->warning, sizeof(answer->warning), "[\"%s\"]", fault->warning);
+		put_warning(fault->warning, answer);
 	if (fault->status == 0)
 		return false;
 	answer->retry_after_s = fault->retry_after_s;
