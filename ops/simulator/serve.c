@@ -21,6 +21,8 @@ static const char usage[] = "usage: penstock-simulator --listen ADDRESS:PORT [op
 			    "Port 0 is a free one; the log line http_listening names it.\n"
 			    "\n";
 
+#define DAYS_MAX 84000 /* the year 2199 */
+
 struct arguments {
 	struct simulator_options options;
 	struct fault faults[FAULTS_MAX];
@@ -105,7 +107,7 @@ static int set_date(int32_t *to, size_t option, const char *text, struct err *er
 {
 	int64_t ns;
 
-	if (!clock_parse(str_of(text), &ns) || ns < 0)
+	if (!clock_parse(str_of(text), &ns) || ns < 0 || ns > DAYS_MAX * NS_PER_DAY)
 		return err_set(err, ERR_FATAL, "--%s %s: a date such as 2024-01-02 is needed", table[option].name,
 			       text);
 	*to = clock_day_of(ns);

@@ -3,12 +3,14 @@
 import datetime
 import io
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import databento
 import pytest
 import requests
 from databento.common.error import BentoDeprecationWarning
 from harness.simulator import KEY
+from harness.waiting import wait_until
 
 NASDAQ, CME, OPRA = "XNAS.ITCH", "GLBX.MDP3", "OPRA.PILLAR"
 THURSDAY, FRIDAY, MONDAY = "2024-03-14", "2024-03-15", "2024-03-18"
@@ -69,6 +71,8 @@ def test_resolve(vendor):
     assert resolve("ESH4", "raw_symbol", "2024-03-11", "2024-03-29")["partial"] == ["ESH4"]
     assert len(resolve("ES.FUT", "parent", "2024-03-11", "2024-03-12")["result"]["ES.FUT"]) == 8
     assert resolve("NOPE", "raw_symbol", "2024-03-11", "2024-03-12")["status"] == 2
+    with pytest.raises(databento.BentoClientError, match="not available"):
+        resolve("ESH4", "raw_symbol", "2024-03-11", "2031-03-12")
 
 
 def test_ids_of_shares_are_of_a_day(vendor):
@@ -286,6 +290,12 @@ def test_records_of_unknown_type_and_length(start_simulator, clean):
         assert set(body[head + at :: BAR_BYTES]) == values
 
 
+def test_many_at_once(clean):
+    with ThreadPoolExecutor(12) as pool:
+        bodies = list(pool.map(lambda _: clean.raw(**MINUTES, compression="zstd"), range(40)))
+    assert len(set(bodies)) == 1
+
+
 # --- the program ---------------------------------------------------------------------------------------------------
 def test_memory_does_not_depend_on_the_window(start_simulator):
     simulator = start_simulator("--symbols", 20, tls=None)
@@ -298,6 +308,16 @@ def test_memory_does_not_depend_on_the_window(start_simulator):
         size = sum(len(piece) for piece in answer.iter_content(1 << 20))
     assert size > 40_000_000
     assert simulator.resident_bytes() - before < 8_000_000
+
+
+def test_it_ends_while_a_body_is_stuck(start_simulator):
+    simulator = start_simulator("--fault", "stall_after_bytes=100,stall_ms=600000", tls=None)
+    with ThreadPoolExecutor(1) as pool:
+        stuck = pool.submit(simulator.request, "POST", "/v0/timeseries.get_range", data=MINUTES)
+        wait_until(lambda: simulator.control("GET", "meter")["requests"], 10, "the body is on its way")
+        assert simulator.stop() == 0
+        with pytest.raises(requests.RequestException):
+            stuck.result()
 
 
 def test_an_address_that_is_taken(simulator, tmp_path):

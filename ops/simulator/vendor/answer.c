@@ -9,7 +9,14 @@ void answer_release(struct answer *answer)
 
 void answer_json(struct answer *answer, struct buf *text)
 {
+	bool too_large = text->overflow;
+
 	body_release(&answer->body);
+	if (too_large) {
+		answer->status = 413;
+		buf_reset(text);
+		buf_put_text(text, "{\"detail\":\"the answer is too large: ask for less\"}");
+	}
 	answer->content_type = "application/json";
 	answer->body = body_of_buf(text);
 }

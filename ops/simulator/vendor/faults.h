@@ -57,5 +57,9 @@ void faults_put(struct faults *faults, struct json_out *json);
 /* The first that hits this request, counted; false: none. */
 bool faults_take(struct faults *faults, const char *method, const char *path, struct fault *ret);
 
+/* False: it was cut short, because the server ends. */
+bool fault_wait(int64_t ns);
+void fault_end_waits(void);
+
 /* Cuts, slows, stalls, corrupts what the answer sends. */
 void fault_trouble_body(const struct fault *fault, struct answer *answer);

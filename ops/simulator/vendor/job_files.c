@@ -17,6 +17,7 @@
 #include "stages/fetcher/formats/dbn.h"
 
 #define PIECE_BYTES (64 * 1024)
+#define LAST_DAY 100000 /* behind everything */
 #define SUNDAY_OFFSET 4 /* days from a Sunday to 1970-01-01 */
 
 /* --- one file ---------------------------------------------------------------------------------------------------- */
@@ -113,7 +114,7 @@ static int32_t next_part(enum job_split split, int32_t day)
 	case SPLIT_YEAR:
 		return clock_days((struct civil){ c.year + 1, 1, 1 });
 	default:
-		return INT32_MAX / 2;
+		return LAST_DAY;
 	}
 }
 

@@ -9,6 +9,7 @@
 #include "ops/simulator/market/calendar.h"
 
 #define TEXT_MAX 48
+#define NS_MAX (100000 * NS_PER_DAY) /* the year 2243 */
 
 static bool parse_ns(const char *text, int64_t *ret_ns)
 {
@@ -16,7 +17,7 @@ static bool parse_ns(const char *text, int64_t *ret_ns)
 
 	errno = 0;
 	*ret_ns = strtoll(text, &end, 10);
-	return isdigit((unsigned char)*text) && *end == '\0' && errno == 0;
+	return isdigit((unsigned char)*text) && *end == '\0' && errno == 0 && *ret_ns <= NS_MAX;
 }
 
 /* Cuts "+01:00", "-0500" or "Z" off behind the time of day. */
@@ -83,6 +84,8 @@ bool moment_parse(const char *text, int64_t *ret_ns, int64_t *ret_next)
 		return false;
 	step = complete(copy);
 	if (!clock_parse(str_of(copy), ret_ns))
+		return false;
+	if (*ret_ns < -NS_MAX || *ret_ns > NS_MAX)
 		return false;
 	*ret_ns -= offset;
 	*ret_next = *ret_ns + step;

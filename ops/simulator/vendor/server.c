@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -128,13 +127,6 @@ static void read_key(struct MHD_Connection *connection, struct request *request)
 	MHD_free(password);
 }
 
-static void wait_ms(int64_t ms)
-{
-	struct timespec time = { ms / 1000, ms % 1000 * (NS_PER_SECOND / 1000) };
-
-	nanosleep(&time, NULL);
-}
-
 static void put_warning(const char *text, struct answer *answer)
 {
 	CLEANUP(buf_release) struct buf buf = BUF_INIT(4096);
@@ -150,7 +142,7 @@ static void put_warning(const char *text, struct answer *answer)
 static bool apply_fault(const struct fault *fault, struct answer *answer)
 {
 	if (fault->delay_ms > 0)
-		wait_ms(fault->delay_ms);
+		fault_wait(fault->delay_ms * (NS_PER_SECOND / 1000));
 	if (fault->warning[0])
 		put_warning(fault->warning, answer);
 	if (fault->status == 0)
@@ -305,6 +297,7 @@ void server_freep(struct server **server)
 {
 	if (!*server)
 		return;
+	fault_end_waits();
 	if ((*server)->daemon)
 		MHD_stop_daemon((*server)->daemon);
 	free((*server)->pem);

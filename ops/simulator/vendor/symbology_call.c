@@ -92,7 +92,8 @@ void symbology_put(const struct resolution *resolution, uint8_t stype_in, uint8_
 	json_put_close(json, '}');
 }
 
-static bool read_days(const struct request *request, int32_t *ret_first, int32_t *ret_end, struct answer *answer)
+static bool read_days(const struct market_options *market, const struct request *request, int32_t *ret_first,
+		      int32_t *ret_end, struct answer *answer)
 {
 	const char *start = request_text(request, "start_date"), *end = request_text(request, "end_date");
 	int64_t first, next, last, unused;
@@ -103,9 +104,13 @@ static bool read_days(const struct request *request, int32_t *ret_first, int32_t
 	}
 	*ret_first = (int32_t)(first / NS_PER_DAY);
 	*ret_end = (int32_t)((end ? last : next) / NS_PER_DAY);
-	if (*ret_first < *ret_end)
+	if (*ret_first >= *ret_end)
+		answer_case(answer, 422, "data_time_range_start_on_or_after_end", "The start is on or after the end.",
+			    NULL);
+	else if (*ret_first < market->first_day || *ret_end > market->end_day)
+		answer_case(answer, 422, "symbology_invalid_request", "These days are not available.", NULL);
+	else
 		return true;
-	answer_case(answer, 422, "data_time_range_start_on_or_after_end", "The start is on or after the end.", NULL);
 	return false;
 }
 
@@ -121,7 +126,7 @@ void symbology_resolve(struct simulator *simulator, const struct request *reques
 
 	if (!dataset || query_stype(request, "stype_in", STYPE_RAW_SYMBOL, &stype_in, answer) ||
 	    query_stype(request, "stype_out", STYPE_INSTRUMENT_ID, &stype_out, answer) ||
-	    !read_days(request, &first, &end, answer) ||
+	    !read_days(&simulator->options.market, request, &first, &end, answer) ||
 	    query_resolve(&resolution, simulator_instruments(simulator, dataset), stype_in,
 			  symbols ? symbols : "ALL_SYMBOLS", first, end, answer))
 		return;

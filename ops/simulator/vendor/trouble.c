@@ -1,4 +1,5 @@
 /* A body that is cut, slow, stuck or wrong. */
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <time.h>
 
@@ -7,6 +8,7 @@
 #include "ops/simulator/vendor/faults.h"
 
 #define TICKS_PER_SECOND 20
+#define TICK_NS (NS_PER_SECOND / TICKS_PER_SECOND)
 
 struct trouble {
 	struct fault fault;
@@ -14,11 +16,23 @@ struct trouble {
 	int64_t sent;
 };
 
-static void wait_ns(int64_t ns)
-{
-	struct timespec time = { ns / NS_PER_SECOND, ns % NS_PER_SECOND };
+static atomic_bool hurry; /* the server ends */
 
-	nanosleep(&time, NULL);
+bool fault_wait(int64_t ns)
+{
+	while (ns > 0 && !hurry) {
+		int64_t part = ns < TICK_NS ? ns : TICK_NS;
+		struct timespec time = { 0, part };
+
+		nanosleep(&time, NULL);
+		ns -= part;
+	}
+	return !hurry;
+}
+
+void fault_end_waits(void)
+{
+	hurry = true;
 }
 
 /* How much may go out now without passing the place `at`. */
@@ -27,16 +41,21 @@ static size_t until(const struct trouble *t, int64_t at, size_t max)
 	return at > t->sent && at - t->sent < (int64_t)max ? (size_t)(at - t->sent) : max;
 }
 
-static size_t allowed(struct trouble *t, size_t max)
+static size_t allowed(const struct trouble *t, size_t max)
 {
 	size_t tick = (size_t)(t->fault.slow_bytes_per_second / TICKS_PER_SECOND + 1);
 
 	max = until(t, t->fault.cut_after_bytes, max);
 	max = until(t, t->fault.stall_after_bytes, max);
-	if (t->fault.slow_bytes_per_second <= 0)
-		return max;
-	wait_ns(NS_PER_SECOND / TICKS_PER_SECOND);
-	return max < tick ? max : tick;
+	return t->fault.slow_bytes_per_second > 0 && tick < max ? tick : max;
+}
+
+/* False: the server ends meanwhile. */
+static bool wait_for_turn(const struct trouble *t)
+{
+	if (t->sent == t->fault.stall_after_bytes && !fault_wait(t->fault.stall_ms * (NS_PER_SECOND / 1000)))
+		return false;
+	return t->fault.slow_bytes_per_second <= 0 || fault_wait(TICK_NS);
 }
 
 static ssize_t read_troubled(void *self, uint8_t *to, size_t max)
@@ -45,10 +64,8 @@ static ssize_t read_troubled(void *self, uint8_t *to, size_t max)
 	int64_t corrupt;
 	ssize_t n;
 
-	if (t->sent == t->fault.cut_after_bytes)
+	if (t->sent == t->fault.cut_after_bytes || !wait_for_turn(t))
 		return -1;
-	if (t->sent == t->fault.stall_after_bytes)
-		wait_ns(t->fault.stall_ms * (NS_PER_SECOND / 1000));
 	n = t->inner.read(t->inner.self, to, allowed(t, max));
 	if (n <= 0)
 		return n;
