@@ -7,6 +7,7 @@
 #include "common/clock.h"
 #include "common/decimal.h"
 #include "common/mem.h"
+#include "ops/simulator/market/chance.h"
 #include "stages/fetcher/formats/dbn.h"
 
 #define CENT (DECIMAL_ONE / 100)
@@ -67,24 +68,15 @@ const char *broken_kind_name(enum broken_kind kind)
 	return names[kind];
 }
 
-/* splitmix64 (Steele, Lea, Flood, OOPSLA 2014). */
-static uint64_t mix(uint64_t z)
-{
-	z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
-	return z ^ (z >> 31);
-}
-
 static uint64_t draw(uint64_t *state)
 {
 	*state += UINT64_C(0x9E3779B97F4A7C15);
-	return mix(*state);
+	return chance_mix(*state);
 }
 
-/* 0..bound-1; the bias is far below what prices show. */
 static uint32_t below(uint64_t *state, uint32_t bound)
 {
-	return (uint32_t)((draw(state) >> 32) * bound >> 32);
+	return chance_below(draw(state), bound);
 }
 
 int32_t bars_past_day(void)
@@ -172,7 +164,7 @@ static void start_walks(struct bars *bars)
 	for (uint32_t i = 0; i < bars->options.symbols; i++) {
 		struct walk *walk = &bars->walks[i];
 
-		walk->random = mix(bars->options.seed * UINT64_C(0xD1342543DE82EF95) + i);
+		walk->random = chance_mix(bars->options.seed * UINT64_C(0xD1342543DE82EF95) + i);
 		walk->cents = 1000 + below(&walk->random, 49000);
 		walk->volume = 1 + bars->shape->volume / (1 + below(&walk->random, 8));
 	}
@@ -189,7 +181,7 @@ static void plan_broken(struct bars *bars)
 		return;
 	low = (uint64_t)((__uint128_t)o->bars * n / o->broken);
 	high = (uint64_t)((__uint128_t)o->bars * (n + 1) / o->broken);
-	bars->broken_next = low + mix(o->seed ^ mix(n + 1)) % (high - low);
+	bars->broken_next = low + chance_mix(o->seed ^ chance_mix(n + 1)) % (high - low);
 }
 
 static int check_options(const struct bars_options *o, struct err *err)

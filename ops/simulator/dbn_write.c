@@ -13,12 +13,11 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
-#include "common/clock.h"
 #include "common/mem.h"
+#include "ops/simulator/dbn_head.h"
 
 #define OUTPUT_BYTES (256 * 1024)
 #define ZSTD_LEVEL 3
-#define FIXED_RESERVED 53
 
 struct dbn_writer {
 	int fd;
@@ -32,89 +31,13 @@ struct dbn_writer {
 
 /* --- metadata ---------------------------------------------------------------------------------------------------- */
 
-static void put_le(struct buf *buf, uint64_t value, unsigned bytes)
-{
-	value = htole64(value);
-	buf_put(buf, &value, bytes);
-}
-
-static void put_zeros(struct buf *buf, size_t n)
-{
-	while (n-- > 0)
-		buf_put_u8(buf, 0);
-}
-
-static void put_cstr(struct buf *buf, struct str text, uint32_t field_bytes)
-{
-	if (text.len >= field_bytes)
-		text.len = field_bytes - 1;
-	buf_put_str(buf, text);
-	put_zeros(buf, field_bytes - text.len);
-}
-
-static void put_cstrs(struct buf *buf, const struct str *texts, uint32_t count)
-{
-	put_le(buf, count, 4);
-	for (uint32_t i = 0; i < count; i++)
-		put_cstr(buf, texts[i], DBN_SYMBOL_BYTES);
-}
-
-static void put_day(struct buf *buf, int32_t day)
-{
-	struct civil c = clock_civil(day);
-
-	put_le(buf, (uint64_t)c.year * 10000 + c.month * 100u + c.day, 4);
-}
-
-static void put_mapping(struct buf *buf, const struct dbn_mapping *mapping)
-{
-	put_cstr(buf, mapping->raw_symbol, DBN_SYMBOL_BYTES);
-	put_le(buf, mapping->interval_count, 4);
-	for (uint32_t i = 0; i < mapping->interval_count; i++) {
-		put_day(buf, mapping->intervals[i].start_day);
-		put_day(buf, mapping->intervals[i].end_day);
-		put_cstr(buf, mapping->intervals[i].symbol, DBN_SYMBOL_BYTES);
-	}
-}
-
-static void put_metadata(struct buf *buf, const struct dbn_metadata *m)
-{
-	put_cstr(buf, m->dataset, DBN_DATASET_BYTES);
-	put_le(buf, m->schema, 2);
-	put_le(buf, m->start, 8);
-	put_le(buf, m->end, 8);
-	put_le(buf, m->limit, 8);
-	put_le(buf, m->stype_in, 1);
-	put_le(buf, m->stype_out, 1);
-	put_le(buf, m->ts_out, 1);
-	put_le(buf, DBN_SYMBOL_BYTES, 2);
-	put_zeros(buf, FIXED_RESERVED);
-	put_le(buf, 0, 4); /* no schema definition */
-	put_cstrs(buf, m->symbols, m->symbol_count);
-	put_cstrs(buf, m->partial, m->partial_count);
-	put_cstrs(buf, m->not_found, m->not_found_count);
-	put_le(buf, m->mapping_count, 4);
-	for (uint32_t i = 0; i < m->mapping_count; i++)
-		put_mapping(buf, &m->mappings[i]);
-	put_zeros(buf, -buf->len & 7);
-}
-
 static int write_metadata(struct dbn_writer *writer, const struct dbn_metadata *metadata, struct err *err)
 {
-	CLEANUP(buf_release) struct buf block = BUF_INIT(DBN_METADATA_MAX);
-	CLEANUP(buf_release) struct buf prefix = BUF_INIT(8);
+	CLEANUP(buf_release) struct buf head = BUF_INIT(DBN_METADATA_MAX + 8);
 
-	put_metadata(&block, metadata);
-	if (block.overflow)
-		return err_set(err, ERR_FATAL, "the metadata passes %u bytes: fewer symbols or days per file",
-			       DBN_METADATA_MAX);
-	buf_put(&prefix, "DBN", 3);
-	put_le(&prefix, DBN_VERSION, 1);
-	put_le(&prefix, block.len, 4);
-	return dbn_writer_put(writer, prefix.data, prefix.len, err) ||
-			       dbn_writer_put(writer, block.data, block.len, err)
-		       ? -1
-		       : 0;
+	if (dbn_head_put(&head, metadata, DBN_VERSION, err))
+		return -1;
+	return dbn_writer_put(writer, head.data, head.len, err);
 }
 
 /* --- the file ---------------------------------------------------------------------------------------------------- */

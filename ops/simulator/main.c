@@ -12,6 +12,7 @@
 #include "common/json_out.h"
 #include "common/version.h"
 #include "ops/simulator/generate.h"
+#include "ops/simulator/serve.h"
 #include "stages/fetcher/formats/dbn.h"
 
 #define SUMMARY_MAX (16 * 1024 * 1024)
@@ -19,6 +20,7 @@
 
 static const char usage[] =
 	"usage: penstock-simulator --write FILE [options]\n"
+	"       penstock-simulator --listen ADDRESS:PORT [options], see --listen - --help\n"
 	"\n"
 	"Writes a DBN file (version 3) of made-up bars, the same for the same options.\n"
 	"A name that ends in .zst is compressed.\n"
@@ -270,6 +272,14 @@ static void print_text(const struct generate_options *options, const struct gene
 		       summary->files[i].bytes);
 }
 
+static bool is_server(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (strcmp(argv[i], "--listen") == 0 || strncmp(argv[i], "--listen=", 9) == 0)
+			return true;
+	return false;
+}
+
 int main(int argc, char **argv)
 {
 	CLEANUP(generate_summary_release) struct generate_summary summary = { 0 };
@@ -282,8 +292,11 @@ int main(int argc, char **argv)
 		},
 	};
 	struct err err = ERR_INIT;
-	int parsed = parse_arguments(&arguments, argc, argv, &err);
+	int parsed;
 
+	if (is_server(argc, argv))
+		return serve(argc, argv);
+	parsed = parse_arguments(&arguments, argc, argv, &err);
 	if (parsed > 0) {
 		if (parsed == OPTION_HELP)
 			print_usage();
