@@ -97,7 +97,7 @@ def samples():
     """The folder of vendors' files; without it the test is skipped."""
     folder = os.environ.get("PENSTOCK_SAMPLES") or ""
     if not os.path.isdir(folder):
-        pytest.skip("PENSTOCK_SAMPLES names no folder")
+        pytest.skip("samples: skipped (PENSTOCK_SAMPLES names no folder)")
     return folder
 
 
