@@ -49,6 +49,11 @@ bool number_kind_of(struct str name, enum number_kind *ret)
 	return false;
 }
 
+const char *number_kind_name(enum number_kind kind)
+{
+	return kind_names[kind];
+}
+
 /* --- scanning ---------------------------------------------------------------------------------------------------------- */
 
 static bool is_digit(const char *p, const char *end)

@@ -20,6 +20,7 @@ enum number_kind { NUMBER_EXACT, NUMBER_FLOAT32, NUMBER_FLOAT64 };
 
 /* "exact", "float32", "float64"; false for anything else. */
 bool number_kind_of(struct str name, enum number_kind *ret);
+const char *number_kind_name(enum number_kind kind);
 #define NUMBER_KINDS "exact, float32, float64"
 
 #define NUMBER_FLOAT_BYTES_MAX 400 /* of a float's text */
