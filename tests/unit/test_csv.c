@@ -1,6 +1,7 @@
 /* csv, text_lines */
 #include "tests/unit/dbn_files.h"
 
+#include <zlib.h>
 #include <zstd.h>
 
 #include "stages/fetcher/formats/csv.h"
@@ -189,6 +190,48 @@ static void test_cut_zstd(void **state)
 	csv_release(&csv);
 }
 
+/* Two members in one file, then one that is cut, corrupt, or followed by something else. */
+static void test_gzip(void **state)
+{
+	const char *path = files_path("x.csv.gz");
+	struct buf packed;
+	struct csv csv;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		gzFile gz = gzopen(path, i ? "ab" : "wb");
+
+		assert_non_null(gz);
+		assert_int_equal(gzputs(gz, i ? "3,4\n5,6\n" : "1,2\n"), i ? 8 : 4);
+		assert_int_equal(gzclose(gz), Z_OK);
+	}
+	open_csv(&csv, path);
+	while (csv_next(&csv, &err) > 0)
+		assert_int_equal(csv.fields[1].data[0], '0' + 2 * csv.records);
+	assert_int_equal(err.kind, ERR_OK);
+	assert_int_equal(csv.records, 3);
+	packed = files_read(path);
+	assert_int_equal(byte_stream_input_bytes(&csv.lines.stream), packed.len);
+	csv_release(&csv);
+	for (unsigned i = 0; i < 3; i++) {
+		files_write(path, packed.data, packed.len - (i == 0 ? 6 : 0));
+		if (i > 0) {
+			packed.data[packed.len - (i == 1 ? 8 : 1)] ^= 0x55; /* CRC, length */
+			files_write(path, packed.data, packed.len);
+		}
+		open_csv(&csv, path);
+		while (csv_next(&csv, &err) > 0)
+			;
+		assert_int_equal(err.kind, ERR_RECORD);
+		assert_contains(err.text, i == 0 ? "gzip stream cut short" : "gzip stream corrupt");
+		assert_int_equal(csv.records, 3);
+		csv_release(&csv);
+		err_clear(&err);
+	}
+	buf_release(&packed);
+}
+
 /* Any bytes: each is in one record or is a line's end, and it ends. */
 static void test_noise(void **state)
 {
@@ -226,7 +269,7 @@ int main(void)
 		cmocka_unit_test(test_records),     cmocka_unit_test(test_quotes),
 		cmocka_unit_test(test_long_lines),  cmocka_unit_test(test_quote_without_end),
 		cmocka_unit_test(test_many_fields), cmocka_unit_test(test_cut_zstd),
-		cmocka_unit_test(test_noise),
+		cmocka_unit_test(test_gzip),        cmocka_unit_test(test_noise),
 	};
 
 	return cmocka_run_group_tests(tests, files_setup, files_teardown);

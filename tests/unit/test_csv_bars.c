@@ -268,6 +268,11 @@ static void test_samples(void **state)
 	assert_int_equal(sums.refused, 0);
 	assert_int_equal(sums.first, INT64_C(1640991660) * NS_PER_SECOND);
 	assert_true(sums.fractions);
+	sums = read_sample("6EH4.XCME_1min_bars_20240101_20240131.csv.gz",
+			   "\"time\": \"timestamp_utc\", \"symbol_constant\": \"6EH4\"");
+	assert_int_equal(sums.records, 29996);
+	assert_int_equal(sums.refused, 0);
+	assert_int_equal(sums.first, INT64_C(1704150060) * NS_PER_SECOND);
 }
 
 int main(void)
