@@ -112,12 +112,13 @@ def test_tasks_of_one_slot_come_one_after_the_other(pipeline, simulate):
     [
         (None, "No such file"),
         (b"hello, world: this is no market data at all", "DBN"),
-        (b"DBN\x01" + b"\0" * 200, "version 1"),
+        (b"DBN\x01" + b"\0" * 200, "metadata is corrupt at byte offset"),
+        (b"DBN\x04" + b"\0" * 200, "version 4"),
         (b"DBN\x09" + b"\0" * 200, "version 9"),
         (b"", "empty"),
         (b"\x28\xb5\x2f\xfd" + b"\xff" * 50, "zstd"),
     ],
-    ids=["missing", "no-magic", "version-1", "version-9", "empty", "corrupt-zstd"],
+    ids=["missing", "no-magic", "version-1-of-nothing", "version-4", "version-9", "empty", "corrupt-zstd"],
 )
 def test_a_task_that_cannot_pass_is_a_letter(pipeline, tmp_path, content, said):
     path = tmp_path / "bad.dbn"

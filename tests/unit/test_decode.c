@@ -84,15 +84,22 @@ static void test_nulls(void **state)
 			      "\"low\":\"-9223372036.854775808\",\"close\":\"0\",\"volume\":18446744073709551615}\n");
 }
 
-static void test_other_types(void **state)
+/* What cannot be read by its type is shown as it is, and named. */
+static void test_bad_records(void **state)
 {
-	static const uint8_t record[] = { 5, 0x17, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0xDE, 0xAD, 0, 0xFF };
+	static const uint8_t records[] = { 5, 0x17, 1, 0,    2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0xDE, 0xAD,
+					   0, 0xFF, 4, 0x99, 1, 0, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0,    0,    0 };
 	struct dbn_metadata metadata = files_metadata();
 
 	(void)state;
-	assert_int_equal(run_to_file(NULL, files_write_records("o.dbn", &metadata, record, sizeof(record))), 0);
+	assert_int_equal(run_to_file(NULL, files_write_records("o.dbn", &metadata, records, sizeof(records))), 1);
 	expect_text("stdout", "{\"ts_event\":9223372036854775808,\"rtype\":23,\"publisher_id\":1,"
-			      "\"instrument_id\":2,\"hex\":\"dead00ff\"}\n");
+			      "\"instrument_id\":2,\"hex\":\"dead00ff\"}\n"
+			      "{\"ts_event\":\"1970-01-01T00:00:00.000000000Z\",\"rtype\":153,\"publisher_id\":1,"
+			      "\"instrument_id\":2,\"hex\":\"\"}\n");
+	expect_part("stderr", "o.dbn: record 1 at byte offset 664: 20 bytes, system has 320\n");
+	expect_part("stderr", "o.dbn: record 2 at byte offset 684: record type 0x99 is not known\n");
+	expect_part("stderr", "o.dbn: 2 bad records\n");
 }
 
 static void test_metadata(void **state)
@@ -160,7 +167,7 @@ static void test_output(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bars),     cmocka_unit_test(test_nulls), cmocka_unit_test(test_other_types),
+		cmocka_unit_test(test_bars),     cmocka_unit_test(test_nulls), cmocka_unit_test(test_bad_records),
 		cmocka_unit_test(test_metadata), cmocka_unit_test(test_cut),   cmocka_unit_test(test_arguments),
 		cmocka_unit_test(test_output),
 	};

@@ -152,7 +152,7 @@ static void test_undefined_price(void **state)
 /* Records of other types are no data here, whatever they are. */
 static void test_skipped(void **state)
 {
-	static const uint8_t rtypes[] = { 0x17, 0x20, 0x22, 0x24, 0x99 };
+	static const uint8_t rtypes[] = { 0x17, 0x20, 0x22, 0x24, 0xA0 };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(rtypes); i++) {
@@ -184,12 +184,12 @@ static void test_tasks(void **state)
 	task.schema = (char *)"ohlcv-1d";
 	expect_refused(&task, "schema is ohlcv-1m, the task's is ohlcv-1d");
 	task.schema = (char *)"";
-	metadata.schema = 4;
-	task.path = (char *)files_write_records("trades.dbn", &metadata, "", 0);
-	expect_refused(&task, "schema trades cannot be loaded");
-	metadata.schema = UINT16_MAX;
-	task.path = (char *)files_write_records("live.dbn", &metadata, "", 0);
-	expect_refused(&task, "65535 (mixed)");
+	metadata.schema = 0;
+	task.path = (char *)files_write_records("mbo.dbn", &metadata, "", 0);
+	expect_refused(&task, "schema mbo cannot be loaded");
+	metadata.schema = 99;
+	task.path = (char *)files_write_records("new.dbn", &metadata, "", 0);
+	expect_refused(&task, "schema 99 cannot be loaded");
 	task.path = (char *)files_path("absent.dbn");
 	expect_refused(&task, "No such file");
 	task.path = files_dir;

@@ -9,8 +9,10 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/mem.h"
-#include "stages/fetcher/formats/dbn_metadata.h"
 #include "stages/fetcher/formats/byte_stream.h"
+#include "stages/fetcher/formats/dbn_live.h"
+#include "stages/fetcher/formats/dbn_metadata.h"
+#include "stages/fetcher/formats/dbn_types.h"
 
 struct dbn_reader {
 	char *path;
@@ -18,7 +20,8 @@ struct dbn_reader {
 	struct buf block; /* what the metadata's slices point into */
 	struct dbn_metadata metadata;
 	struct dbn_symbols symbols;
-	uint64_t records; /* handed out */
+	struct dbn_live live; /* what symbol mapping records said so far */
+	uint64_t records;     /* handed out */
 };
 
 /* The stream's own failure where it has one, else that it ended too early. */
@@ -38,27 +41,38 @@ static int check_legacy(const struct byte_stream *stream, struct err *err)
 {
 	if (stream->head_len < 12 || stream->head[0] >> 4 != 5 || memcmp(stream->head + 8, "DBZ", 3) != 0)
 		return 0;
-	return err_set(err, ERR_RECORD,
-		       "a file of the legacy format DBZ (version 0); supported is DBN version 3: fetch it again");
+	return err_set(
+		err, ERR_RECORD,
+		"a file of the legacy format DBZ (version 0, byte offset 8); supported are DBN versions 1 to 3: fetch it again");
+}
+
+/* A length and a type that belong together, in whichever version. */
+static bool looks_like_record(const uint8_t *p, size_t n)
+{
+	const struct dbn_type *type = n >= 2 ? dbn_type_of(p[1]) : NULL;
+
+	for (unsigned version = 0; type && version < DBN_VERSION; version++)
+		if (p[0] * 4 == type->bytes[version] || p[0] * 4 == type->bytes[version] + DBN_TS_OUT_BYTES)
+			return true;
+	return false;
 }
 
 /* No DBN magic: says which of the likely other things it is. */
 static int fail_magic(const uint8_t *p, size_t n, struct err *err)
 {
-	if (n >= 2 && p[0] * 4 >= DBN_HEADER_BYTES && dbn_rtype_known(p[1]))
+	if (looks_like_record(p, n))
 		return err_set(
 			err, ERR_RECORD,
 			"a DBN fragment (records without metadata at byte offset 0); only whole files are supported");
 	return err_set(err, ERR_RECORD, "no DBN file: the first bytes are not 'DBN' (byte offset 0)");
 }
 
-static int read_prefix(struct dbn_reader *reader, uint32_t *ret_length, struct err *err)
+static int read_prefix(struct dbn_reader *reader, unsigned *ret_version, uint32_t *ret_length, struct err *err)
 {
 	struct byte_stream *stream = &reader->stream;
 	size_t n = byte_stream_need(stream, DBN_PREFIX_BYTES);
 	const uint8_t *p = byte_stream_at(stream);
 	struct bytes in = bytes_of(p, n);
-	uint8_t version;
 
 	if (n < DBN_PREFIX_BYTES && stream->failure.kind != ERR_OK)
 		return fail_short(reader, "metadata", n, DBN_PREFIX_BYTES, err);
@@ -67,12 +81,12 @@ static int read_prefix(struct dbn_reader *reader, uint32_t *ret_length, struct e
 	if (n < DBN_PREFIX_BYTES)
 		return fail_short(reader, "metadata", n, DBN_PREFIX_BYTES, err);
 	bytes_take(&in, 3);
-	version = bytes_u8(&in);
-	if (version != DBN_VERSION)
+	*ret_version = bytes_u8(&in);
+	if (*ret_version < 1 || *ret_version > DBN_VERSION)
 		return err_set(
 			err, ERR_RECORD,
-			"DBN version %u (byte offset 3); supported is version %d: fetch it again in that version",
-			version, DBN_VERSION);
+			"DBN version %u (byte offset 3); supported are versions 1 to %d: fetch it again in one of them",
+			*ret_version, DBN_VERSION);
 	*ret_length = bytes_le32(&in);
 	stream->pos += DBN_PREFIX_BYTES;
 	if (*ret_length > DBN_METADATA_MAX)
@@ -102,11 +116,12 @@ static int read_block(struct dbn_reader *reader, uint32_t length, struct err *er
 
 static int open_reader(struct dbn_reader *reader, const char *path, struct err *err)
 {
+	unsigned version = 0;
 	uint32_t length = 0;
 
 	if (byte_stream_open(&reader->stream, path, err) || check_legacy(&reader->stream, err) ||
-	    read_prefix(reader, &length, err) || read_block(reader, length, err) ||
-	    dbn_metadata_parse(&reader->metadata, buf_str(&reader->block), err))
+	    read_prefix(reader, &version, &length, err) || read_block(reader, length, err) ||
+	    dbn_metadata_parse(&reader->metadata, version, buf_str(&reader->block), err))
 		return -1;
 	dbn_symbols_build(&reader->symbols, &reader->metadata);
 	return 0;
@@ -131,6 +146,7 @@ void dbn_freep(struct dbn_reader **reader)
 	*reader = NULL;
 	if (!self)
 		return;
+	dbn_live_release(&self->live);
 	dbn_symbols_release(&self->symbols);
 	dbn_metadata_release(&self->metadata);
 	buf_release(&self->block);
@@ -196,16 +212,20 @@ int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
 	return 1;
 }
 
-static size_t ts_out_bytes(const struct dbn_reader *reader)
+uint32_t dbn_record_bytes(const struct dbn_reader *reader, uint8_t rtype)
 {
-	return reader->metadata.ts_out ? DBN_TS_OUT_BYTES : 0;
+	const struct dbn_type *type = dbn_type_of(rtype);
+
+	if (!type)
+		return 0;
+	return type->bytes[reader->metadata.version - 1] + (reader->metadata.ts_out ? DBN_TS_OUT_BYTES : 0);
 }
 
 bool dbn_ohlcv(const struct dbn_reader *reader, const struct dbn_record *record, struct dbn_ohlcv *ret)
 {
 	struct bytes in = bytes_of(record->bytes.data, record->bytes.len);
 
-	if (!dbn_ohlcv_schema(record->rtype) || record->bytes.len != DBN_OHLCV_BYTES + ts_out_bytes(reader))
+	if (!dbn_ohlcv_schema(record->rtype) || record->bytes.len != dbn_record_bytes(reader, record->rtype))
 		return false;
 	bytes_take(&in, DBN_HEADER_BYTES);
 	ret->open = (int64_t)bytes_le64(&in);
@@ -227,7 +247,50 @@ bool dbn_ts_out(const struct dbn_reader *reader, const struct dbn_record *record
 	return true;
 }
 
-struct str dbn_symbol(const struct dbn_reader *reader, uint32_t instrument_id, uint64_t ts_event)
+struct str dbn_symbol(const struct dbn_reader *reader, uint32_t instrument_id, uint64_t ns)
 {
-	return dbn_symbols_find(&reader->symbols, instrument_id, (int32_t)(ts_event / (uint64_t)NS_PER_DAY));
+	struct str live = { "", 0 };
+
+	if (reader->live.count > 0)
+		live = dbn_live_find(&reader->live, instrument_id);
+	if (live.len > 0)
+		return live;
+	return dbn_symbols_find(&reader->symbols, instrument_id, (int32_t)(ns / (uint64_t)NS_PER_DAY));
+}
+
+static struct str mapped_symbol(const struct dbn_reader *reader, const struct dbn_record *record, const char *name)
+{
+	struct dbn_value value;
+
+	for (const struct dbn_field *field = dbn_type_of(DBN_SYMBOL_MAPPING)->fields; field->name; field++)
+		if (strcmp(field->name, name) == 0 &&
+		    dbn_field_read(field, reader->metadata.version, record->bytes, &value))
+			return value.text;
+	return (struct str){ "", 0 };
+}
+
+static bool is_number(struct str text)
+{
+	for (uint32_t i = 0; i < text.len; i++)
+		if (text.data[i] < '0' || text.data[i] > '9')
+			return false;
+	return text.len > 0;
+}
+
+int dbn_map_symbol(struct dbn_reader *reader, const struct dbn_record *record, struct err *err)
+{
+	uint32_t bytes = dbn_record_bytes(reader, DBN_SYMBOL_MAPPING);
+	struct str symbol;
+
+	if (record->bytes.len != bytes)
+		return err_set(err, ERR_RECORD, "%u bytes, symbol_mapping has %u", record->bytes.len, bytes);
+	symbol = mapped_symbol(reader, record, "stype_out_symbol");
+	if (is_number(symbol))
+		symbol = mapped_symbol(reader, record, "stype_in_symbol");
+	if (!str_is_text(symbol))
+		return err_set(err, ERR_RECORD, "the symbol is not UTF-8");
+	if (!dbn_live_put(&reader->live, record->instrument_id, symbol))
+		return err_set(err, ERR_RECORD, "more than %u instruments or %u bytes of symbols are mapped",
+			       DBN_LIVE_MAX, DBN_LIVE_TEXT_MAX);
+	return 0;
 }

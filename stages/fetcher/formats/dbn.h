@@ -2,7 +2,7 @@
 /*
  * Databento Binary Encoding, plain or zstd, read as a stream in bounded
  * memory. Layouts: databento's DBN specification (little-endian; metadata,
- * then records of length*4 bytes). Version 3.
+ * then records of length*4 bytes). Versions 1, 2 and 3.
  *
  * A reader belongs to one thread. Slices in its metadata live as long as it,
  * slices in a record until the next dbn_next().
@@ -14,7 +14,7 @@
 #include "common/err.h"
 #include "common/str.h"
 
-#define DBN_VERSION 3
+#define DBN_VERSION 3 /* the newest */
 #define DBN_UNDEF_PRICE INT64_MAX
 #define DBN_UNDEF_TIMESTAMP UINT64_MAX
 #define DBN_HEADER_BYTES 16
@@ -26,6 +26,11 @@
 #define DBN_DATASET_BYTES 16
 
 enum dbn_rtype {
+	DBN_TRADE = 0x00,
+	DBN_MBP_1 = 0x01, /* of the schema tbbo, too */
+	DBN_DEFINITION = 0x13,
+	DBN_SYMBOL_MAPPING = 0x16,
+	DBN_STATISTICS = 0x18,
 	DBN_OHLCV_1S = 0x20,
 	DBN_OHLCV_1M = 0x21,
 	DBN_OHLCV_1H = 0x22,
@@ -94,24 +99,32 @@ int64_t dbn_input_bytes(const struct dbn_reader *reader);
 /* The open file, for fstat(); the reader keeps it. */
 int dbn_fd(const struct dbn_reader *reader);
 
-/*
- * The bar in a record; false where the record is no bar, or not as long as
- * one in this file (ts_out adds eight bytes to every record).
- */
+/* How long a record of that type is in this file (ts_out adds eight bytes to every record); 0: no such type. */
+uint32_t dbn_record_bytes(const struct dbn_reader *reader, uint8_t rtype);
+
+/* The bar in a record; false where the record is no bar, or not as long as one in this file. */
 bool dbn_ohlcv(const struct dbn_reader *reader, const struct dbn_record *record, struct dbn_ohlcv *ret);
 
 /* The send time behind a record of a file with ts_out. */
 bool dbn_ts_out(const struct dbn_reader *reader, const struct dbn_record *record, uint64_t *ret_ns);
 
 /*
- * The symbol of an instrument on the UTC day of ts_event, an empty slice
+ * The symbol of an instrument on the UTC day of a time, an empty slice
  * where the metadata maps none. With stype_out=instrument_id (the usual case)
  * it is the mapping's own text: the raw symbol, or whatever the request
  * named, such as a continuous contract. With stype_in=instrument_id it is the
  * interval's text. Of intervals that overlap, the one that starts last wins,
- * and of those the one that stands last in the file.
+ * and of those the one that stands last in the file. What dbn_map_symbol()
+ * was told goes before.
  */
-struct str dbn_symbol(const struct dbn_reader *reader, uint32_t instrument_id, uint64_t ts_event);
+struct str dbn_symbol(const struct dbn_reader *reader, uint32_t instrument_id, uint64_t ns);
+
+/*
+ * Takes what a record DBN_SYMBOL_MAPPING says: from here on it is its
+ * instrument's symbol. The output symbol, or the input one where that is a
+ * number. ERR_RECORD: the record is not as it should be, and changed nothing.
+ */
+int dbn_map_symbol(struct dbn_reader *reader, const struct dbn_record *record, struct err *err);
 
 /* "ohlcv-1m" for 6; NULL for a number DBN does not define. */
 const char *dbn_schema_name(uint16_t schema);
@@ -123,6 +136,3 @@ const char *dbn_stype_name(uint8_t stype);
 const char *dbn_ohlcv_schema(uint8_t rtype);
 /* 0x21 for schema 6; 0 for a schema without bars. */
 uint8_t dbn_ohlcv_rtype(uint16_t schema);
-
-/* Whether DBN defines the record type: to tell a fragment from noise. */
-bool dbn_rtype_known(uint8_t rtype);

@@ -1,27 +1,32 @@
 /*
  * DBN as a format: which of a file's records become records of ours. A file
- * of a schema that is not loaded is refused by name.
+ * of one schema gives the records of that schema; a live capture (schema
+ * "mixed") those of every schema that is loaded. What DBN defines and is not
+ * loaded is skipped, what it does not define is refused.
  */
 #include <inttypes.h>
 #include <stdlib.h>
 
+#include "common/bytes.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/mem.h"
-#include "schemas.h"
-#include "stages/fetcher/formats/dbn.h"
+#include "stages/fetcher/formats/dbn_fill.h"
+#include "stages/fetcher/formats/dbn_types.h"
 #include "stages/fetcher/formats/format.h"
 
-#define SUPPORTED "ohlcv-1s, ohlcv-1m, ohlcv-1h, ohlcv-1d, ohlcv-eod"
+#define MIXED UINT16_MAX
+#define TBBO 3
 
 struct dbn_format {
 	struct format base;
 	char *path;
 	struct dbn_reader *reader;
-	uint8_t rtype; /* of the file's schema; records of others are skipped */
-	struct str schema;
-	struct ohlcv bar;
-	struct err refusal; /* text of the last refused record */
+	const struct dbn_load *loads[256]; /* by record type; NULL: not loaded */
+	const char *schema;                /* of the file */
+	struct dbn_filler filler;
+	struct dbn_about about; /* the record at hand */
+	struct err refusal;     /* text of the last refused record */
 };
 
 /* What the task says about its data must be what the file says. */
@@ -34,29 +39,60 @@ static int check_wanted(const struct dbn_format *self, const char *what, const c
 		       wanted);
 }
 
+/* Of a live capture nobody says whether its mbp-1 records are tbbo: they are not loaded. */
+static bool choose_loads(struct dbn_format *self, uint16_t schema)
+{
+	bool any = false;
+
+	for (unsigned i = 0; i < dbn_load_count; i++) {
+		const struct dbn_load *load = &dbn_loads[i];
+
+		if (load->schema != schema && (schema != MIXED || load->schema == TBBO))
+			continue;
+		self->loads[load->rtype] = load;
+		any = true;
+	}
+	return any;
+}
+
+/* One schema of a live capture may be asked for. */
+static int choose_mixed(struct dbn_format *self, const char *wanted, struct err *err)
+{
+	uint16_t schema = wanted && *wanted ? dbn_schema_number(str_of(wanted)) : MIXED;
+
+	self->schema = "mixed";
+	if (schema == TBBO || (schema == MIXED && wanted && *wanted) || !choose_loads(self, schema))
+		return err_set(err, ERR_RECORD, "%s: schema %s cannot be loaded from a file of mixed schemas",
+			       self->path, wanted);
+	return 0;
+}
+
 static int check_metadata(struct dbn_format *self, const struct fetch_task *task, struct err *err)
 {
 	const struct dbn_metadata *metadata = dbn_metadata(self->reader);
 	const char *schema = dbn_schema_name(metadata->schema);
 
-	self->rtype = dbn_ohlcv_rtype(metadata->schema);
-	if (self->rtype == 0 && schema)
-		return err_set(err, ERR_RECORD, "%s: schema %s cannot be loaded from a file (supported: " SUPPORTED ")",
-			       self->path, schema);
-	if (self->rtype == 0)
-		return err_set(err, ERR_RECORD,
-			       "%s: schema %u%s cannot be loaded from a file (supported: " SUPPORTED ")", self->path,
-			       metadata->schema, metadata->schema == UINT16_MAX ? " (mixed)" : "");
-	self->schema = str_of(schema);
 	if (check_wanted(self, "dataset", task->dataset, metadata->dataset, err))
 		return -1;
-	return check_wanted(self, "schema", task->schema, self->schema, err);
+	if (metadata->schema == MIXED)
+		return choose_mixed(self, task->schema, err);
+	if (!schema)
+		return err_set(err, ERR_RECORD,
+			       "%s: schema %u cannot be loaded from a file (supported: " DBN_LOADED ")", self->path,
+			       metadata->schema);
+	self->schema = schema;
+	if (!choose_loads(self, metadata->schema))
+		return err_set(err, ERR_RECORD,
+			       "%s: schema %s cannot be loaded from a file (supported: " DBN_LOADED ")", self->path,
+			       schema);
+	return check_wanted(self, "schema", task->schema, str_of(schema), err);
 }
 
 static void free_format(struct format *format)
 {
 	struct dbn_format *self = (struct dbn_format *)format;
 
+	dbn_filler_release(&self->filler);
 	dbn_freep(&self->reader);
 	free(self->path);
 	free(self);
@@ -64,67 +100,92 @@ static void free_format(struct format *format)
 
 static int open_format(struct format **ret, const char *path, const struct fetch_task *task, struct err *err)
 {
-	struct dbn_format *self;
-	CLEANUP(format_freep) struct format *format = NULL;
+	struct dbn_format *self = mem_zalloc(1, sizeof(*self));
+	CLEANUP(format_freep) struct format *format = &self->base;
 
-	self = mem_zalloc(1, sizeof(*self));
-	format = &self->base;
 	self->base.ops = &format_dbn_ops;
 	self->path = mem_strdup(path);
 	if (dbn_open(&self->reader, self->path, err) || check_metadata(self, task, err))
 		return -1;
+	self->filler.version = dbn_metadata(self->reader)->version;
+	self->about.dataset = dbn_metadata(self->reader)->dataset;
 	*ret = STEAL(format);
 	return 0;
 }
 
-static void put_price(struct ohlcv *bar, unsigned bit, int64_t *field, int64_t price)
+static int refuse_time(const char *what, uint64_t ns, struct err *why)
 {
-	bool known = price != DBN_UNDEF_PRICE;
-
-	*field = known ? price : 0;
-	record_set_present(bar, bit, known);
+	return err_set(why, ERR_RECORD, "%s %" PRIu64 " is %s", what, ns,
+		       ns == DBN_UNDEF_TIMESTAMP ? "undefined" : "out of range");
 }
 
-static void fill_bar(struct dbn_format *self, const struct dbn_record *record, const struct dbn_ohlcv *in,
-		     struct str symbol)
+static uint64_t ts_recv_of(const struct dbn_load *load, const struct dbn_record *record)
 {
-	struct ohlcv *bar = &self->bar;
+	struct bytes in = bytes_of(record->bytes.data, record->bytes.len);
 
-	*bar = (struct ohlcv){
-		.present = OHLCV_PRESENT,
-		.symbol = symbol,
-		.schema = self->schema,
-		.dataset = dbn_metadata(self->reader)->dataset,
-		.publisher_id = record->publisher_id,
-		.instrument_id = record->instrument_id,
-		.ts_event = (int64_t)record->ts_event,
-		.volume = (int64_t)in->volume,
-	};
-	put_price(bar, OHLCV_OPEN, &bar->open, in->open);
-	put_price(bar, OHLCV_HIGH, &bar->high, in->high);
-	put_price(bar, OHLCV_LOW, &bar->low, in->low);
-	put_price(bar, OHLCV_CLOSE, &bar->close, in->close);
+	bytes_take(&in, load->recv_at);
+	return bytes_le64(&in);
 }
 
-/* 0, or -1 with the reason why the record cannot become a bar. */
-static int read_bar(struct dbn_format *self, const struct dbn_record *record, struct str symbol, struct dbn_ohlcv *ret,
-		    struct err *why)
+/* Times that can be had, for a refused record too. */
+static void read_times(struct dbn_about *about, const struct dbn_load *load, const struct dbn_record *record)
+{
+	uint64_t ns = load->recv_at > 0 ? ts_recv_of(load, record) : 0;
+
+	about->ts_recv = ns > INT64_MAX ? 0 : (int64_t)ns;
+	about->ts_event_known = record->ts_event <= INT64_MAX && (record->ts_event > 0 || !load->ts_event_optional);
+	about->ts_event = about->ts_event_known ? (int64_t)record->ts_event : 0;
+}
+
+/*
+ * As the vendor's own client does it: by the time that requests are cut on,
+ * which is ts_recv where there is one. Where that day maps nothing, by the
+ * day of ts_event.
+ */
+static struct str find_symbol(const struct dbn_format *self, const struct dbn_load *load,
+			      const struct dbn_record *record)
+{
+	const struct dbn_about *about = &self->about;
+	struct str symbol = { "", 0 };
+
+	if (load->recv_at > 0 && about->ts_recv > 0)
+		symbol = dbn_symbol(self->reader, record->instrument_id, (uint64_t)about->ts_recv);
+	if (symbol.len == 0 && about->ts_event_known)
+		symbol = dbn_symbol(self->reader, record->instrument_id, (uint64_t)about->ts_event);
+	return symbol;
+}
+
+static int refuse_symbol(const struct dbn_about *about, const struct dbn_record *record, struct err *why)
 {
 	char day[CLOCK_TEXT_MAX];
 
-	if (!dbn_ohlcv(self->reader, record, ret))
-		return err_set(why, ERR_RECORD, "%u bytes, %.*s has %d", record->bytes.len, STR_ARG(self->schema),
-			       DBN_OHLCV_BYTES + (dbn_metadata(self->reader)->ts_out ? DBN_TS_OUT_BYTES : 0));
-	if (record->ts_event > INT64_MAX)
-		return err_set(why, ERR_RECORD, "ts_event %" PRIu64 " is %s", record->ts_event,
-			       record->ts_event == DBN_UNDEF_TIMESTAMP ? "undefined" : "out of range");
-	if (ret->volume > INT64_MAX)
-		return err_set(why, ERR_RECORD, "volume %" PRIu64 " does not fit 63 bits", ret->volume);
-	if (symbol.len > 0)
-		return 0;
-	clock_format_date(clock_day_of((int64_t)record->ts_event), day);
+	clock_format_date(clock_day_of(about->ts_recv > 0 ? about->ts_recv : about->ts_event), day);
 	return err_set(why, ERR_RECORD, "the metadata maps no symbol to instrument id %" PRIu32 " on %s",
 		       record->instrument_id, day);
+}
+
+/* 0, or -1 with the reason why the record cannot become one of ours. */
+static int read_record(struct dbn_format *self, const struct dbn_load *load, const struct dbn_record *record,
+		       struct err *why)
+{
+	struct dbn_about *about = &self->about;
+	uint32_t bytes = dbn_record_bytes(self->reader, record->rtype);
+
+	read_times(about, load, record);
+	about->schema = str_of(dbn_schema_name(load->schema));
+	about->symbol = find_symbol(self, load, record);
+	if (record->bytes.len != bytes)
+		return err_set(why, ERR_RECORD, "%u bytes, %.*s has %u", record->bytes.len, STR_ARG(about->schema),
+			       bytes);
+	if (!about->ts_event_known && !load->ts_event_optional)
+		return refuse_time("ts_event", record->ts_event, why);
+	if (load->ts_event_optional && record->ts_event > INT64_MAX && record->ts_event != DBN_UNDEF_TIMESTAMP)
+		return refuse_time("ts_event", record->ts_event, why);
+	if (load->recv_at > 0 && ts_recv_of(load, record) > INT64_MAX)
+		return refuse_time("ts_recv", ts_recv_of(load, record), why);
+	if (about->symbol.len == 0 && !load->names_itself)
+		return refuse_symbol(about, record, why);
+	return load->fill(&self->filler, record, about, why);
 }
 
 static void refuse(struct dbn_format *self, const struct dbn_record *record, struct source_item *ret_item)
@@ -132,37 +193,55 @@ static void refuse(struct dbn_format *self, const struct dbn_record *record, str
 	err_wrap(&self->refusal, "record %" PRIu64 " at byte offset %" PRIu64, record->number, record->byte_offset);
 	err_wrap(&self->refusal, "%s", self->path);
 	ret_item->kind = SOURCE_REFUSED;
-	ret_item->ts_event = record->ts_event > INT64_MAX ? 0 : (int64_t)record->ts_event;
 	ret_item->bytes = record->bytes;
 	ret_item->message = self->refusal.text;
+}
+
+/* A type that is not loaded from this file, or that nobody knows. */
+static void skip(struct dbn_format *self, const struct dbn_record *record, struct source_item *ret_item)
+{
+	const struct dbn_type *type = dbn_type_of(record->rtype);
+	int failed = 0;
+
+	ret_item->kind = SOURCE_SKIPPED;
+	if (type)
+		ret_item->schema = type->name;
+	else
+		failed = err_set(&self->refusal, ERR_RECORD, "record type 0x%02X is not known", record->rtype);
+	if (record->rtype == DBN_SYMBOL_MAPPING)
+		failed = dbn_map_symbol(self->reader, record, &self->refusal);
+	if (!failed)
+		return;
+	ret_item->ts_event = record->ts_event > INT64_MAX ? 0 : (int64_t)record->ts_event;
+	refuse(self, record, ret_item);
 }
 
 static int next_item(struct format *format, struct source_item *ret_item, struct err *err)
 {
 	struct dbn_format *self = (struct dbn_format *)format;
+	const struct dbn_load *load;
 	struct dbn_record record;
-	struct dbn_ohlcv bar;
 	int got = dbn_next(self->reader, &record, err);
 
 	if (got < 0)
 		return -1;
-	*ret_item = (struct source_item){ .kind = SOURCE_END, .schema = self->schema.data };
+	*ret_item = (struct source_item){ .kind = SOURCE_END, .schema = self->schema };
 	if (got == 0)
 		return 0;
-	ret_item->kind = SOURCE_SKIPPED;
-	if (record.rtype != self->rtype)
-		return 0;
-	ret_item->symbol = dbn_symbol(self->reader, record.instrument_id, record.ts_event);
-	if (read_bar(self, &record, ret_item->symbol, &bar, &self->refusal)) {
-		refuse(self, &record, ret_item);
-		return 0;
-	}
-	fill_bar(self, &record, &bar, ret_item->symbol);
+	load = self->loads[record.rtype];
+	if (!load)
+		return skip(self, &record, ret_item), 0;
+	got = read_record(self, load, &record, &self->refusal);
+	ret_item->schema = self->about.schema.data;
+	ret_item->symbol = self->about.symbol;
+	ret_item->ts_event = self->about.ts_event;
+	if (got)
+		return refuse(self, &record, ret_item), 0;
 	ret_item->kind = SOURCE_RECORD;
-	ret_item->type = &ohlcv_type;
-	ret_item->record = &self->bar;
-	ret_item->lineage = (struct lineage *)&self->bar.attempt;
-	ret_item->ts_event = self->bar.ts_event;
+	ret_item->type = load->type;
+	ret_item->record = &self->filler.out;
+	ret_item->lineage = &self->filler.out.head.lineage;
+	ret_item->symbol = self->filler.out.head.symbol;
 	return 0;
 }
 

@@ -7,7 +7,11 @@
 #include "common/mem.h"
 
 #define RESERVED_BYTES 53
-#define SYMBOL_BYTES_MAX 1024 /* of one symbol's field; the format's own is DBN_SYMBOL_BYTES */
+#define V1_RECORD_COUNT_BYTES 8
+#define V1_RESERVED_BYTES 47
+#define V1_SYMBOL_BYTES 22
+#define SYMBOL_BYTES_MAX 1024            /* of one symbol's field; the format's own is DBN_SYMBOL_BYTES */
+#define SYMBOLS_MAX (4u * 1024u * 1024u) /* that a block may have room for: each costs some bytes of memory */
 
 struct parser {
 	struct bytes in;
@@ -105,34 +109,46 @@ static int parse_mappings(struct parser *p, struct dbn_metadata *m)
 	return 0;
 }
 
+/* How long symbols are is said since version 2. */
+static void parse_symbol_bytes(struct parser *p, unsigned version)
+{
+	p->symbol_bytes = version == 1 ? V1_SYMBOL_BYTES : bytes_le16(&p->in);
+	bytes_take(&p->in, version == 1 ? V1_RESERVED_BYTES : RESERVED_BYTES);
+}
+
+static int check_fixed(struct parser *p, uint32_t definitions)
+{
+	if (check(p, "the fixed fields"))
+		return -1;
+	if (p->symbol_bytes < 2 || p->symbol_bytes > SYMBOL_BYTES_MAX)
+		return FAIL(p, "symbols of %u bytes", p->symbol_bytes);
+	if (bytes_left(&p->in) / p->symbol_bytes > SYMBOLS_MAX)
+		return FAIL(p, "symbols of %u bytes, with room for more than %u", p->symbol_bytes, SYMBOLS_MAX);
+	return definitions == 0 ? 0 : FAIL(p, "a schema definition of %" PRIu32 " bytes", definitions);
+}
+
 static int parse_fixed(struct parser *p, struct dbn_metadata *m)
 {
-	uint32_t definitions;
-
 	if (parse_text(p, DBN_DATASET_BYTES, "the dataset", &m->dataset))
 		return -1;
 	m->schema = bytes_le16(&p->in);
 	m->start = bytes_le64(&p->in);
 	m->end = bytes_le64(&p->in);
 	m->limit = bytes_le64(&p->in);
+	if (m->version == 1)
+		bytes_take(&p->in, V1_RECORD_COUNT_BYTES);
 	m->stype_in = bytes_u8(&p->in);
 	m->stype_out = bytes_u8(&p->in);
 	m->ts_out = bytes_u8(&p->in) != 0;
-	p->symbol_bytes = bytes_le16(&p->in);
-	bytes_take(&p->in, RESERVED_BYTES);
-	definitions = bytes_le32(&p->in);
-	if (check(p, "the fixed fields"))
-		return -1;
-	if (p->symbol_bytes < 2 || p->symbol_bytes > SYMBOL_BYTES_MAX)
-		return FAIL(p, "symbols of %u bytes", p->symbol_bytes);
-	return definitions == 0 ? 0 : FAIL(p, "a schema definition of %" PRIu32 " bytes", definitions);
+	parse_symbol_bytes(p, m->version);
+	return check_fixed(p, bytes_le32(&p->in));
 }
 
-int dbn_metadata_parse(struct dbn_metadata *metadata, struct str block, struct err *err)
+int dbn_metadata_parse(struct dbn_metadata *metadata, unsigned version, struct str block, struct err *err)
 {
 	struct parser p = { bytes_of(block.data, block.len), (const uint8_t *)block.data, 0, err };
 
-	*metadata = (struct dbn_metadata){ .version = DBN_VERSION };
+	*metadata = (struct dbn_metadata){ .version = version };
 	if (parse_fixed(&p, metadata) || parse_texts(&p, "symbols", &metadata->symbols, &metadata->symbol_count) ||
 	    parse_texts(&p, "partial symbols", &metadata->partial, &metadata->partial_count) ||
 	    parse_texts(&p, "symbols not found", &metadata->not_found, &metadata->not_found_count) ||
@@ -150,5 +166,5 @@ void dbn_metadata_release(struct dbn_metadata *metadata)
 	free(metadata->not_found);
 	free(metadata->mappings);
 	free(metadata->intervals);
-	*metadata = (struct dbn_metadata){ .version = DBN_VERSION };
+	*metadata = (struct dbn_metadata){ 0 };
 }

@@ -10,7 +10,7 @@
 #define DBN_PREFIX_BYTES 8 /* "DBN", version, length of the block */
 
 /* Slices point into `block`, which must live as long as the metadata. Errors name the byte offset in the file. */
-int dbn_metadata_parse(struct dbn_metadata *metadata, struct str block, struct err *err);
+int dbn_metadata_parse(struct dbn_metadata *metadata, unsigned version, struct str block, struct err *err);
 void dbn_metadata_release(struct dbn_metadata *metadata);
 
 struct dbn_symbol_entry {

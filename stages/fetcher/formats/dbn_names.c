@@ -20,10 +20,6 @@ static const struct {
 	{ DBN_OHLCV_1S, 5 }, { DBN_OHLCV_1M, 6 }, { DBN_OHLCV_1H, 7 }, { DBN_OHLCV_1D, 8 }, { DBN_OHLCV_EOD, 13 },
 };
 
-static const uint8_t other_rtypes[] = {
-	0x00, 0x01, 0x0A, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 0x18, 0xA0, 0xB1, 0xC0, 0xC1, 0xC2, 0xC3, 0xC4,
-};
-
 const char *dbn_schema_name(uint16_t schema)
 {
 	return schema < COUNT(schema_names) ? schema_names[schema] : NULL;
@@ -56,9 +52,4 @@ uint8_t dbn_ohlcv_rtype(uint16_t schema)
 		if (bars[i].schema == schema)
 			return bars[i].rtype;
 	return 0;
-}
-
-bool dbn_rtype_known(uint8_t rtype)
-{
-	return dbn_ohlcv_schema(rtype) || memchr(other_rtypes, rtype, sizeof(other_rtypes));
 }
