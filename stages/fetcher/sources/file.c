@@ -34,10 +34,35 @@ static bool is_anything(const uint8_t *head, size_t n)
 	return true;
 }
 
+/* Behind a byte order mark, if there is one. */
+static struct str text_of(const uint8_t *head, size_t n)
+{
+	size_t mark = n >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+
+	return (struct str){ (const char *)head + mark, (uint32_t)(n - mark) };
+}
+
+static bool is_json(const uint8_t *head, size_t n)
+{
+	struct str text = text_of(head, n);
+
+	return text.len > 0 && text.data[0] == '{';
+}
+
+/* Databento's header begins with one of two names. */
+static bool is_databento_csv(const uint8_t *head, size_t n)
+{
+	struct str text = text_of(head, n);
+
+	return text.len > 9 && (memcmp(text.data, "ts_recv,", 8) == 0 || memcmp(text.data, "ts_event,", 9) == 0);
+}
+
 static const struct {
 	bool (*matches)(const uint8_t *head, size_t n); /* up to SNIFF_BYTES, uncompressed */
 	const struct format_ops *ops;
 } formats[] = {
+	{ is_json, &format_databento_json_ops },
+	{ is_databento_csv, &format_databento_csv_ops },
 	{ is_anything, &format_dbn_ops },
 };
 
