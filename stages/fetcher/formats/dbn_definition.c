@@ -61,6 +61,12 @@ static void put_number(void *record, const struct record_field *to, int64_t valu
 		*(int64_t *)p = value;
 }
 
+/* A blank character is the vendor's "undefined" (of match_algorithm). */
+static bool is_blank(const struct dbn_field *from, struct str text)
+{
+	return from->kind == DBN_CHAR && str_eq(text, STR_LIT(" "));
+}
+
 static int put_text(void *record, const struct record_field *to, struct str text, struct err *why)
 {
 	if (!str_is_text(text))
@@ -79,7 +85,7 @@ static int put_value(struct dbn_definition_plan *plan, struct definition *defini
 	if (value.null)
 		return 0;
 	if (from->kind == DBN_TEXT || from->kind == DBN_CHAR)
-		return put_text(definition, to, value.text, why);
+		return put_text(definition, to, is_blank(from, value.text) ? (struct str){ "", 0 } : value.text, why);
 	if (to->type == FIELD_STRING) {
 		snprintf(plan->digits, sizeof(plan->digits), "%" PRIu64, (uint64_t)value.number);
 		return put_text(definition, to, str_of(plan->digits), why);

@@ -17,11 +17,17 @@ BEGINS_WITH_HEAD(tbbo);
 BEGINS_WITH_HEAD(statistics);
 BEGINS_WITH_HEAD(definition);
 
-/* The fields that every type has. */
-#define HEAD(record, about) \
-	.symbol = (about)->symbol, .schema = (about)->schema, .dataset = (about)->dataset, \
-	.publisher_id = (record)->publisher_id, .instrument_id = (record)->instrument_id, \
-	.ts_event = (about)->ts_event
+/* What every type has. Fields that no line here sets stay zero: dbn_fill() sees to it. */
+#define PUT_HEAD(to, all_present, record, about) \
+	do { \
+		(to)->present = (all_present); \
+		(to)->symbol = (about)->symbol; \
+		(to)->schema = (about)->schema; \
+		(to)->dataset = (about)->dataset; \
+		(to)->publisher_id = (record)->publisher_id; \
+		(to)->instrument_id = (record)->instrument_id; \
+		(to)->ts_event = (about)->ts_event; \
+	} while (0)
 
 static struct bytes body_of(const struct dbn_record *record)
 {
@@ -46,7 +52,7 @@ static int fill_ohlcv(struct dbn_filler *filler, const struct dbn_record *record
 	struct bytes in = body_of(record);
 	uint64_t volume;
 
-	*bar = (struct ohlcv){ .present = OHLCV_PRESENT, HEAD(record, about) };
+	PUT_HEAD(bar, OHLCV_PRESENT, record, about);
 	put_price(bar, OHLCV_OPEN, &bar->open, (int64_t)bytes_le64(&in));
 	put_price(bar, OHLCV_HIGH, &bar->high, (int64_t)bytes_le64(&in));
 	put_price(bar, OHLCV_LOW, &bar->low, (int64_t)bytes_le64(&in));
@@ -113,9 +119,16 @@ static int32_t tie_of(struct dbn_filler *filler, const struct dbn_record *record
 }
 
 /* Fields of the same names in both structs. */
-#define TRADE(body) \
-	.size = (body).size, .side = (body).side, .action = (body).action, .depth = (body).depth, \
-	.ts_in_delta = (body).ts_in_delta, .vendor_flags = (body).flags, .sequence = (body).sequence
+#define PUT_TRADE(to, body) \
+	do { \
+		(to)->size = (body)->size; \
+		(to)->side = (body)->side; \
+		(to)->action = (body)->action; \
+		(to)->depth = (body)->depth; \
+		(to)->ts_in_delta = (body)->ts_in_delta; \
+		(to)->vendor_flags = (body)->flags; \
+		(to)->sequence = (body)->sequence; \
+	} while (0)
 
 static int fill_trades(struct dbn_filler *filler, const struct dbn_record *record, const struct dbn_about *about,
 		       struct err *why)
@@ -126,7 +139,8 @@ static int fill_trades(struct dbn_filler *filler, const struct dbn_record *recor
 
 	if (read_trade(&in, &body, why))
 		return -1;
-	*trade = (struct trades){ .present = TRADES_PRESENT, HEAD(record, about), TRADE(body) };
+	PUT_HEAD(trade, TRADES_PRESENT, record, about);
+	PUT_TRADE(trade, &body);
 	trade->ts_recv = about->ts_recv;
 	trade->tie = tie_of(filler, record, about, body.sequence, 0);
 	put_price(trade, TRADES_PRICE, &trade->price, body.price);
@@ -142,7 +156,8 @@ static int fill_tbbo(struct dbn_filler *filler, const struct dbn_record *record,
 
 	if (read_trade(&in, &body, why))
 		return -1;
-	*trade = (struct tbbo){ .present = TBBO_PRESENT, HEAD(record, about), TRADE(body) };
+	PUT_HEAD(trade, TBBO_PRESENT, record, about);
+	PUT_TRADE(trade, &body);
 	trade->ts_recv = about->ts_recv;
 	trade->tie = tie_of(filler, record, about, body.sequence, 0);
 	put_price(trade, TBBO_PRICE, &trade->price, body.price);
@@ -182,7 +197,7 @@ static int fill_statistics(struct dbn_filler *filler, const struct dbn_record *r
 	struct statistics *stat = &filler->out.statistics;
 	struct bytes in = body_of(record);
 
-	*stat = (struct statistics){ .present = STATISTICS_PRESENT, HEAD(record, about) };
+	PUT_HEAD(stat, STATISTICS_PRESENT, record, about);
 	record_set_present(stat, STATISTICS_TS_EVENT, about->ts_event_known);
 	stat->ts_recv = about->ts_recv;
 	bytes_take(&in, 8); /* ts_recv */
@@ -219,6 +234,16 @@ const struct dbn_load dbn_loads[] = {
 };
 
 const unsigned dbn_load_count = sizeof(dbn_loads) / sizeof(dbn_loads[0]);
+
+int dbn_fill(struct dbn_filler *filler, const struct dbn_load *load, const struct dbn_record *record,
+	     const struct dbn_about *about, struct err *why)
+{
+	if (filler->last != load) {
+		memset(&filler->out, 0, sizeof(filler->out));
+		filler->last = load;
+	}
+	return load->fill(filler, record, about, why);
+}
 
 void dbn_filler_release(struct dbn_filler *filler)
 {

@@ -34,11 +34,13 @@ struct dbn_about {
 };
 
 struct dbn_definition_plan;
+struct dbn_load;
 
 struct dbn_filler {
 	unsigned version;
 	struct ties ties;
 	struct dbn_definition_plan *plan; /* made by the first definition */
+	const struct dbn_load *last;      /* whose record `out` holds */
 	union dbn_filled out;
 };
 
@@ -50,7 +52,7 @@ struct dbn_load {
 	bool ts_event_optional; /* 0 and undefined mean: not said */
 	bool names_itself;      /* needs no symbol from a mapping */
 	const struct record_type *type;
-	/* Fills `out` from a record of the right length; -1 with the reason why it cannot. */
+	/* Of a record of the right length: dbn_fill() calls it. */
 	int (*fill)(struct dbn_filler *filler, const struct dbn_record *record, const struct dbn_about *about,
 		    struct err *why);
 };
@@ -60,6 +62,11 @@ struct dbn_load {
 extern const struct dbn_load dbn_loads[];
 extern const unsigned dbn_load_count;
 
+/* Makes `out` of a record of the right length; -1 with the reason why it cannot. */
+int dbn_fill(struct dbn_filler *filler, const struct dbn_load *load, const struct dbn_record *record,
+	     const struct dbn_about *about, struct err *why);
+
+/* One of the loads' functions. */
 int dbn_fill_definition(struct dbn_filler *filler, const struct dbn_record *record, const struct dbn_about *about,
 			struct err *why);
 

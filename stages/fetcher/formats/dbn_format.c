@@ -18,12 +18,19 @@
 #define MIXED UINT16_MAX
 #define TBBO 3
 
+/* What is done with a record type of this file; `load` is NULL where it is not loaded. */
+struct loaded {
+	const struct dbn_load *load;
+	struct str schema;
+	uint32_t bytes;
+};
+
 struct dbn_format {
 	struct format base;
 	char *path;
 	struct dbn_reader *reader;
-	const struct dbn_load *loads[256]; /* by record type; NULL: not loaded */
-	const char *schema;                /* of the file */
+	struct loaded loaded[256]; /* by record type */
+	const char *schema;        /* of the file */
 	struct dbn_filler filler;
 	struct dbn_about about; /* the record at hand */
 	struct err refusal;     /* text of the last refused record */
@@ -49,7 +56,8 @@ static bool choose_loads(struct dbn_format *self, uint16_t schema)
 
 		if (load->schema != schema && (schema != MIXED || load->schema == TBBO))
 			continue;
-		self->loads[load->rtype] = load;
+		self->loaded[load->rtype] = (struct loaded){ load, str_of(dbn_schema_name(load->schema)),
+							     dbn_record_bytes(self->reader, load->rtype) };
 		any = true;
 	}
 	return any;
@@ -119,22 +127,34 @@ static int refuse_time(const char *what, uint64_t ns, struct err *why)
 		       ns == DBN_UNDEF_TIMESTAMP ? "undefined" : "out of range");
 }
 
+/* 0 where the type has none. */
 static uint64_t ts_recv_of(const struct dbn_load *load, const struct dbn_record *record)
 {
 	struct bytes in = bytes_of(record->bytes.data, record->bytes.len);
 
+	if (load->recv_at == 0)
+		return 0;
 	bytes_take(&in, load->recv_at);
 	return bytes_le64(&in);
 }
 
 /* Times that can be had, for a refused record too. */
-static void read_times(struct dbn_about *about, const struct dbn_load *load, const struct dbn_record *record)
+static void read_times(struct dbn_about *about, const struct dbn_load *load, const struct dbn_record *record,
+		       uint64_t ts_recv)
 {
-	uint64_t ns = load->recv_at > 0 ? ts_recv_of(load, record) : 0;
-
-	about->ts_recv = ns > INT64_MAX ? 0 : (int64_t)ns;
+	about->ts_recv = ts_recv > INT64_MAX ? 0 : (int64_t)ts_recv;
 	about->ts_event_known = record->ts_event <= INT64_MAX && (record->ts_event > 0 || !load->ts_event_optional);
 	about->ts_event = about->ts_event_known ? (int64_t)record->ts_event : 0;
+}
+
+static int check_times(const struct dbn_about *about, const struct dbn_load *load, const struct dbn_record *record,
+		       uint64_t ts_recv, struct err *why)
+{
+	bool not_said = load->ts_event_optional && (record->ts_event == 0 || record->ts_event == DBN_UNDEF_TIMESTAMP);
+
+	if (!about->ts_event_known && !not_said)
+		return refuse_time("ts_event", record->ts_event, why);
+	return ts_recv > INT64_MAX ? refuse_time("ts_recv", ts_recv, why) : 0;
 }
 
 /*
@@ -165,27 +185,24 @@ static int refuse_symbol(const struct dbn_about *about, const struct dbn_record 
 }
 
 /* 0, or -1 with the reason why the record cannot become one of ours. */
-static int read_record(struct dbn_format *self, const struct dbn_load *load, const struct dbn_record *record,
+static int read_record(struct dbn_format *self, const struct loaded *loaded, const struct dbn_record *record,
 		       struct err *why)
 {
+	const struct dbn_load *load = loaded->load;
 	struct dbn_about *about = &self->about;
-	uint32_t bytes = dbn_record_bytes(self->reader, record->rtype);
+	uint64_t ts_recv = ts_recv_of(load, record);
 
-	read_times(about, load, record);
-	about->schema = str_of(dbn_schema_name(load->schema));
+	read_times(about, load, record, ts_recv);
+	about->schema = loaded->schema;
 	about->symbol = find_symbol(self, load, record);
-	if (record->bytes.len != bytes)
+	if (record->bytes.len != loaded->bytes)
 		return err_set(why, ERR_RECORD, "%u bytes, %.*s has %u", record->bytes.len, STR_ARG(about->schema),
-			       bytes);
-	if (!about->ts_event_known && !load->ts_event_optional)
-		return refuse_time("ts_event", record->ts_event, why);
-	if (load->ts_event_optional && record->ts_event > INT64_MAX && record->ts_event != DBN_UNDEF_TIMESTAMP)
-		return refuse_time("ts_event", record->ts_event, why);
-	if (load->recv_at > 0 && ts_recv_of(load, record) > INT64_MAX)
-		return refuse_time("ts_recv", ts_recv_of(load, record), why);
+			       loaded->bytes);
+	if (check_times(about, load, record, ts_recv, why))
+		return -1;
 	if (about->symbol.len == 0 && !load->names_itself)
 		return refuse_symbol(about, record, why);
-	return load->fill(&self->filler, record, about, why);
+	return dbn_fill(&self->filler, load, record, about, why);
 }
 
 static void refuse(struct dbn_format *self, const struct dbn_record *record, struct source_item *ret_item)
@@ -219,7 +236,7 @@ static void skip(struct dbn_format *self, const struct dbn_record *record, struc
 static int next_item(struct format *format, struct source_item *ret_item, struct err *err)
 {
 	struct dbn_format *self = (struct dbn_format *)format;
-	const struct dbn_load *load;
+	const struct loaded *loaded;
 	struct dbn_record record;
 	int got = dbn_next(self->reader, &record, err);
 
@@ -228,17 +245,17 @@ static int next_item(struct format *format, struct source_item *ret_item, struct
 	*ret_item = (struct source_item){ .kind = SOURCE_END, .schema = self->schema };
 	if (got == 0)
 		return 0;
-	load = self->loads[record.rtype];
-	if (!load)
+	loaded = &self->loaded[record.rtype];
+	if (!loaded->load)
 		return skip(self, &record, ret_item), 0;
-	got = read_record(self, load, &record, &self->refusal);
+	got = read_record(self, loaded, &record, &self->refusal);
 	ret_item->schema = self->about.schema.data;
 	ret_item->symbol = self->about.symbol;
 	ret_item->ts_event = self->about.ts_event;
 	if (got)
 		return refuse(self, &record, ret_item), 0;
 	ret_item->kind = SOURCE_RECORD;
-	ret_item->type = load->type;
+	ret_item->type = loaded->load->type;
 	ret_item->record = &self->filler.out;
 	ret_item->lineage = &self->filler.out.head.lineage;
 	ret_item->symbol = self->filler.out.head.symbol;

@@ -62,35 +62,51 @@ static void forget_slots(struct ties *ties, unsigned slot_bits)
 	ties->slot_bits = slot_bits;
 }
 
+static void slot_entries(struct ties *ties)
+{
+	for (; ties->slotted < ties->count; ties->slotted++)
+		*find_slot(ties, &ties->entries[ties->slotted].key) =
+			(struct tie_slot){ ties->generation, ties->slotted };
+}
+
 static void grow(struct ties *ties)
 {
 	forget_slots(ties, ties->slot_bits + 1);
-	for (uint32_t i = 0; i < ties->count; i++)
-		*find_slot(ties, &ties->entries[i].key) = (struct tie_slot){ ties->generation, i };
+	ties->slotted = 0;
+	slot_entries(ties);
+}
+
+static int32_t add_entry(struct ties *ties, const struct tie_key *key)
+{
+	ties->entries[ties->count++] = (struct tie_entry){ *key, 1 };
+	return 0;
+}
+
+/* Mostly every record has a time of its own, and nothing is looked up. */
+static int32_t start_group(struct ties *ties, int64_t ts_recv, const struct tie_key *key)
+{
+	forget_slots(ties, SLOT_BITS_MIN);
+	ties->ts_recv = ts_recv;
+	ties->count = ties->slotted = 0;
+	ties->beyond = 0;
+	return add_entry(ties, key);
 }
 
 int32_t ties_next(struct ties *ties, int64_t ts_recv, const struct tie_key *key)
 {
 	struct tie_slot *slot;
 
-	if (!ties->slots || ties->ts_recv != ts_recv) {
-		forget_slots(ties, SLOT_BITS_MIN);
-		ties->ts_recv = ts_recv;
-		ties->count = 0;
-		ties->beyond = 0;
-	}
+	if (ties->ts_recv != ts_recv || !ties->slots)
+		return start_group(ties, ts_recv, key);
+	slot_entries(ties);
 	slot = find_slot(ties, key);
 	if (slot->generation == ties->generation)
 		return ties->entries[slot->entry].next++;
 	if (ties->count == TIES_MAX)
 		return ties->beyond++;
-	if (ties->count == UINT32_C(1) << (ties->slot_bits - 1)) {
+	if (ties->count == UINT32_C(1) << (ties->slot_bits - 1))
 		grow(ties);
-		slot = find_slot(ties, key);
-	}
-	ties->entries[ties->count] = (struct tie_entry){ *key, 1 };
-	*slot = (struct tie_slot){ ties->generation, ties->count++ };
-	return 0;
+	return add_entry(ties, key);
 }
 
 void ties_release(struct ties *ties)

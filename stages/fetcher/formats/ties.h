@@ -25,8 +25,9 @@ struct tie_slot;
 struct ties {
 	int64_t ts_recv;
 	struct tie_entry *entries;
-	struct tie_slot *slots; /* open addressing, by place among the entries */
-	uint32_t count, room, generation;
+	struct tie_slot *slots;  /* open addressing, by place among the entries */
+	uint32_t count, slotted; /* entries, and how many of them have a slot: the first one gets it late */
+	uint32_t room, generation;
 	unsigned slot_bits;
 	int32_t beyond;
 };
