@@ -110,6 +110,10 @@ void databento_text_fields(struct databento_text *self, uint8_t rtype, unsigned 
 {
 	const struct dbn_type *type = dbn_type_of(rtype);
 
+	if (self->version != version) { /* the filler's plan is of the other one */
+		free(self->filler.plan);
+		self->filler.plan = NULL;
+	}
 	self->rtype = rtype;
 	self->version = version;
 	self->filler.version = version;
@@ -358,7 +362,7 @@ int databento_text_fill(struct databento_text *self, struct str symbol, struct s
 	if (check_times(self, &head, why))
 		return -1;
 	self->about.symbol = ties ? symbol_shelf_put(&self->shelf, self->about.ts_recv, symbol) : symbol;
-	if (self->load->fill(&self->filler, &head, &self->about, why))
+	if (dbn_fill(&self->filler, self->load, &head, &self->about, why))
 		return -1;
 	if (symbol.len > 0)
 		self->filler.out.head.symbol = symbol;
