@@ -15,6 +15,7 @@
 #define SYMBOLS_MAX 10000     /* of one task */
 #define MESSAGE_MAX (1 << 20) /* bytes; the topics' own limit */
 #define LOCK_PATH "schemas/registry.lock"
+#define FETCH_TASK_ID_1 1 /* of its version 1: what an id means never changes */
 
 static const char *const state_names[] = {
 	[ATTEMPT_RUNNING] = "running",
@@ -352,6 +353,7 @@ void fetch_task_release(struct fetch_task *task)
 	free(task->schema);
 	free(task->path);
 	free(task->stype_in);
+	free(task->parameters);
 	for (unsigned i = 0; i < task->symbol_count; i++)
 		free(task->symbols[i]);
 	free(task->symbols);
@@ -403,15 +405,29 @@ int fetch_task_encode(const struct fetch_task *task, struct buf *out, struct err
 	    set_string(&value, "record_type", task->record_type, err) ||
 	    set_string(&value, "dataset", task->dataset, err) || set_string(&value, "schema", task->schema, err) ||
 	    set_string(&value, "path", task->path, err) || set_string(&value, "stype_in", task->stype_in, err) ||
-	    set_symbols(&value, task, err))
+	    set_string(&value, "parameters", task->parameters, err) || set_symbols(&value, task, err))
 		return err_wrap(err, "fetch_task");
 	return write_message("fetch_task", &value, out, err);
+}
+
+/* Version 1 has no `parameters`, the last field; an empty string is one zero byte more. */
+static struct str as_newest(struct str message, struct buf *room)
+{
+	if (record_schema_id(message) != FETCH_TASK_ID_1)
+		return message;
+	buf_put_u8(room, 0);
+	buf_put_be32(room, control_schema_id("fetch_task"));
+	buf_put(room, message.data + CONFLUENT_PREFIX, message.len - CONFLUENT_PREFIX);
+	buf_put_u8(room, 0);
+	return buf_str(room);
 }
 
 int fetch_task_decode(struct str message, struct fetch_task *ret_task, struct err *err)
 {
 	CLEANUP(value_closep) avro_value_t value = { 0 };
+	CLEANUP(buf_release) struct buf room = BUF_INIT(MESSAGE_MAX);
 
+	message = as_newest(message, &room);
 	if (read_message("fetch_task", message, &value, err))
 		return -1;
 	*ret_task = (struct fetch_task){
@@ -425,6 +441,7 @@ int fetch_task_decode(struct str message, struct fetch_task *ret_task, struct er
 		.schema = get_string(&value, "schema"),
 		.path = get_string(&value, "path"),
 		.stype_in = get_string(&value, "stype_in"),
+		.parameters = get_string(&value, "parameters"),
 	};
 	ret_task->has_start = get_optional_long(&value, "start", &ret_task->start);
 	ret_task->has_end = get_optional_long(&value, "end", &ret_task->end);

@@ -14,7 +14,7 @@
 /* schemas/avro/fetch_task.avsc */
 struct fetch_task {
 	int64_t attempt, task, run;
-	char *subscription, *source, *record_type, *dataset, *schema, *path, *stype_in;
+	char *subscription, *source, *record_type, *dataset, *schema, *path, *stype_in, *parameters;
 	char **symbols;
 	unsigned symbol_count;
 	bool has_start, has_end;

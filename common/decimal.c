@@ -1,97 +1,18 @@
 #include "common/decimal.h"
 
-#include <stdbool.h>
 #include <stdio.h>
+
+#include "common/number_text.h"
 
 #define NUMERIC_NEGATIVE 0x4000
 #define NUMERIC_BASE 10000
 #define NUMERIC_BASE_DIGITS 4
 
-/* Digits without the point, and where the point stands. */
-struct number {
-	bool negative;
-	uint64_t digits;
-	int exponent;
-	bool any;
-	bool too_long;
-};
-
-static const char *scan_digits(const char *p, const char *end, struct number *n, int step)
-{
-	for (; p < end && *p >= '0' && *p <= '9'; p++) {
-		unsigned digit = (unsigned)(*p - '0');
-
-		n->any = true;
-		if (__builtin_mul_overflow(n->digits, 10, &n->digits) ||
-		    __builtin_add_overflow(n->digits, digit, &n->digits))
-			n->too_long = true;
-		n->exponent += step;
-	}
-	return p;
-}
-
-static const char *scan_exponent(const char *p, const char *end, struct number *n)
-{
-	bool negative = false;
-	int exponent = 0;
-
-	if (p < end && (*p == '+' || *p == '-'))
-		negative = *p++ == '-';
-	if (p == end)
-		n->any = false;
-	for (; p < end && *p >= '0' && *p <= '9'; p++)
-		exponent = exponent < 1000 ? exponent * 10 + (*p - '0') : exponent;
-	n->exponent += negative ? -exponent : exponent;
-	return p;
-}
-
-static bool scan(struct str text, struct number *n)
-{
-	const char *p = text.data, *end = text.data + text.len;
-
-	if (p < end && (*p == '-' || *p == '+'))
-		n->negative = *p++ == '-';
-	p = scan_digits(p, end, n, 0);
-	if (p < end && *p == '.')
-		p = scan_digits(p + 1, end, n, -1);
-	if (n->any && p < end && (*p == 'e' || *p == 'E'))
-		p = scan_exponent(p + 1, end, n);
-	return n->any && p == end;
-}
-
-/* digits * 10^exponent in units of 1e-9; false when that is not exact or too large. */
-static bool rescale(const struct number *n, int64_t *ret_value)
-{
-	uint64_t v = n->digits;
-	int exponent = n->exponent + DECIMAL_SCALE;
-
-	if (v == 0 && !n->too_long) {
-		*ret_value = 0;
-		return true;
-	}
-	for (; exponent < 0; exponent++) {
-		if (v % 10 != 0)
-			return false;
-		v /= 10;
-	}
-	for (; exponent > 0; exponent--)
-		if (__builtin_mul_overflow(v, 10, &v))
-			return false;
-	if (n->too_long || v > (uint64_t)INT64_MAX)
-		return false;
-	*ret_value = n->negative ? -(int64_t)v : (int64_t)v;
-	return true;
-}
-
 int decimal_parse(struct str text, int64_t *ret_value, struct err *err)
 {
-	struct number n = { 0 };
+	bool rounded;
 
-	if (!scan(text, &n))
-		return err_set(err, ERR_RECORD, "'%.*s' is not a number", STR_ARG(text));
-	if (!rescale(&n, ret_value))
-		return err_set(err, ERR_RECORD, "'%.*s' is not exact in a decimal(19,9)", STR_ARG(text));
-	return 0;
+	return number_text_price(text, NUMBER_EXACT, ret_value, &rounded, err);
 }
 
 unsigned decimal_format(int64_t value, char text[DECIMAL_TEXT_MAX])

@@ -1,5 +1,7 @@
 #include "common/str.h"
 
+#include <stdio.h>
+
 /* Length of the well-formed sequence at p (Unicode 15, table 3-7), 0 if none. */
 static unsigned sequence_len(const unsigned char *p, size_t left)
 {
@@ -43,4 +45,22 @@ bool str_is_text(struct str s)
 		left -= n;
 	}
 	return true;
+}
+
+const char *str_show(struct str s, char out[STR_SHOWN_MAX])
+{
+	const size_t room = STR_SHOWN_MAX - sizeof("\\xNN...");
+	size_t n = 0;
+	uint32_t i;
+
+	for (i = 0; i < s.len && n < room; i++) {
+		unsigned char c = (unsigned char)s.data[i];
+
+		if (c >= 0x20 && c < 0x7f)
+			out[n++] = (char)c;
+		else
+			n += (size_t)snprintf(out + n, STR_SHOWN_MAX - n, "\\x%02x", c);
+	}
+	snprintf(out + n, STR_SHOWN_MAX - n, "%s", i < s.len ? "..." : "");
+	return out;
 }

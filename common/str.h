@@ -28,3 +28,8 @@ static inline bool str_eq(struct str a, struct str b)
 
 /* True when the bytes are UTF-8 without NUL: what PostgreSQL's text takes. */
 bool str_is_text(struct str s);
+
+#define STR_SHOWN_MAX 64 /* bytes with NUL */
+
+/* The text for a message, whatever is in it: what is no printable ASCII as \xNN, cut where it is long. Returns `out`. */
+const char *str_show(struct str s, char out[STR_SHOWN_MAX]);

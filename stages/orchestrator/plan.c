@@ -59,6 +59,7 @@ static int add_file(struct planner *p, const char *path, struct err *err)
 	put_member(&p->out, "path", path);
 	put_member(&p->out, "dataset", s->dataset);
 	put_member(&p->out, "schema", s->schema);
+	put_member(&p->out, "parameters", s->parameters);
 	json_put_close(&p->out, '}');
 	json_put_close(&p->out, '}');
 	p->plan->count++;

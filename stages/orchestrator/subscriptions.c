@@ -8,6 +8,7 @@
 #include "common/cleanup.h"
 #include "common/mem.h"
 #include "common/yaml_in.h"
+#include "stages/orchestrator/subscription_format.h"
 
 #define SUBSCRIPTIONS_MAX 10000
 #define NAME_MAX_BYTES 128
@@ -29,6 +30,7 @@ static void release_one(struct subscription *s)
 	free(s->paths);
 	free(s->dataset);
 	free(s->schema);
+	free(s->parameters);
 }
 
 void subscriptions_release(struct subscriptions *list)
@@ -107,10 +109,11 @@ static int read_paths(const struct yaml_doc *doc, const struct yaml_node *map, s
 static int read_file_source(const struct yaml_doc *doc, const struct yaml_node *map, struct subscription *s,
 			    struct err *err)
 {
-	static const char *const keys[] = { "name", "source", "path", "dataset", "schema", NULL };
+	static const char *const keys[] = { "name", "source", "path", "dataset", "schema", "format", "csv", NULL };
 
 	if (yaml_check_keys(doc, map, keys, err) || read_paths(doc, map, s, err) ||
-	    optional(doc, map, "dataset", &s->dataset, err) || optional(doc, map, "schema", &s->schema, err))
+	    optional(doc, map, "dataset", &s->dataset, err) || optional(doc, map, "schema", &s->schema, err) ||
+	    subscription_format(doc, map, s, err))
 		return -1;
 	return 0;
 }

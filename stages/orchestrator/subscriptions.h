@@ -15,8 +15,9 @@ struct subscription {
 	bool supported; /* this version has its source; nothing below is read where it has not */
 	char **paths;   /* source file: paths or globs as written */
 	unsigned path_count;
-	char *dataset; /* "": what the file's metadata says */
-	char *schema;  /* "": what the file's metadata says */
+	char *dataset;    /* "": what the file's metadata says */
+	char *schema;     /* "": what the file's metadata says */
+	char *parameters; /* "", or JSON: what else its tasks say */
 };
 
 struct subscriptions {

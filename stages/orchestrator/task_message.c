@@ -39,6 +39,7 @@ int task_message(const struct task_columns *columns, struct buf *out, struct err
 		.schema = copy_member(parameters, "schema", ""),
 		.path = copy_member(parameters, "path", ""),
 		.stype_in = copy_member(parameters, "stype_in", ""),
+		.parameters = copy_member(parameters, "parameters", ""),
 	};
 	return fetch_task_encode(&task, out, err);
 }

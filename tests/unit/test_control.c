@@ -26,6 +26,7 @@ static struct fetch_task sample_task(void)
 		.schema = (char *)"ohlcv-1m",
 		.path = (char *)"/data/\xC3\xA4.dbn.zst",
 		.stype_in = (char *)"raw_symbol",
+		.parameters = (char *)"{\"format\": \"csv\"}",
 		.symbols = symbols,
 		.symbol_count = 3,
 		.has_start = true,
@@ -80,10 +81,32 @@ static void test_task_round_trip(void **state)
 	assert_string_equal(back.schema, "ohlcv-1m");
 	assert_string_equal(back.path, task.path);
 	assert_string_equal(back.stype_in, "raw_symbol");
+	assert_string_equal(back.parameters, task.parameters);
 	assert_int_equal(back.symbol_count, 3);
 	assert_string_equal(back.symbols[1], symbols[1]);
 	assert_true(back.has_start && back.start == -1);
 	assert_false(back.has_end);
+}
+
+/* A task that was sent by the version before: the same bytes without the last field. */
+static void test_task_of_version_1(void **state)
+{
+	CLEANUP(buf_release) struct buf out = BUF_INIT(4096);
+	CLEANUP(fetch_task_release) struct fetch_task back = FETCH_TASK_INIT;
+	struct fetch_task task = sample_task();
+	struct err err = ERR_INIT;
+
+	(void)state;
+	task.parameters = NULL;
+	assert_int_equal(fetch_task_encode(&task, &out, &err), 0);
+	out.len--;
+	memcpy(out.data, "\0\0\0\0\1", 5);
+	assert_int_equal(fetch_task_decode(buf_str(&out), &back, &err), 0);
+	assert_string_equal(back.stype_in, "raw_symbol");
+	assert_string_equal(back.parameters, "");
+	out.len--; /* cut */
+	fetch_task_release(&back);
+	assert_int_equal(fetch_task_decode(buf_str(&out), &back, &err), -1);
 }
 
 static void test_event_round_trip(void **state)
@@ -238,6 +261,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_task_round_trip),
+		cmocka_unit_test(test_task_of_version_1),
 		cmocka_unit_test(test_event_round_trip),
 		cmocka_unit_test(test_event_bytes),
 		cmocka_unit_test(test_state_names),

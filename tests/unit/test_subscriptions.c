@@ -134,6 +134,68 @@ static void test_errors_name_the_line(void **state)
 		     "3", "twice, first in line 2");
 }
 
+#define CSV_HEAD \
+	"subscriptions:\n  - name: fx\n    source: file\n    path: x.csv\n    format: csv\n    dataset: FXCM\n    schema: ohlcv-1m\n"
+
+static void test_csv(void **state)
+{
+	CLEANUP(subscriptions_release) struct subscriptions list = SUBSCRIPTIONS_INIT;
+	CLEANUP(freep) char *parameters = NULL;
+	struct err err = ERR_INIT;
+	json_t *json, *csv;
+
+	(void)state;
+	write_file("subscriptions.yaml",
+		   CSV_HEAD "    csv: {time: timestamp, symbol_constant: GBPUSD, volume: none, open: 2, header: true,\n"
+			    "      delimiter: ;, price_text: float32, time_zone: Europe/London, time_twice: first}\n");
+	if (subscriptions_read(&list, file, &err))
+		fail_msg("%s", err.text);
+	json = json_loads(list.items[0].parameters, 0, NULL);
+	assert_string_equal(json_string_value(json_object_get(json, "format")), "csv");
+	csv = json_object_get(json, "csv");
+	parameters = json_dumps(csv, JSON_COMPACT | JSON_SORT_KEYS);
+	assert_string_equal(parameters,
+			    "{\"close\":\"close\",\"delimiter\":\";\",\"header\":\"true\",\"high\":\"high\","
+			    "\"low\":\"low\",\"open\":\"2\",\"price_text\":\"float32\","
+			    "\"symbol_constant\":\"GBPUSD\",\"time\":\"timestamp\",\"time_twice\":\"first\","
+			    "\"time_zone\":\"Europe/London\",\"volume\":\"none\"}");
+	json_decref(json);
+}
+
+static void test_csv_errors_name_the_line(void **state)
+{
+	(void)state;
+	expect_error(CSV_HEAD, "2", "mapping `csv:`");
+	expect_error(CSV_HEAD "    csv:\n      time: t\n      opne: o\n", "10",
+		     "opne is not a key of csv; these are: time, open");
+	expect_error(CSV_HEAD "    csv:\n      time: t\n", "9",
+		     "symbol (a column) or symbol_constant (a text) is needed");
+	expect_error(CSV_HEAD "    csv:\n      symbol: s\n", "9", "time is needed");
+	expect_error(CSV_HEAD "    csv:\n      symbol: [s]\n", "9", "symbol: a text");
+	expect_error(CSV_HEAD "    csv:\n      symbol: \"\"\n", "9", "symbol: it is empty");
+	expect_error(CSV_HEAD "    csv:\n      time: t\n      symbol: s\n      price_text: double\n", "11",
+		     "price_text: 'double' is none of exact, float32, float64");
+	expect_error(CSV_HEAD "    csv:\n      delimiter: ab\n", "9", "delimiter: 'ab'");
+	expect_error(CSV_HEAD "    csv:\n      header: maybe\n", "9", "header: 'maybe'");
+	expect_error(CSV_HEAD "    csv: {time: t, symbol: s, time_zone: Mars/Phobos}\n", "8", "Mars/Phobos");
+	expect_error(CSV_HEAD "    csv: {time: t, symbol: s, time_format: '%Y'}\n", "8", "lacks a month");
+	expect_error(CSV_HEAD "    csv: {time: t, symbol: s, time_twice: never}\n", "8", "time_twice 'never'");
+	expect_error(CSV_HEAD "    csv: {time: t, symbol: s, symbol_constant: X}\n", "8", "only one of them");
+	expect_error(CSV_HEAD "    csv: {time: 1, symbol: 2, header: false}\n", "8",
+		     "open is needed: a column, by its number");
+	expect_error(CSV_HEAD "    csv: {time: 1, symbol: 2, header: false, open: o}\n", "8", "open: 'o' is no number");
+	expect_error("subscriptions:\n  - name: a\n    source: file\n    path: x\n    format: xls\n", "5",
+		     "format 'xls' is not csv");
+	expect_error("subscriptions:\n  - name: a\n    source: file\n    path: x\n    csv: {}\n", "5",
+		     "without format: csv");
+	expect_error(
+		"subscriptions:\n  - name: a\n    source: file\n    path: x\n    format: csv\n    csv: {time: t}\n",
+		"2", "needs a dataset");
+	expect_error("subscriptions:\n  - name: a\n    source: file\n    path: x\n    format: csv\n    dataset: D\n"
+		     "    schema: trades\n    csv: {time: t}\n",
+		     "7", "needs a schema: ohlcv-1s");
+}
+
 static void test_missing_file(void **state)
 {
 	struct subscriptions list = SUBSCRIPTIONS_INIT;
@@ -283,9 +345,14 @@ static void test_mix_sum(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_reads),           cmocka_unit_test(test_errors_name_the_line),
-		cmocka_unit_test(test_missing_file),    cmocka_unit_test(test_plans),
-		cmocka_unit_test(test_plans_that_fail), cmocka_unit_test(test_only_kind_full),
+		cmocka_unit_test(test_reads),
+		cmocka_unit_test(test_errors_name_the_line),
+		cmocka_unit_test(test_csv),
+		cmocka_unit_test(test_csv_errors_name_the_line),
+		cmocka_unit_test(test_missing_file),
+		cmocka_unit_test(test_plans),
+		cmocka_unit_test(test_plans_that_fail),
+		cmocka_unit_test(test_only_kind_full),
 		cmocka_unit_test(test_mix_sum),
 	};
 

@@ -7,13 +7,15 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <zlib.h>
 #include <zstd.h>
 
 #include "common/mem.h"
 
 #define WINDOW_BYTES (256 * 1024)
 #define INPUT_BYTES (128 * 1024)
-#define ZSTD_WINDOW_LOG 27 /* 128 MiB: zstd's own limit for streams that do not say --long */
+#define GZIP_WINDOW_BITS (16 + 15) /* zlib: gzip only, the largest window */
+#define ZSTD_WINDOW_LOG 27         /* 128 MiB: zstd's own limit for streams that do not say --long */
 
 /* Errors of open() and read() that the path is to blame for; everything else may pass. */
 static enum err_kind errno_kind(int error)
@@ -63,11 +65,52 @@ static void advance_plain(struct byte_stream *stream)
 	stream->ended = n == 0;
 }
 
-static void fail_zstd(struct byte_stream *stream, const char *what)
+static void fail_packed(struct byte_stream *stream, const char *what)
 {
-	err_set(&stream->failure, ERR_RECORD, "zstd stream %s at byte %" PRId64 " of the file", what,
-		byte_stream_input_bytes(stream));
+	err_set(&stream->failure, ERR_RECORD, "%s stream %s at byte %" PRId64 " of the file",
+		stream->zstd ? "zstd" : "gzip", what, byte_stream_input_bytes(stream));
 	stream->ended = true;
+}
+
+/* Compressed bytes to go on with. False: the stream has ended, by a failure or behind its last frame. */
+static bool fill_input(struct byte_stream *stream)
+{
+	if (stream->in_pos == stream->in_len && !stream->file_ended) {
+		stream->in_pos = 0;
+		stream->in_len = read_file(stream, stream->in, INPUT_BYTES);
+	}
+	stream->ended = stream->failure.kind != ERR_OK || (stream->in_pos == stream->in_len && !stream->in_frame);
+	return !stream->ended;
+}
+
+/* What a step gave; a frame that does not go on is cut. */
+static void take_output(struct byte_stream *stream, size_t len)
+{
+	if (!stream->ended && len == stream->len && stream->in_pos == stream->in_len && stream->file_ended &&
+	    stream->in_frame)
+		fail_packed(stream, "cut short");
+	stream->len = len;
+}
+
+static void advance_gzip(struct byte_stream *stream)
+{
+	z_stream *z = stream->gzip;
+	int outcome;
+
+	if (!fill_input(stream))
+		return;
+	z->next_in = stream->in + stream->in_pos;
+	z->avail_in = (uInt)(stream->in_len - stream->in_pos);
+	z->next_out = stream->window + stream->len;
+	z->avail_out = (uInt)(WINDOW_BYTES - stream->len);
+	outcome = inflate(z, Z_NO_FLUSH);
+	stream->in_pos = stream->in_len - z->avail_in;
+	stream->in_frame = outcome != Z_STREAM_END;
+	if (outcome == Z_STREAM_END)
+		inflateReset(z); /* another member may follow */
+	else if (outcome != Z_OK && outcome != Z_BUF_ERROR)
+		fail_packed(stream, "corrupt");
+	take_output(stream, WINDOW_BYTES - z->avail_out);
 }
 
 /* One step of decompression. Ends the stream on a failure, a cut frame, or the last frame's end. */
@@ -77,26 +120,18 @@ static void advance_zstd(struct byte_stream *stream)
 	ZSTD_inBuffer in;
 	size_t hint;
 
-	if (stream->in_pos == stream->in_len && !stream->file_ended) {
-		stream->in_pos = 0;
-		stream->in_len = read_file(stream, stream->in, INPUT_BYTES);
-	}
-	in = (ZSTD_inBuffer){ stream->in, stream->in_len, stream->in_pos };
-	if (stream->failure.kind != ERR_OK || (in.pos == in.size && !stream->in_frame)) {
-		stream->ended = true;
+	if (!fill_input(stream))
 		return;
-	}
+	in = (ZSTD_inBuffer){ stream->in, stream->in_len, stream->in_pos };
 	hint = ZSTD_decompressStream(stream->zstd, &out, &in);
 	stream->in_pos = in.pos;
 	if (ZSTD_isError(hint)) {
-		fail_zstd(stream, "corrupt");
+		fail_packed(stream, "corrupt");
 		err_wrap(&stream->failure, "%s", ZSTD_getErrorName(hint));
 		return;
 	}
 	stream->in_frame = hint != 0;
-	if (out.pos == stream->len && stream->in_pos == stream->in_len && stream->file_ended && stream->in_frame)
-		fail_zstd(stream, "cut short");
-	stream->len = out.pos;
+	take_output(stream, out.pos);
 }
 
 size_t byte_stream_need(struct byte_stream *stream, size_t n)
@@ -112,6 +147,8 @@ size_t byte_stream_need(struct byte_stream *stream, size_t n)
 	while (stream->len < n && !stream->ended) {
 		if (stream->zstd)
 			advance_zstd(stream);
+		else if (stream->gzip)
+			advance_gzip(stream);
 		else
 			advance_plain(stream);
 	}
@@ -120,7 +157,7 @@ size_t byte_stream_need(struct byte_stream *stream, size_t n)
 
 int64_t byte_stream_input_bytes(const struct byte_stream *stream)
 {
-	size_t ahead = stream->zstd ? stream->in_len - stream->in_pos : byte_stream_left(stream);
+	size_t ahead = stream->in ? stream->in_len - stream->in_pos : byte_stream_left(stream);
 
 	return stream->file_bytes - (int64_t)ahead;
 }
@@ -133,7 +170,32 @@ static bool is_zstd(const uint8_t magic[4])
 	       ((magic[0] & 0xF0) == 0x50 && memcmp(magic + 1, skippable, sizeof(skippable)) == 0);
 }
 
+static bool is_gzip(const uint8_t magic[4])
+{
+	static const uint8_t member[] = { 0x1F, 0x8B, 0x08 };
+
+	return memcmp(magic, member, sizeof(member)) == 0;
+}
+
 /* The first bytes are in the window: from now on they are compressed input. */
+static void start_packed(struct byte_stream *stream)
+{
+	stream->in = mem_alloc(INPUT_BYTES);
+	memcpy(stream->in, stream->window, stream->len);
+	stream->in_len = stream->len;
+	stream->len = 0;
+	stream->ended = false;
+}
+
+static int start_gzip(struct byte_stream *stream, struct err *err)
+{
+	stream->gzip = mem_zalloc(1, sizeof(*stream->gzip));
+	if (inflateInit2(stream->gzip, GZIP_WINDOW_BITS) != Z_OK)
+		return err_set(err, ERR_RETRY, "no memory for a gzip decoder");
+	start_packed(stream);
+	return 0;
+}
+
 static int start_zstd(struct byte_stream *stream, struct err *err)
 {
 	size_t failed;
@@ -144,11 +206,7 @@ static int start_zstd(struct byte_stream *stream, struct err *err)
 	failed = ZSTD_DCtx_setParameter(stream->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG);
 	if (ZSTD_isError(failed))
 		return err_set(err, ERR_FATAL, "zstd: %s", ZSTD_getErrorName(failed));
-	stream->in = mem_alloc(INPUT_BYTES);
-	memcpy(stream->in, stream->window, stream->len);
-	stream->in_len = stream->len;
-	stream->len = 0;
-	stream->ended = false;
+	start_packed(stream);
 	return 0;
 }
 
@@ -180,12 +238,17 @@ int byte_stream_open(struct byte_stream *stream, const char *path, struct err *e
 	stream->head_len = stream->len;
 	if (stream->len >= 4 && is_zstd(stream->window))
 		return start_zstd(stream, err);
+	if (stream->len >= 4 && is_gzip(stream->window))
+		return start_gzip(stream, err);
 	return 0;
 }
 
 void byte_stream_release(struct byte_stream *stream)
 {
 	ZSTD_freeDCtx(stream->zstd);
+	if (stream->gzip)
+		inflateEnd(stream->gzip);
+	free(stream->gzip);
 	free(stream->in);
 	free(stream->window);
 	if (stream->fd >= 0)

@@ -1,8 +1,8 @@
 #pragma once
 /*
  * What every format reads from: a file's bytes through one fixed window,
- * decompressed where it is zstd (told by its magic; several frames may follow
- * each other). A failure, such as a corrupt frame, is kept until what came
+ * decompressed where it is zstd or gzip (told by its magic; several frames or
+ * members may follow each other). A failure, such as a corrupt frame, is kept until what came
  * before it has been read.
  */
 #include <stdbool.h>
@@ -15,14 +15,16 @@
 #define BYTE_STREAM_HEAD_BYTES 12
 
 struct ZSTD_DCtx_s;
+struct z_stream_s;
 
 struct byte_stream {
 	int fd;
 	bool file_ended;          /* read() said so */
 	bool ended;               /* nothing comes after the window */
-	bool in_frame;            /* zstd: the last frame is not complete */
-	struct ZSTD_DCtx_s *zstd; /* NULL: plain */
-	uint8_t *in;              /* zstd: compressed bytes */
+	bool in_frame;            /* compressed: the last frame is not complete */
+	struct ZSTD_DCtx_s *zstd; /* NULL: it is none */
+	struct z_stream_s *gzip;  /* NULL: it is none */
+	uint8_t *in;              /* compressed bytes; NULL: plain */
 	size_t in_pos, in_len;
 	uint8_t head[BYTE_STREAM_HEAD_BYTES]; /* the file's first bytes as they are, compressed or not */
 	size_t head_len;

@@ -34,3 +34,6 @@ static inline void format_freep(struct format **format)
 }
 
 extern const struct format_ops format_dbn_ops;
+extern const struct format_ops format_databento_csv_ops;
+extern const struct format_ops format_databento_json_ops;
+extern const struct format_ops format_csv_bars_ops; /* where the task says so */

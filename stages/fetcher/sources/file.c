@@ -14,6 +14,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "stages/fetcher/formats/byte_stream.h"
+#include "stages/fetcher/formats/csv_plan.h"
 #include "stages/fetcher/formats/format.h"
 #include "stages/fetcher/sources/sources.h"
 
@@ -33,10 +34,35 @@ static bool is_anything(const uint8_t *head, size_t n)
 	return true;
 }
 
+/* Behind a byte order mark, if there is one. */
+static struct str text_of(const uint8_t *head, size_t n)
+{
+	size_t mark = n >= 3 && memcmp(head, "\xEF\xBB\xBF", 3) == 0 ? 3 : 0;
+
+	return (struct str){ (const char *)head + mark, (uint32_t)(n - mark) };
+}
+
+static bool is_json(const uint8_t *head, size_t n)
+{
+	struct str text = text_of(head, n);
+
+	return text.len > 0 && text.data[0] == '{';
+}
+
+/* Databento's header begins with one of two names. */
+static bool is_databento_csv(const uint8_t *head, size_t n)
+{
+	struct str text = text_of(head, n);
+
+	return text.len > 9 && (memcmp(text.data, "ts_recv,", 8) == 0 || memcmp(text.data, "ts_event,", 9) == 0);
+}
+
 static const struct {
 	bool (*matches)(const uint8_t *head, size_t n); /* up to SNIFF_BYTES, uncompressed */
 	const struct format_ops *ops;
 } formats[] = {
+	{ is_json, &format_databento_json_ops },
+	{ is_databento_csv, &format_databento_csv_ops },
 	{ is_anything, &format_dbn_ops },
 };
 
@@ -53,7 +79,7 @@ static int check_regular(const char *path, struct err *err)
 }
 
 /* NULL: the file cannot be opened. One that is corrupt from its start is left to the last format. */
-static const struct format_ops *choose_format(const char *path, struct err *err)
+static const struct format_ops *tell_format(const char *path, struct err *err)
 {
 	CLEANUP(byte_stream_release) struct byte_stream stream = BYTE_STREAM_INIT;
 	size_t n, i = 0;
@@ -66,6 +92,16 @@ static const struct format_ops *choose_format(const char *path, struct err *err)
 	while (i + 1 < FORMAT_COUNT && !formats[i].matches(byte_stream_at(&stream), n < SNIFF_BYTES ? n : SNIFF_BYTES))
 		i++;
 	return formats[i].ops;
+}
+
+/* By the task, else by the file. */
+static const struct format_ops *choose_format(const struct fetch_task *task, struct err *err)
+{
+	bool plain_csv;
+
+	if (csv_plan_wanted(task, &plain_csv, err))
+		return NULL;
+	return plain_csv ? &format_csv_bars_ops : tell_format(task->path, err);
 }
 
 static int set_identity(struct file_source *self, const char *path, struct err *err)
@@ -97,7 +133,7 @@ static int file_open(struct source **ret, const struct fetch_task *task, struct 
 		return err_set(err, ERR_RECORD, "the task names no path");
 	if (check_regular(task->path, err))
 		return -1;
-	ops = choose_format(task->path, err);
+	ops = choose_format(task, err);
 	if (!ops)
 		return -1;
 	self = mem_zalloc(1, sizeof(*self));
