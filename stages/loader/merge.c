@@ -270,22 +270,35 @@ static void refuse(struct merge *m, int32_t sequence, const char *why)
 	m->refused[m->refused_count++] = (struct refused){ sequence, mem_strdup(why) };
 }
 
-/* Writes all rows but those that are refused by themselves: halves until they are found. */
+/*
+ * Writes all rows but those that are refused by themselves. A part that is
+ * refused is halved until the first such row of it is found; behind that one,
+ * parts begin with one row and double, as refused rows seldom come alone: where
+ * all are refused, each is tried once.
+ */
 static int divide(struct work *work, const int32_t *sequences, int64_t count, struct err *err)
 {
-	bool refused;
+	int64_t done = 0, size = count, suspect = 0; /* among the rows before `suspect` is a refused one */
 
-	if (attempt(work, sequences, count, &refused, err))
-		return -1;
-	if (!refused)
-		return 0;
-	if (count == 1) {
-		refuse(work->m, sequences[0], pg_failure(work->pg));
-		return 0;
+	while (done < count) {
+		int64_t n = size < count - done ? size : count - done;
+		bool refused;
+
+		if (attempt(work, sequences + done, n, &refused, err))
+			return -1;
+		if (refused && n > 1) {
+			suspect = done + n;
+			size = n / 2;
+			continue;
+		}
+		if (refused) {
+			refuse(work->m, sequences[done], pg_failure(work->pg));
+			suspect = 0;
+		}
+		done += n;
+		size = refused ? 1 : suspect > done ? (suspect - done + 1) / 2 : 2 * n;
 	}
-	return divide(work, sequences, count / 2, err) || divide(work, sequences + count / 2, count - count / 2, err)
-		       ? -1
-		       : 0;
+	return 0;
 }
 
 static int32_t *room_for_sequences(struct merge *m, int64_t count)
