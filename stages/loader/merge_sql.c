@@ -1,0 +1,166 @@
+#include "stages/loader/merge_sql.h"
+
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/mem.h"
+
+#define SQL_MAX (256 * 1024)
+#define ONE_OF " AND ($4::integer[] IS NULL OR o.seq = ANY($4::integer[]))" /* of a part of a round's rows */
+
+/* "a" -> "s.a = t.a AND …" over a comma-separated, quoted list */
+static void put_pairs(struct buf *sql, const char *list, const char *left, const char *operator, const char * right,
+		      const char *separator)
+{
+	CLEANUP(freep) char *copy = mem_strdup(list);
+	char *rest = copy, *name;
+	unsigned n = 0;
+
+	while ((name = strsep(&rest, ","))) {
+		name += strspn(name, " ");
+		buf_printf(sql, "%s%s%s%s%s%s", n++ ? separator : "", left, name, operator, right,
+			   right[0] ? name : "");
+	}
+}
+
+/* Time bounds let the planner leave partitions out. */
+static void put_same_key(struct buf *sql, const char *key, const char *time_column)
+{
+	put_pairs(sql, key, "s.", " = ", "t.", " AND ");
+	buf_printf(sql, " AND t.%s BETWEEN $2::timestamptz AND $3::timestamptz", time_column);
+}
+
+static void write_copies(struct buf *sql, const char *name, const char *columns)
+{
+	buf_printf(&sql[MERGE_COPY_ALL], "COPY %s (%s) FROM STDIN (FORMAT binary)", name, columns);
+	buf_printf(&sql[MERGE_COPY_STAGE],
+		   "COPY stage_%s (seq, source_partition, mix, ordinal, %s) FROM STDIN (FORMAT binary)", name, columns);
+}
+
+/*
+ * A key may come several times in one batch: its rows are taken in their
+ * order, one round each.
+ */
+static void write_rounds(struct buf *sql, const char *name, const char *key)
+{
+	buf_printf(&sql[MERGE_ROUNDS],
+		   "CREATE TEMP TABLE IF NOT EXISTS outcome_%s (seq integer, round integer, again boolean,"
+		   " outcome text) ON COMMIT DELETE ROWS; DELETE FROM outcome_%s;"
+		   " INSERT INTO outcome_%s SELECT seq, n, n > 1, NULL FROM"
+		   " (SELECT seq, row_number() OVER (PARTITION BY %s ORDER BY seq) AS n FROM stage_%s) AS numbered;"
+		   " ANALYZE stage_%s; ANALYZE outcome_%s;",
+		   name, name, name, key, name, name, name);
+	buf_printf(&sql[MERGE_LAST_ROUND], "SELECT coalesce(max(round), 0) FROM outcome_%s", name);
+}
+
+static void write_classify(struct buf *sql, const char *name, const char *key, const char *content,
+			   const char *time_column)
+{
+	buf_printf(&sql[MERGE_CLASSIFY],
+		   "UPDATE outcome_%s o SET outcome = CASE WHEN t.attempt IS NULL THEN 'inserted'"
+		   " WHEN (",
+		   name);
+	put_pairs(&sql[MERGE_CLASSIFY], content, "t.", "", "", ", ");
+	buf_put_text(&sql[MERGE_CLASSIFY], ") IS NOT DISTINCT FROM (");
+	put_pairs(&sql[MERGE_CLASSIFY], content, "s.", "", "", ", ");
+	buf_printf(&sql[MERGE_CLASSIFY],
+		   ") THEN CASE WHEN o.again THEN 'duplicate' ELSE 'unchanged' END"
+		   " WHEN t.attempt = s.attempt THEN 'collision'"
+		   " WHEN s.as_of > t.as_of THEN 'updated' ELSE 'superseded' END"
+		   " FROM stage_%s s LEFT JOIN %s t ON ",
+		   name, name);
+	put_same_key(&sql[MERGE_CLASSIFY], key, time_column);
+	buf_put_text(&sql[MERGE_CLASSIFY], " WHERE o.seq = s.seq AND o.round = $1::integer");
+}
+
+/*
+ * What a round changes is counted first and compared with the rows touched:
+ * somebody else's change in between makes them differ, and the batch is taken
+ * again.
+ */
+static void write_changes(struct buf *sql, const char *name, const char *columns, const char *key, const char *content,
+			  const char *time_column)
+{
+	buf_printf(&sql[MERGE_CHANGES],
+		   "SELECT count(*) FILTER (WHERE outcome = 'inserted'), count(*) FILTER (WHERE outcome = 'updated')"
+		   " FROM outcome_%s WHERE round = $1::integer",
+		   name);
+	buf_printf(&sql[MERGE_INSERT],
+		   "INSERT INTO %s (%s) SELECT %s FROM stage_%s s JOIN outcome_%s o USING (seq)"
+		   " WHERE o.round = $1::integer AND o.outcome = 'inserted' ORDER BY %s ON CONFLICT (%s) DO NOTHING",
+		   name, columns, columns, name, name, key, key);
+	buf_printf(&sql[MERGE_INSERT_ONE],
+		   "INSERT INTO %s (%s) SELECT %s FROM stage_%s WHERE seq = $1::integer ON CONFLICT (%s) DO NOTHING",
+		   name, columns, columns, name, key);
+	buf_printf(&sql[MERGE_JOURNAL],
+		   "INSERT INTO etl.restatements (table_name, old_row, old_attempt, new_attempt)"
+		   " SELECT '%s', to_jsonb(t), t.attempt, s.attempt FROM stage_%s s JOIN outcome_%s o USING (seq)"
+		   " JOIN %s t ON ",
+		   name, name, name, name);
+	put_same_key(&sql[MERGE_JOURNAL], key, time_column);
+	buf_put_text(&sql[MERGE_JOURNAL], " WHERE o.round = $1::integer AND o.outcome = 'updated'" ONE_OF);
+	buf_printf(&sql[MERGE_UPDATE], "UPDATE %s t SET attempt = s.attempt, as_of = s.as_of, ", name);
+	put_pairs(&sql[MERGE_UPDATE], content, "", " = ", "s.", ", ");
+	buf_printf(&sql[MERGE_UPDATE], " FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE ", name, name);
+	put_same_key(&sql[MERGE_UPDATE], key, time_column);
+	buf_put_text(&sql[MERGE_UPDATE],
+		     " AND o.round = $1::integer AND o.outcome = 'updated' AND t.as_of < s.as_of" ONE_OF);
+}
+
+/* Where a round is written by parts, each is looked up and not searched for. */
+static void write_parts(struct buf *sql, const char *name)
+{
+	buf_printf(
+		&sql[MERGE_BEGIN_PARTS],
+		"CREATE UNIQUE INDEX stage_%s_seq ON stage_%s (seq); CREATE UNIQUE INDEX outcome_%s_seq ON outcome_%s (seq)",
+		name, name, name, name);
+	buf_printf(&sql[MERGE_END_PARTS], "DROP INDEX stage_%s_seq, outcome_%s_seq", name, name);
+}
+
+/* A refused row is as good as not there: the next one of its key is the first where it was. */
+static void write_refusals(struct buf *sql, const char *name, const char *key)
+{
+	buf_printf(&sql[MERGE_LIST],
+		   "SELECT seq FROM outcome_%s WHERE round = $1::integer AND outcome = $2 ORDER BY seq", name);
+	buf_printf(&sql[MERGE_REFUSE], "UPDATE outcome_%s SET outcome = 'refused' WHERE seq = ANY($1::integer[])",
+		   name);
+	buf_printf(&sql[MERGE_AGAIN],
+		   "UPDATE outcome_%s n SET again = false FROM stage_%s t, outcome_%s o JOIN stage_%s s USING (seq)"
+		   " WHERE o.round = $1::integer AND o.outcome = 'refused' AND NOT o.again"
+		   " AND n.round = $1::integer + 1 AND t.seq = n.seq AND ",
+		   name, name, name, name);
+	put_pairs(&sql[MERGE_AGAIN], key, "s.", " = ", "t.", " AND ");
+}
+
+static void write_counts(struct buf *sql, const char *name)
+{
+	buf_printf(
+		&sql[MERGE_COUNT],
+		"SELECT s.attempt, s.source_partition, o.outcome, count(*),"
+		" mod(mod(sum(s.mix), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
+		" FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE o.outcome NOT IN ('collision', 'refused') GROUP BY 1, 2, 3",
+		name, name);
+	buf_printf(&sql[MERGE_COLLISIONS], "SELECT seq FROM outcome_%s WHERE outcome = 'collision' ORDER BY seq", name);
+}
+
+void merge_sql_write(struct buf sql[MERGE_STATEMENTS], const struct table *table)
+{
+	const char *name = table_spec(table)->name, *columns = table_columns(table), *key = table_key(table);
+	const char *content = table_content(table), *time_column = table_spec(table)->time_column;
+
+	for (unsigned i = 0; i < MERGE_STATEMENTS; i++)
+		sql[i] = (struct buf)BUF_INIT(SQL_MAX);
+	write_copies(sql, name, columns);
+	write_rounds(sql, name, key);
+	write_classify(sql, name, key, content, time_column);
+	write_changes(sql, name, columns, key, content, time_column);
+	write_parts(sql, name);
+	write_refusals(sql, name, key);
+	write_counts(sql, name);
+}
+
+void merge_sql_release(struct buf sql[MERGE_STATEMENTS])
+{
+	for (unsigned i = 0; i < MERGE_STATEMENTS; i++)
+		buf_release(&sql[i]);
+}
