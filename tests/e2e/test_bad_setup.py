@@ -390,7 +390,7 @@ def assert_not_ready(worker):
 
 @pytest.mark.parametrize("kind", WITH_DATABASE)
 def test_missing_tables_are_named_with_the_command(bare, kind):
-    bare.insist("topics", "apply")
+    bare.apply_topics()
     worker = bare.spawn(kind)
     wait_until(
         lambda: "penstock db migrate" in worker.log(),

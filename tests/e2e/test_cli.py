@@ -236,7 +236,7 @@ def test_topics_apply_dry_run_creates_nothing(make_pipeline):
     assert topics_of(pipeline) == set()
     missing = pipeline.cli("topics", "check", code=1).stdout
     assert f"topic {pipeline.topic('etl.raw.ohlcv')}: missing" in missing and "penstock topics apply" in missing
-    pipeline.insist("topics", "apply")
+    pipeline.apply_topics()
     assert {pipeline.prefix + name for name in ("etl.raw.ohlcv", "etl.clean.ohlcv", "etl.dlq")} <= topics_of(pipeline)
 
 
@@ -260,7 +260,7 @@ def test_topics_check_names_what_differs(pipeline):
     assert any(line.startswith(f"topic {gone}: missing") for line in lines)
     assert any(f"topic {changed}: retention.ms is 60000" in line for line in lines)
     assert lines[-1].endswith("2 differences")
-    assert f"topic {gone}: created" in pipeline.insist("topics", "apply")
+    assert f"topic {gone}: created" in pipeline.apply_topics()
     left = pipeline.cli("topics", "check", code=1).stdout.splitlines()
     assert [changed in line for line in left[:-1]] == [True], left
 

@@ -132,13 +132,20 @@ class Pipeline:
     def prepare(self):
         """Topics and tables, both at once."""
         with ThreadPoolExecutor() as pool:
-            lines, _ = pool.map(self.insist, ("topics", "db"), ("apply", "migrate"))
+            both = [pool.submit(self.apply_topics), pool.submit(self.insist, "db", "migrate")]
+        for each in both:
+            each.result()
+        return self
+
+    def apply_topics(self):
+        """Until they stand: topics are made before everybody is told of them. What the command said, as lines."""
+        lines = self.insist("topics", "apply")
         topics = {line.split()[1].rstrip(":") for line in lines if line.startswith("topic ")}
         admin = AdminClient(self.kafka())
-        wait_until(  # they are made before everybody is told of them
+        wait_until(
             lambda: topics <= set(admin.list_topics(timeout=KAFKA_SECONDS).topics), PREPARE_SECONDS, f"{topics} stand"
         )
-        return self
+        return lines
 
     def insist(self, *words):
         """A command whose exit code 3 says: once more. What it said, all times together, as lines."""
