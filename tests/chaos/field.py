@@ -13,6 +13,7 @@ from harness.servers import TOP, Servers
 from harness.waiting import remains
 
 from chaos import workload
+from chaos.kafka_proxy import KafkaProxy
 from chaos.proxy import Proxy
 from chaos.supervisor import Fleet
 
@@ -30,7 +31,7 @@ class ChaosServers(Servers):
 
     def __init__(self):
         super().__init__(own=True)
-        self.to_kafka = Proxy()
+        self.to_kafka = KafkaProxy()
         self.to_postgres = Proxy()
 
     def start(self):

@@ -45,6 +45,7 @@ class Connection:
         self.proxy = proxy
         self.port = writer.get_extra_info("peername")[1]
         self.writers = [writer]
+        self.held = None  # a request, see chaos/kafka_proxy.py
 
     def troubled(self):
         trouble = self.proxy.trouble
@@ -151,8 +152,8 @@ class Proxy:
         )
         connection.writers.append(back_writer)
         ways = [
-            asyncio.ensure_future(self.pump(connection, reader, back_writer)),
-            asyncio.ensure_future(self.pump(connection, back_reader, writer)),
+            asyncio.ensure_future(self.send(connection, reader, back_writer)),
+            asyncio.ensure_future(self.receive(connection, back_reader, writer)),
         ]
         try:
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -161,11 +162,20 @@ class Proxy:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
 
+    async def send(self, connection, reader, writer):
+        await self.pump(connection, reader, writer)
+
+    async def receive(self, connection, reader, writer):
+        await self.pump(connection, reader, writer)
+
     async def pump(self, connection, reader, writer):
         while data := await reader.read(CHUNK_BYTES):
-            while self.trouble_of(connection).hole:
-                await self.changed.wait()
-            if self.trouble_of(connection).delay:
-                await asyncio.sleep(self.trouble_of(connection).delay)
+            await self.hold_up(connection)
             writer.write(data)
             await writer.drain()
+
+    async def hold_up(self, connection):
+        while self.trouble_of(connection).hole:
+            await self.changed.wait()
+        if self.trouble_of(connection).delay:
+            await asyncio.sleep(self.trouble_of(connection).delay)

@@ -7,14 +7,18 @@ import os
 import random
 
 import pytest
+from harness.waiting import wait_until
 
 from chaos import check
 from chaos.fault import SEEN_SECONDS, Fault
+from chaos.kafka_proxy import INVALID_PRODUCER_EPOCH, commits, offset_errors, sends_offsets
 from chaos.on_workers import AtPoint, ZombieAtPoint
 from chaos.rounds import play
 
 SEED = 5
 CLEAN = "etl.clean.ohlcv"
+OFFSETS_SECONDS = 10.0  # common/kafka_producer.c: then whoever sent offsets gives up
+FENCED_MAX = 5
 
 
 class Again(AtPoint):
@@ -126,3 +130,60 @@ def test_one_lost_and_another_doubled(make_field, defect):
     else:
         assert (run["status"], run["balanced"]) == ("failed", False)
         assert any("ledger_mix_differs" in line for line in wrong)
+
+
+class LateOffsets(AtPoint):
+    """Offsets reach the broker when their transaction is aborted and the next one about to be committed.
+
+    Who sent them is killed then: it knows where it is, but who follows begins at what is committed.
+    """
+
+    moments = (0.0, 0.0)
+    what = "stop 200"  # once it goes on, this long for its records: they must not be held, too
+    settings = {"kafka": {"socket.timeout.ms": 10100}}  # the largest one: it does not send them again elsewhere
+    errors = None  # the broker's answer to what came late
+
+    def heal(self):
+        for _ in range(FENCED_MAX):
+            if self.come_late(self.wait_taken()):
+                return
+            os.unlink(*self.taken())
+            self.inject()
+        raise AssertionError(f"no transformer outlived {OFFSETS_SECONDS} s without an answer")
+
+    def come_late(self, seat):
+        """Not where the broker was quicker to end the transaction, which it looks for every 10 s: that fences, too."""
+        self.place.wait(lambda: seat.stopped, SEEN_SECONDS, f"{seat.worker.name} is stopped")
+        worker, proxy = seat.worker, self.place.servers.to_kafka
+        offsets = proxy.hold(sends_offsets, [worker.pid])
+        worker.resume()
+        self.place.wait(lambda: offsets.request, SEEN_SECONDS, "offsets are held")
+        commit = proxy.hold(commits, [worker.pid])
+        try:
+            self.place.let_pass(OFFSETS_SECONDS)
+            offsets.hang_up()
+            self.place.wait(lambda: commit.request or not worker.running, SEEN_SECONDS, "it goes on")
+            if commit.request:
+                self.place.fleet.kill(seat)
+                self.errors = offset_errors(self.deliver(offsets))
+                self.deliver(commit)  # before anybody comes in its place, who would abort
+        finally:
+            offsets.let_go()
+            commit.let_go()
+        return bool(commit.request)
+
+    def deliver(self, held):
+        held.let_go()
+        return wait_until(lambda: held.answer, SEEN_SECONDS, "the broker answers what was held")
+
+
+@pytest.mark.parametrize("defect", [None, "producer_reused"])
+def test_offsets_that_come_late(make_field, defect):
+    """Without the defect they are of an epoch that is over. With it, they are committed without the records."""
+    field = make_field(seed=SEED, defects={"transformer": defect} if defect else {}, settings=LateOffsets.settings)
+    fault = LateOffsets("late offsets", field, random.Random(SEED), "transformer", "before_commit")
+    wrong = play(field, [fault], seconds=60).wrong
+    if defect:
+        assert fault.errors == {0} and any(line.startswith(("rows", "run")) for line in wrong), (fault.errors, wrong)
+    else:
+        assert fault.errors == {INVALID_PRODUCER_EPOCH} and wrong == [], (fault.errors, wrong)
