@@ -20,6 +20,7 @@ SAMPLES = (
     ("statistics", f"{PYTHON}/OPRA.PILLAR/test_data.statistics.dbn.zst"),
     ("definition", f"{PYTHON}/OPRA.PILLAR/test_data.definition.dbn.zst"),
 )
+LINEAGE = ("attempt", "ordinal", "as_of")
 RAW_FORM = {"pretty_px": False, "pretty_ts": False}
 
 
@@ -47,7 +48,7 @@ def fetch(pipeline, tasks):
 
 
 def raw(pipeline, name):
-    """Records of a type by attempt, on whichever raw topic they are, without what an attempt adds."""
+    """Records of a type by attempt in their order, on whichever raw topic they are, without what an attempt adds."""
     codec, wanted, found = Codec(name), schema_id(name + ".avsc"), {}
     names = AdminClient(pipeline.kafka()).list_topics(timeout=15).topics
     for topic in (topic for topic in names if topic.startswith(pipeline.topic("etl.raw."))):
@@ -55,9 +56,11 @@ def raw(pipeline, name):
             if int.from_bytes(message.value()[1:5], "big") == wanted:
                 record = codec.decode(message.value())
                 assert message.key().decode() == record["symbol"]
-                attempt = found.setdefault(record["attempt"], {})
-                attempt[record["ordinal"]] = record | {"attempt": 0, "as_of": 0}
-    return found
+                found.setdefault(record["attempt"], []).append(record)
+    return {
+        attempt: [record | dict.fromkeys(LINEAGE, 0) for record in sorted(records, key=lambda r: r["ordinal"])]
+        for attempt, records in found.items()
+    }
 
 
 @pytest.mark.parametrize("name, path", SAMPLES, ids=[path.split(".")[-3] for _, path in SAMPLES])
@@ -75,7 +78,7 @@ def test_text_gives_the_records_of_dbn(pipeline, samples, tmp_path, name, path):
     ends = fetch(pipeline, tasks)
     assert [end["state"] for end in ends] == ["done"] * len(tasks), [end["message"] for end in ends]
     records = raw(pipeline, name)
-    assert len(records[ATTEMPT]) == ends[0]["fetched"] > 0
+    assert len(records[ATTEMPT]) == len(list(store)) > 0
     for each in tasks[1:]:
         assert records[each["attempt"]] == records[ATTEMPT], each["path"]
 
@@ -125,6 +128,6 @@ def test_a_plain_csv_is_read_as_the_task_says(pipeline, samples):
     wanted = task(path, ATTEMPT, dataset="GLBX.MDP3", schema="ohlcv-1m", parameters=parameters)
     (end,) = fetch(pipeline, [wanted])
     assert (end["state"], end["fetched"], end["refused"]) == ("done", 29_996, 0)
-    first = raw(pipeline, "ohlcv")[ATTEMPT][1]
+    first = raw(pipeline, "ohlcv")[ATTEMPT][0]
     assert first["symbol"] == "6EH4" and first["ts_event"] == 1_704_150_060_000_000_000
     assert (str(first["open"]), str(first["low"]), first["volume"]) == ("1.107600000", "1.107600000", 205)
