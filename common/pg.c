@@ -17,7 +17,8 @@
 
 struct pg {
 	PGconn *conn;
-	char failure[400]; /* of the last error: its SQLSTATE and the server's sentence */
+	char state[6];     /* SQLSTATE of the last error */
+	char failure[400]; /* with the server's sentence */
 };
 
 struct pg_result {
@@ -81,8 +82,8 @@ static int fail_result(struct pg *pg, const PGresult *r, struct err *err)
 	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
 	const char *primary = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
 
-	snprintf(pg->failure, sizeof(pg->failure), "SQLSTATE %s: %s", state ? state : "",
-		 primary ? primary : "no answer");
+	snprintf(pg->state, sizeof(pg->state), "%s", state ? state : "");
+	snprintf(pg->failure, sizeof(pg->failure), "SQLSTATE %s: %s", pg->state, primary ? primary : "no answer");
 	if (PQstatus(pg->conn) != CONNECTION_OK)
 		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
 	/* A check violation that names no constraint: the row's partition is missing, which is not the row's fault. */
@@ -151,6 +152,11 @@ void pg_freep(struct pg **pg)
 	PQfinish((*pg)->conn);
 	free(*pg);
 	*pg = NULL;
+}
+
+bool pg_failed_with(const struct pg *pg, const char *sqlstate)
+{
+	return strcmp(pg->state, sqlstate) == 0;
 }
 
 const char *pg_failure(const struct pg *pg)

@@ -19,6 +19,9 @@ struct pg_result;
 int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err);
 void pg_freep(struct pg **pg);
 
+/* Whether the last error was of this SQLSTATE. */
+bool pg_failed_with(const struct pg *pg, const char *sqlstate);
+
 /* "SQLSTATE 23514: new row for …": the last error as the server named it, without its details. */
 const char *pg_failure(const struct pg *pg);
 

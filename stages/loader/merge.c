@@ -11,6 +11,7 @@
 #include "stages/loader/refusals.h"
 
 #define ARRAY_TEXT_MAX (16 * 1024 * 1024)
+#define UNIQUE_VIOLATION "23505"
 #define STAGED_MAX ((size_t)512 * 1024 * 1024)
 
 struct merge {
@@ -140,11 +141,7 @@ static int change(struct work *work, enum merge_statement which, const char *con
 	return 0;
 }
 
-/*
- * Some are copied, which is quicker. One alone is inserted: its key was sorted
- * out before, so where it is there now, somebody else wrote it meanwhile. That
- * is not the row's fault, and another index's veto is.
- */
+/* Parts are copied, which is quicker than to look their rows up. */
 static int insert_rows(void *self, const int32_t *sequences, int64_t count, struct err *err)
 {
 	struct work *work = self;
@@ -152,12 +149,27 @@ static int insert_rows(void *self, const int32_t *sequences, int64_t count, stru
 
 	if (!sequences)
 		return change(work, MERGE_INSERT, work->params, 1, count, err);
-	if (count == 1)
-		return change(work, MERGE_INSERT_ONE, PG_PARAMS(INT_TEXT(sequences[0])), count, err);
 	buf_reset(&m->part);
 	for (int64_t i = 0; i < count; i++)
 		buf_put_str(&m->part, row_bytes(work->batch, sequences[i]));
 	return copy_part(work, MERGE_COPY_ALL, count, err);
+}
+
+/*
+ * Keys were sorted out before: where one is there now, somebody else wrote it
+ * meanwhile, and that is not the row's fault. Another index's veto is.
+ */
+static int judge_insert(void *self, int32_t sequence, struct err *err)
+{
+	struct work *work = self;
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (!pg_failed_with(work->pg, UNIQUE_VIOLATION))
+		return 0;
+	if (pg_query(work->pg, statement(work->m, MERGE_KNOWN),
+		     PG_PARAMS(INT_TEXT(sequence), work->params[1], work->params[2]), &r, err))
+		return -1;
+	return pg_rows(r) ? err_set(err, ERR_RETRY, "a key was written by somebody else meanwhile") : 0;
 }
 
 static void put_array(struct buf *text, const int32_t *sequences, int64_t count)
@@ -200,18 +212,18 @@ static int note_refused(struct work *work, unsigned from, struct err *err)
 }
 
 /* What a round does to its rows of one outcome: in one statement, and where that is refused, by halves. */
-static int write_round(struct work *work, row_writer_fn *write, enum outcome outcome, int64_t count, struct err *err)
+static int write_round(struct work *work, const struct row_writer *writer, enum outcome outcome, int64_t count,
+		       struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	const char *const params[] = { work->params[0], outcome_name(outcome) };
-	const struct row_writer writer = { work, write };
 	unsigned from = work->m->refused.count;
 	int32_t *sequences;
 	bool refused;
 
 	if (count == 0)
 		return 0;
-	if (refusals_attempt(work->pg, &writer, NULL, count, &refused, err))
+	if (refusals_attempt(work->pg, writer, NULL, count, &refused, err))
 		return -1;
 	if (!refused)
 		return 0;
@@ -221,7 +233,7 @@ static int write_round(struct work *work, row_writer_fn *write, enum outcome out
 	for (int row = 0; row < pg_rows(r); row++)
 		sequences[row] = (int32_t)pg_int(r, row, 0);
 	if (pg_exec(work->pg, statement(work->m, MERGE_BEGIN_PARTS), err) ||
-	    refusals_find(&work->m->refused, work->pg, &writer, sequences, pg_rows(r), err) ||
+	    refusals_find(&work->m->refused, work->pg, writer, sequences, pg_rows(r), err) ||
 	    note_refused(work, from, err))
 		return -1;
 	return pg_exec(work->pg, statement(work->m, MERGE_END_PARTS), err);
@@ -232,6 +244,7 @@ static int run_round(struct merge *m, struct pg *pg, int64_t round, const struct
 	char number[PG_INT_MAX], from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
 	const char *const params[] = { pg_int_text(round, number), from, to };
 	struct work work = { m, pg, batch, params };
+	const struct row_writer inserts = { &work, insert_rows, judge_insert }, updates = { &work, update_rows, NULL };
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
 	clock_format(batch->time_min, 6, from);
@@ -240,8 +253,8 @@ static int run_round(struct merge *m, struct pg *pg, int64_t round, const struct
 		return -1;
 	if (pg_query(pg, statement(m, MERGE_CHANGES), params, 1, &r, err))
 		return -1;
-	if (write_round(&work, insert_rows, OUTCOME_INSERTED, pg_int(r, 0, 0), err) ||
-	    write_round(&work, update_rows, OUTCOME_UPDATED, pg_int(r, 0, 1), err))
+	if (write_round(&work, &inserts, OUTCOME_INSERTED, pg_int(r, 0, 0), err) ||
+	    write_round(&work, &updates, OUTCOME_UPDATED, pg_int(r, 0, 1), err))
 		return -1;
 	return 0;
 }
@@ -337,7 +350,7 @@ static int stage_part(void *self, const int32_t *sequences, int64_t count, struc
 static int stage_rows(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct err *err)
 {
 	struct work work = { m, pg, batch, NULL };
-	const struct row_writer writer = { &work, stage_part };
+	const struct row_writer writer = { &work, stage_part, NULL };
 	int32_t *sequences = room_for_sequences(m, batch->count);
 
 	for (int64_t i = 0; i < batch->count; i++)

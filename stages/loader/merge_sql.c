@@ -89,9 +89,9 @@ static void write_changes(struct buf *sql, const char *name, const char *columns
 		   "INSERT INTO %s (%s) SELECT %s FROM stage_%s s JOIN outcome_%s o USING (seq)"
 		   " WHERE o.round = $1::integer AND o.outcome = 'inserted' ORDER BY %s ON CONFLICT (%s) DO NOTHING",
 		   name, columns, columns, name, name, key, key);
-	buf_printf(&sql[MERGE_INSERT_ONE],
-		   "INSERT INTO %s (%s) SELECT %s FROM stage_%s WHERE seq = $1::integer ON CONFLICT (%s) DO NOTHING",
-		   name, columns, columns, name, key);
+	buf_printf(&sql[MERGE_KNOWN], "SELECT FROM stage_%s s JOIN %s t ON ", name, name);
+	put_same_key(&sql[MERGE_KNOWN], key, time_column);
+	buf_put_text(&sql[MERGE_KNOWN], " WHERE s.seq = $1::integer");
 	buf_printf(&sql[MERGE_JOURNAL],
 		   "INSERT INTO etl.restatements (table_name, old_row, old_attempt, new_attempt)"
 		   " SELECT '%s', to_jsonb(t), t.attempt, s.attempt FROM stage_%s s JOIN outcome_%s o USING (seq)"

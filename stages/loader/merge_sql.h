@@ -14,7 +14,7 @@ enum merge_statement {
 	MERGE_CLASSIFY,   /* what becomes of a round's rows; $2, $3: the batch's first and last time */
 	MERGE_CHANGES,    /* how many are to be inserted and updated */
 	MERGE_INSERT,     /* those of a round */
-	MERGE_INSERT_ONE, /* $1: its sequence */
+	MERGE_KNOWN,      /* a row if the key of the sequence $1 is there; $2, $3 as above */
 	MERGE_JOURNAL, /* the old rows of a round's updates; $2, $3 as above, $4: an array of sequences, null for all */
 	MERGE_UPDATE,  /* likewise */
 	MERGE_BEGIN_PARTS, /* from here to END_PARTS, rows are looked up by sequence */

@@ -65,6 +65,8 @@ int refusals_find(struct refusals *refusals, struct pg *pg, const struct row_wri
 			continue;
 		}
 		if (refused) {
+			if (writer->judge && writer->judge(writer->self, sequences[done], err))
+				return -1;
 			add(refusals, sequences[done], pg_failure(pg));
 			suspect = 0;
 		}

@@ -15,6 +15,8 @@ typedef int row_writer_fn(void *self, const int32_t *sequences, int64_t count, s
 struct row_writer {
 	void *self;
 	row_writer_fn *write;
+	/* NULL, or asked of a row that was refused alone, which is not there: an error where that was not its own fault. */
+	int (*judge)(void *self, int32_t sequence, struct err *err);
 };
 
 /* A row that the database will not have. */
