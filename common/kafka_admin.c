@@ -123,18 +123,32 @@ static void destroy_metadatap(const struct rd_kafka_metadata **metadata)
 		rd_kafka_metadata_destroy(*metadata);
 }
 
+static int read_metadata(struct kafka_admin *admin, const struct rd_kafka_metadata **ret, struct err *err)
+{
+	rd_kafka_resp_err_t e = rd_kafka_metadata(admin->rk, 1, NULL, ret, REQUEST_TIMEOUT_MS);
+
+	return e ? err_set(err, ERR_RETRY, "kafka: no broker answers: %s; look at kafka.bootstrap.servers",
+			   rd_kafka_err2str(e))
+		 : 0;
+}
+
+/* 0 where there is no such topic. */
+static int32_t partitions_of(const struct rd_kafka_metadata *metadata, const char *topic)
+{
+	for (int i = 0; i < metadata->topic_cnt; i++)
+		if (strcmp(metadata->topics[i].topic, topic) == 0)
+			return metadata->topics[i].partition_cnt;
+	return 0;
+}
+
 int kafka_admin_partitions(struct kafka_admin *admin, const char *topic, int32_t *ret_partitions, struct err *err)
 {
 	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
-	rd_kafka_resp_err_t e = rd_kafka_metadata(admin->rk, 1, NULL, &metadata, REQUEST_TIMEOUT_MS);
 
 	*ret_partitions = 0;
-	if (e)
-		return err_set(err, ERR_RETRY, "kafka: no broker answers: %s; look at kafka.bootstrap.servers",
-			       rd_kafka_err2str(e));
-	for (int i = 0; i < metadata->topic_cnt; i++)
-		if (strcmp(metadata->topics[i].topic, topic) == 0)
-			*ret_partitions = metadata->topics[i].partition_cnt;
+	if (read_metadata(admin, &metadata, err))
+		return -1;
+	*ret_partitions = partitions_of(metadata, topic);
 	return 0;
 }
 
@@ -282,14 +296,6 @@ int kafka_admin_members(struct kafka_admin *admin, const char *group, unsigned *
 
 /* --- edges of partitions --------------------------------------------------------------------------------------------- */
 
-static bool exists(const struct rd_kafka_metadata *metadata, const struct kafka_offset *place)
-{
-	for (int i = 0; i < metadata->topic_cnt; i++)
-		if (strcmp(metadata->topics[i].topic, place->topic) == 0)
-			return !metadata->topics[i].err && place->partition < metadata->topics[i].partition_cnt;
-	return false;
-}
-
 static int take_edges(const rd_kafka_topic_partition_list_t *list, struct kafka_offset *places, unsigned count,
 		      struct err *err)
 {
@@ -306,13 +312,13 @@ int kafka_admin_edges(struct kafka_admin *admin, enum kafka_edge edge, struct ka
 {
 	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
-	/* A partition that is not there would be asked for until the time is up. */
-	rd_kafka_resp_err_t e = rd_kafka_metadata(admin->rk, 1, NULL, &metadata, REQUEST_TIMEOUT_MS);
+	rd_kafka_resp_err_t e;
 
-	if (e)
-		return err_set(err, ERR_RETRY, "kafka: no broker answers: %s", rd_kafka_err2str(e));
+	/* A partition that is not there would be asked for until the time is up. */
+	if (read_metadata(admin, &metadata, err))
+		return -1;
 	for (unsigned i = 0; i < count; i++)
-		if (exists(metadata, &places[i]) &&
+		if (places[i].partition < partitions_of(metadata, places[i].topic) &&
 		    !rd_kafka_topic_partition_list_find(list, places[i].topic, places[i].partition))
 			rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset =
 				edge == KAFKA_LOW ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
