@@ -183,7 +183,6 @@ def test_secrets_are_masked(written):
         "PENSTOCK_KAFKA_SASL_PASSWORD": "hush-sasl",
         "PENSTOCK_KAFKA_SSL_KEY_PASSWORD": "hush-key",
         "PENSTOCK_KAFKA_SSL_KEY_PEM": "hush-pem",
-        "PENSTOCK_KAFKA_SASL_OAUTHBEARER_CLIENT_SECRET": "hush-client",
         "PENSTOCK_KAFKA_SASL_OAUTHBEARER_CONFIG": "hush-config",
     }
     for kind in KINDS:
