@@ -130,8 +130,16 @@ void kafka_conf_freep(rd_kafka_conf_t **conf)
 
 int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, struct err *err)
 {
-	/* What "the end of a partition" means is a consumer's setting: the last entry, not the last that is committed. */
-	static const struct kafka_property fixed[] = { { "isolation.level", "read_uncommitted" }, { 0 } };
+	static const struct kafka_property fixed[] = {
+		/* What "the end of a partition" means is a consumer's setting: the last entry, not the last that is committed. */
+		{ "isolation.level", "read_uncommitted" },
+		/*
+		 * Nothing is read or committed under it. Without one, librdkafka 2.0.2 crashes where it asks for a group's
+		 * offsets while the group's coordinator is coming up (librdkafka issue 5040).
+		 */
+		{ "group.id", "penstock.admin" },
+		{ 0 },
+	};
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
 	char text[KAFKA_ERRSTR];
 

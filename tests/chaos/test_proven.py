@@ -55,6 +55,10 @@ class EarlyZombie(ZombieAtPoint):
 
 
 class LateZombie(ZombieAtPoint):
+    """Not at once: what the fetcher refuses is there first, and a batch of letters only may be written twice."""
+
+    moments = (0.1, 0.3)
+
     def __init__(self, *words):
         super().__init__(*words)
         self.late = True
