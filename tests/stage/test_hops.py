@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 from harness.pipeline import KAFKA_SECONDS
 from harness.records import Codec, clean_bar, messages, mix_sum, raw_bar
@@ -189,6 +189,18 @@ def loader_hop():
     return Hop(LOADER, reads, writes, Codec(codec), bar)
 
 
+def is_empty(pipeline, name, count):
+    """The broker hears of it after the controller, and takes messages for the old one until then."""
+    consumer = Consumer(pipeline.kafka(group_id="penstock-tests"))
+    try:
+        ends = [consumer.get_watermark_offsets(TopicPartition(name, p), timeout=KAFKA_SECONDS) for p in range(count)]
+    except KafkaException:
+        return False
+    finally:
+        consumer.close()
+    return all(high == 0 for _, high in ends)
+
+
 def make_anew(pipeline, topic):
     admin = AdminClient(pipeline.kafka())
     name = pipeline.topic(topic)
@@ -204,6 +216,7 @@ def make_anew(pipeline, topic):
         return True
 
     wait_until(created, 30, f"{name} is made anew")
+    wait_until(lambda: is_empty(pipeline, name, count), 30, f"the broker has the new {name}")
 
 
 def test_a_log_that_was_made_anew_is_noticed(pipeline, loader_hop):
