@@ -517,10 +517,10 @@ enum config_outcome config_load(struct config **ret, const struct config_spec *s
 	for (int i = 0; i < a.set_count; i++)
 		if (config_set(cfg, a.sets[i], &err))
 			return bad(spec, &err);
+	if (a.show) /* also what is wrong with it is found there */
+		print_values(cfg);
 	if (check(cfg, &err))
 		return bad(spec, &err);
-	if (a.show)
-		print_values(cfg);
 	if (a.check)
 		printf("penstock-%s: configuration is good\n", spec->binary);
 	if (a.show || a.check)
