@@ -1,12 +1,14 @@
 #include "common/topics.h"
 
 #include <inttypes.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/embed.h"
 #include "common/kafka_admin.h"
 #include "common/mem.h"
@@ -14,6 +16,8 @@
 
 #define TOPICS_FILE "topics/topics.yaml"
 #define TOPICS_MAX 64
+#define HEARSAY_NS (3 * NS_PER_SECOND)
+#define HEARSAY_STEP_MS 100
 #define PARTITIONS_MAX 4096
 #define DAY_MS (INT64_C(24) * 3600 * 1000)
 #define NUMBER_TEXT 24
@@ -252,6 +256,21 @@ static int apply_topic(struct kafka_admin *admin, const struct topic *topic, con
 	return partitions || dry_run ? 0 : create(admin, topic, cfg, err);
 }
 
+/* Brokers hear of a new topic a moment after it was made. */
+static int write_offsets(struct kafka_admin *admin, const char *group, const struct kafka_offset *offsets,
+			 unsigned count, struct err *err)
+{
+	int64_t deadline = clock_monotonic_ns() + HEARSAY_NS;
+
+	while (kafka_admin_set_offsets(admin, group, offsets, count, err)) {
+		if (err->kind != ERR_RETRY || clock_monotonic_ns() >= deadline)
+			return -1;
+		err_clear(err);
+		poll(NULL, 0, HEARSAY_STEP_MS);
+	}
+	return 0;
+}
+
 static int apply_group(struct kafka_admin *admin, const struct topic *topic, const char *group, bool dry_run,
 		       const struct report *report, struct err *err)
 {
@@ -267,9 +286,11 @@ static int apply_group(struct kafka_admin *admin, const struct topic *topic, con
 			offsets[missing++] = (struct kafka_offset){ topic->name, p, 0, NULL };
 	if (missing == 0)
 		return 0;
+	if (!dry_run && write_offsets(admin, group, offsets, missing, err))
+		return -1;
 	say(report, "group %s on %s: first offset %s for %u partitions", group, topic->name,
 	    dry_run ? "would be written" : "written", missing);
-	return dry_run ? 0 : kafka_admin_set_offsets(admin, group, offsets, missing, err);
+	return 0;
 }
 
 int topics_apply(const struct topics *topics, const struct config *cfg, bool dry_run, topics_report_fn *fn, void *self,
