@@ -60,10 +60,12 @@ def possible(place, names):
 
 
 def can_share(one, other):
-    """Not two troubles of one connection, nor two at one point: the second would end the first."""
+    """Not two troubles of one connection, nor two at one point: the second would end the first. And nobody could take
+    over from one stopped orchestrator if the other is stopped, too."""
+    both_stopped = one.name.startswith("zombie.orchestrator") and other.name.startswith("zombie.orchestrator")
     same_net = one.name.startswith("net.") and one.name.split(".")[:2] == other.name.split(".")[:2]
     same_point = getattr(one, "armed", one.name) == getattr(other, "armed", other.name)
-    return not one.alone and not other.alone and not same_net and not same_point
+    return not (one.alone or other.alone or same_net or same_point or both_stopped)
 
 
 def packs(place, names, chance):
