@@ -37,10 +37,9 @@ class AtPoint(Fault):
         return glob.glob(self.armed + ".taken.*")
 
     def wait_taken(self):
-        """The seat of who took it; None where it is empty already."""
+        """The process that took it."""
         (path,) = self.place.keep_busy(self.taken, SEEN_SECONDS, lambda: f"somebody passes {self.armed}")
-        pid = int(path.rpartition(".")[2])
-        return next((seat for seat in self.place.fleet.seats if seat.worker and seat.worker.pid == pid), None)
+        return int(path.rpartition(".")[2])
 
     def heal(self):
         self.wait_taken()
@@ -117,9 +116,20 @@ class ZombieAtPoint(AtPoint):
         self.what = what
         self.late = chance.random() < 0.5
 
+    def wait_stopped(self):
+        """Its seat; None where another fault killed it meanwhile."""
+        pid = self.wait_taken()
+
+        def seat():
+            return next((each for each in self.place.fleet.running() if each.worker.pid == pid), None)
+
+        self.place.wait(lambda: seat() is None or seat().stopped, SEEN_SECONDS, f"process {pid} is stopped")
+        return seat()
+
     def heal(self):
-        seat = self.wait_taken()
-        self.place.wait(lambda: seat.stopped, SEEN_SECONDS, f"{seat.worker.name} is stopped")
+        seat = self.wait_stopped()
+        if seat is None:
+            return
         try:
             outlast(self.place, self.kind, seat)
             if self.late:
