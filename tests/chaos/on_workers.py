@@ -41,6 +41,16 @@ class AtPoint(Fault):
         (path,) = self.place.keep_busy(self.taken, SEEN_SECONDS, lambda: f"somebody passes {self.armed}")
         return int(path.rpartition(".")[2])
 
+    def wait_stopped(self):
+        """Its seat; None where another fault killed it meanwhile."""
+        pid = self.wait_taken()
+
+        def seat():
+            return next((each for each in self.place.fleet.running() if each.worker.pid == pid), None)
+
+        self.place.wait(lambda: seat() is None or seat().stopped, SEEN_SECONDS, f"process {pid} is stopped")
+        return seat()
+
     def heal(self):
         self.wait_taken()
 
@@ -115,16 +125,6 @@ class ZombieAtPoint(AtPoint):
         super().__init__(name, place, chance, kind, point)
         self.what = what
         self.late = chance.random() < 0.5
-
-    def wait_stopped(self):
-        """Its seat; None where another fault killed it meanwhile."""
-        pid = self.wait_taken()
-
-        def seat():
-            return next((each for each in self.place.fleet.running() if each.worker.pid == pid), None)
-
-        self.place.wait(lambda: seat() is None or seat().stopped, SEEN_SECONDS, f"process {pid} is stopped")
-        return seat()
 
     def heal(self):
         seat = self.wait_stopped()

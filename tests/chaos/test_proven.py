@@ -55,9 +55,9 @@ class EarlyZombie(ZombieAtPoint):
 
 
 class LateZombie(ZombieAtPoint):
-    """Not at once: what the fetcher refuses is there first, and a batch of letters only may be written twice."""
+    """Of batches that are never letters only: those may be written twice."""
 
-    moments = (0.1, 0.3)
+    settings = {"loader": {"batch.ms": 400, "batch.records_max": 500}}
 
     def __init__(self, *words):
         super().__init__(*words)
@@ -75,7 +75,7 @@ SCENARIOS = {
 
 
 def wrong_with(make_field, kind, defect, how, point):
-    field = make_field(seed=SEED, defects={kind: defect} if defect else {})
+    field = make_field(seed=SEED, defects={kind: defect} if defect else {}, settings=getattr(how, "settings", None))
     fault = how(f"{defect} {kind}.{point}", field, random.Random(SEED), kind, point)
     return play(field, [fault], seconds=60).wrong
 
@@ -149,7 +149,7 @@ class LateOffsets(AtPoint):
 
     def heal(self):
         for _ in range(FENCED_MAX):
-            if self.come_late(self.wait_taken()):
+            if self.come_late(self.wait_stopped()):
                 return
             os.unlink(*self.taken())
             self.inject()
@@ -157,7 +157,6 @@ class LateOffsets(AtPoint):
 
     def come_late(self, seat):
         """Not where the broker was quicker to end the transaction, which it looks for every 10 s: that fences, too."""
-        self.place.wait(lambda: seat.stopped, SEEN_SECONDS, f"{seat.worker.name} is stopped")
         worker, proxy = seat.worker, self.place.servers.to_kafka
         offsets = proxy.hold(sends_offsets, [worker.pid])
         worker.resume()
