@@ -109,14 +109,18 @@ class Kafka:
         ]
         os.makedirs(self.data, exist_ok=True)
         with open(self.properties, "w") as file:
-            file.write(self.configuration() + (IMPATIENT if throwaway else ""))
+            file.write(self.configuration() + (IMPATIENT if throwaway and not self.is_proxied() else ""))
         if not os.path.exists(os.path.join(self.data, "meta.properties")):
             self.format()
         launch(self.pidfile, [*self.command, "kafka.Kafka", self.properties], self.log, clean_environment())
 
+    def is_proxied(self):
+        """Then it is tried out what the broker does in its own time."""
+        return "proxy" in self.place.ports
+
     def configuration(self):
         ports = self.place.ports
-        proxied = "proxy" in ports
+        proxied = self.is_proxied()
         return PROPERTIES.format(
             port=ports["kafka"],
             controller=ports["controller"],
