@@ -11,7 +11,7 @@ PORTION, PORTIONS, RECORDS = 500, 4, 10  # batches sent at once, as a client rea
 GROWTH_MAX = 1024 * 1024  # bytes: 1,000 batches that kept 1 KiB each would show
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}  # the allocator has one more for a thread when it is held up: no leak
 FETCHER_GROWTH_MAX = 4 * 1024 * 1024  # its queue towards the broker is as full as the broker lets it be
-WARM_BARS, MANY_BARS, MANY = 200_000, 1_600_000, 1000
+WARM_BARS, MANY_BARS, MANY = 200_000, 1_000_000, 1000
 RESIDENT_MAX = 256 * 1024 * 1024
 HOPS = {
     "validator": ("etl.raw.ohlcv", "ohlcv", raw_bar),
@@ -29,6 +29,12 @@ def send(pipeline, kind, number):
 
 def batches(worker):
     return worker.metrics()["penstock_batches_total"]
+
+
+def read_file(pipeline, subscription):
+    run = pipeline.api.start_run([subscription])
+    ended = f"SELECT count(*) FROM etl.attempts WHERE run = {run} AND state = 'done'"
+    wait_until(lambda: pipeline.value(ended) == 1, 120, f"the file of {subscription} is read")
 
 
 @pytest.mark.parametrize("kind", HOPS)
@@ -54,14 +60,11 @@ def test_memory_of_fetcher_and_orchestrator_is_flat(pipeline, tmp_path):
     simulate(pipeline, tmp_path, "many.dbn", bars=MANY_BARS)
     pipeline.subscribe("warm", tmp_path / "warm.dbn")
     pipeline.subscribe("many", tmp_path / "many.dbn")
-    ended = "SELECT count(*) FROM etl.attempts WHERE state = 'done'"
-    pipeline.api.start_run(["warm"])
-    wait_until(lambda: pipeline.value(ended) == 1, 60, "the first file is read")
+    read_file(pipeline, "warm")
     before = {worker: worker.resident_bytes() for worker in (fetcher, orchestrator)}
-    count = batches(fetcher)
-    pipeline.api.start_run(["many"])
-    wait_until(lambda: pipeline.value(ended) == 2, 120, "the second file is read")
-    assert batches(fetcher) - count >= MANY
+    due = batches(fetcher) + MANY
+    while batches(fetcher) < due:  # a slower broker means longer, so fewer batches of a file
+        read_file(pipeline, "many")
     for worker, bytes_before in before.items():
         assert worker.resident_bytes() - bytes_before < FETCHER_GROWTH_MAX, (worker.kind, bytes_before)
         assert worker.resident_bytes() < RESIDENT_MAX
