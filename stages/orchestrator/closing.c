@@ -93,6 +93,9 @@ static int miss(struct orchestrator *self, const struct ended *e, struct waiting
 	CLEANUP(freep) char *message = NULL;
 
 	waiting->broken = true;
+	/* A gap that ended a moment ago is booked by a look. */
+	if (gaps_watch(&self->gaps, self, err))
+		return -1;
 	if (pg_query(self->pg, expired_sql, PG_PARAMS(INT_TEXT(e->attempt)), &r, err))
 		return err_wrap(err, "looking for skipped records");
 	if (pg_rows(r) == 0)

@@ -5,6 +5,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/mem.h"
 #include "stages/orchestrator/orchestrator.h"
 
 #define MESSAGE_MAX 4096
@@ -13,6 +14,7 @@
 void gaps_release(struct gaps *gaps)
 {
 	positions_release(&gaps->places);
+	free(gaps->seen);
 	*gaps = (struct gaps){ 0 };
 }
 
@@ -61,6 +63,18 @@ static void add_standing(struct standing *s, const struct position *place)
 	buf_printf(&s->partitions, "%s%d", separator, place->partition);
 }
 
+/* $1 to $3: the gaps that stand. */
+static const char forget_sql[] =
+	"WITH over AS (DELETE FROM etl.gaps WHERE (consumer_group, topic, partition) NOT IN"
+	" (SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]))"
+	" RETURNING consumer_group, topic, partition, message, since),"
+	" booked AS (INSERT INTO etl.expired (consumer_group, topic, partition, from_offset, to_offset, why, who)"
+	" SELECT consumer_group, topic, partition, 0, 0, 'nobody skipped what was missing: ' || message,"
+	" 'the orchestrator' FROM over o WHERE NOT EXISTS (SELECT 1 FROM etl.expired x"
+	" WHERE (x.consumer_group, x.topic, x.partition) = (o.consumer_group, o.topic, o.partition)"
+	" AND x.booked_at >= o.since))"
+	" SELECT consumer_group, topic, partition FROM over";
+
 static int forget_others(struct orchestrator *self, struct standing *s, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
@@ -68,10 +82,7 @@ static int forget_others(struct orchestrator *self, struct standing *s, struct e
 	buf_put_u8(&s->groups, '}');
 	buf_put_u8(&s->topics, '}');
 	buf_put_u8(&s->partitions, '}');
-	if (pg_query(self->pg,
-		     "DELETE FROM etl.gaps WHERE (consumer_group, topic, partition) NOT IN"
-		     " (SELECT * FROM unnest($1::text[], $2::text[], $3::integer[]))"
-		     " RETURNING consumer_group, topic, partition",
+	if (pg_query(self->pg, forget_sql,
 		     PG_PARAMS(buf_text(&s->groups), buf_text(&s->topics), buf_text(&s->partitions)), &r, err))
 		return -1;
 	for (int i = 0; i < pg_rows(r); i++)
@@ -81,6 +92,57 @@ static int forget_others(struct orchestrator *self, struct standing *s, struct e
 			 "%s at %s [%s] can go on", pg_text(r, i, 0), pg_text(r, i, 1), pg_text(r, i, 2));
 	return 0;
 }
+
+/* --- groups that went back ------------------------------------------------------------------------------------------- */
+
+/* A skip that goes back was booked by who did it, since the look before. */
+static const char went_back_sql[] =
+	"INSERT INTO etl.expired (consumer_group, topic, partition, from_offset, to_offset, why, who)"
+	" SELECT $1, $2, $3, $4, $5, 'the group went back: its log was made anew, or its offset was set',"
+	" 'the orchestrator' WHERE NOT EXISTS (SELECT 1 FROM etl.expired WHERE consumer_group = $1 AND topic = $2"
+	" AND partition = $3::integer AND booked_at > now() - interval '1 minute')";
+
+/* The loader's positions go back with the database, and what it had is gone with them. */
+static bool went_back(const struct gaps *gaps, unsigned i)
+{
+	const struct position *place = &gaps->places.items[i];
+
+	return !place->in_database && place->next != KAFKA_OFFSET_NONE && gaps->seen[i] != KAFKA_OFFSET_NONE &&
+	       place->next < gaps->seen[i];
+}
+
+static int book(struct orchestrator *self, const struct position *place, int64_t seen, struct err *err)
+{
+	log_warning("offset_went_back",
+		    LOG_FIELDS(log_str("group", place->group), log_str("topic", place->topic->name),
+			       log_i64("partition", place->partition), log_i64("from_offset", seen),
+			       log_i64("next_offset", place->next)),
+		    "%s at %s [%d] went back from %" PRId64 " to %" PRId64, place->group, place->topic->name,
+		    place->partition, seen, place->next);
+	if (leader_begin(&self->leader, self->pg, err) ||
+	    pg_query(self->pg, went_back_sql,
+		     PG_PARAMS(place->group, place->topic->name, INT_TEXT(place->partition), INT_TEXT(seen),
+			       INT_TEXT(place->next)),
+		     NULL, err) ||
+	    pg_commit(self->pg, err))
+		return err_wrap(err, "booking what a group missed");
+	return 0;
+}
+
+static int book_all(struct gaps *gaps, struct orchestrator *self, struct err *err)
+{
+	for (unsigned i = 0; i < gaps->places.count; i++) {
+		int64_t next = gaps->places.items[i].next;
+
+		if (went_back(gaps, i) && book(self, &gaps->places.items[i], gaps->seen[i], err))
+			return -1;
+		if (next != KAFKA_OFFSET_NONE)
+			gaps->seen[i] = next;
+	}
+	return 0;
+}
+
+/* --- a look ---------------------------------------------------------------------------------------------------------- */
 
 static int store_all(struct gaps *gaps, struct orchestrator *self, struct standing *standing, struct err *err)
 {
@@ -123,6 +185,14 @@ static int update(struct gaps *gaps, struct orchestrator *self, struct err *err)
 	return 0;
 }
 
+static void list(struct gaps *gaps, const struct orchestrator *self)
+{
+	positions_list(&gaps->places, self->topics);
+	gaps->seen = mem_zalloc((size_t)gaps->places.count + 1, sizeof(*gaps->seen));
+	for (unsigned i = 0; i < gaps->places.count; i++)
+		gaps->seen[i] = KAFKA_OFFSET_NONE;
+}
+
 int gaps_watch(struct gaps *gaps, struct orchestrator *self, struct err *err)
 {
 	struct err trouble = ERR_INIT;
@@ -130,8 +200,8 @@ int gaps_watch(struct gaps *gaps, struct orchestrator *self, struct err *err)
 	if (!link_ready(&self->kafka))
 		return 0;
 	if (gaps->places.count == 0)
-		positions_list(&gaps->places, self->topics);
+		list(gaps, self);
 	if (orchestrator_admin(self, &trouble) || positions_read_all(&gaps->places, self->admin, self->pg, &trouble))
 		return orchestrator_trouble(self, &trouble, err);
-	return update(gaps, self, err);
+	return book_all(gaps, self, err) || update(gaps, self, err) ? -1 : 0;
 }

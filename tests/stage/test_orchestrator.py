@@ -486,6 +486,35 @@ def test_an_attempt_with_expired_records_is_fetched_again(pipeline, tmp_path):
     wait_no_alarm(pipeline)
 
 
+def test_a_log_made_anew_expires_what_was_in_it(pipeline, files):
+    """Its groups got a first offset, so that nothing was left to be skipped; what it had is gone all the same."""
+    orchestrator = pipeline.start("orchestrator", settings={"attempts_max": 1})
+    admin = AdminClient(pipeline.kafka())
+    for future in admin.delete_topics([pipeline.topic(VALID)]).values():
+        future.result(KAFKA_SECONDS)
+    wait_alarm(pipeline, VALID, "there is no such partition")
+    run, _ = missing_one(pipeline)
+    wait_until(lambda: pipeline.cli("topics", "apply", code=None).returncode == 0, 30, "the topic is made anew")
+    shown = pipeline.wait_run(run, seconds=30)
+    assert "expired" in shown["message"] and not orchestrator.events("attempt_lost"), shown
+    booked = "SELECT count(DISTINCT partition) FROM etl.expired WHERE topic = %s AND who = 'the orchestrator'"
+    assert pipeline.value(booked, pipeline.topic(VALID)) == len(pipeline.partitions(VALID))
+
+
+def test_a_group_that_went_back_is_booked(pipeline, files):
+    """A log that was made anew between two looks."""
+    fill(pipeline, RAW, 10, 3)
+    delete_below(pipeline, RAW, 7, 3)
+    fill(pipeline, VALID, 10)
+    stand(pipeline, "penstock.transformer", VALID, 10)
+    orchestrator = pipeline.start("orchestrator")
+    wait_alarm(pipeline, "penstock.validator", "begins at 7")  # so it has looked
+    stand(pipeline, "penstock.transformer", VALID, 2)
+    orchestrator.wait_event("offset_went_back")
+    rows = "SELECT topic, partition, from_offset, to_offset, who FROM etl.expired"
+    wait_until(lambda: pipeline.query(rows) == [(pipeline.topic(VALID), 0, 10, 2, "the orchestrator")], 20, rows)
+
+
 def test_a_task_that_expires_too_often_fails(pipeline, files):
     pipeline.start("orchestrator", settings={"attempts_max": 2})
     run, task = missing_one(pipeline)
