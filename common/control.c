@@ -11,11 +11,19 @@
 #include "common/mem.h"
 #include "common/record.h"
 
-#define STRING_MAX 8192       /* bytes of one string: a path, a message */
+#define STRING_MAX 8192       /* bytes of one string: a path, a message; of a result: TASK_RESULT_MAX */
 #define SYMBOLS_MAX 10000     /* of one task */
 #define MESSAGE_MAX (1 << 20) /* bytes; the topics' own limit */
 #define LOCK_PATH "schemas/registry.lock"
-#define FETCH_TASK_ID_1 1 /* of its version 1: what an id means never changes */
+
+/* Versions that lack the newest one's last field, a string: what an id means never changes. */
+static const struct {
+	const char *name;
+	uint32_t id;
+} older[] = {
+	{ "fetch_task", 1 }, /* without `parameters` */
+	{ "task_event", 4 }, /* without `result` */
+};
 
 static const char *const state_names[] = {
 	[ATTEMPT_RUNNING] = "running",
@@ -122,14 +130,20 @@ static int64_t take_long(struct bytes *b)
 	return 0;
 }
 
-static void walk(avro_schema_t schema, struct bytes *b, unsigned depth);
+/* The one field that may hold more than a path or a message. */
+static size_t string_max(const char *field)
+{
+	return strcmp(field, "result") == 0 ? TASK_RESULT_MAX : STRING_MAX;
+}
 
-static void walk_string(struct bytes *b)
+static void walk(avro_schema_t schema, const char *field, struct bytes *b, unsigned depth);
+
+static void walk_string(const char *field, struct bytes *b)
 {
 	int64_t len = take_long(b);
 	const uint8_t *data = NULL;
 
-	if (len < 0 || len > STRING_MAX)
+	if (len < 0 || len > (int64_t)string_max(field))
 		b->failed = true;
 	else
 		data = bytes_take(b, (size_t)len);
@@ -137,7 +151,7 @@ static void walk_string(struct bytes *b)
 		b->failed = true;
 }
 
-static void walk_array(avro_schema_t items, struct bytes *b, unsigned depth)
+static void walk_array(avro_schema_t items, const char *field, struct bytes *b, unsigned depth)
 {
 	int64_t total = 0;
 
@@ -151,7 +165,7 @@ static void walk_array(avro_schema_t items, struct bytes *b, unsigned depth)
 			return;
 		total += count;
 		for (int64_t i = 0; i < count && !b->failed; i++)
-			walk(items, b, depth + 1);
+			walk(items, field, b, depth + 1);
 	}
 }
 
@@ -162,7 +176,14 @@ static void walk_index(struct bytes *b, int64_t count, int64_t *ret_index)
 		b->failed = true;
 }
 
-static void walk(avro_schema_t schema, struct bytes *b, unsigned depth)
+static void walk_record(avro_schema_t schema, struct bytes *b, unsigned depth)
+{
+	for (size_t i = 0; i < avro_schema_record_size(schema); i++)
+		walk(avro_schema_record_field_get_by_index(schema, (int)i), avro_schema_record_field_name(schema, (int)i),
+		     b, depth + 1);
+}
+
+static void walk(avro_schema_t schema, const char *field, struct bytes *b, unsigned depth)
 {
 	int64_t index;
 
@@ -172,22 +193,21 @@ static void walk(avro_schema_t schema, struct bytes *b, unsigned depth)
 		return;
 	switch (avro_typeof(schema)) {
 	case AVRO_RECORD:
-		for (size_t i = 0; i < avro_schema_record_size(schema); i++)
-			walk(avro_schema_record_field_get_by_index(schema, (int)i), b, depth + 1);
+		walk_record(schema, b, depth);
 		return;
 	case AVRO_UNION:
 		walk_index(b, (int64_t)avro_schema_union_size(schema), &index);
 		if (!b->failed)
-			walk(avro_schema_union_branch(schema, (int)index), b, depth + 1);
+			walk(avro_schema_union_branch(schema, (int)index), field, b, depth + 1);
 		return;
 	case AVRO_ENUM:
 		walk_index(b, avro_schema_enum_number_of_symbols(schema), &index);
 		return;
 	case AVRO_ARRAY:
-		walk_array(avro_schema_array_items(schema), b, depth);
+		walk_array(avro_schema_array_items(schema), field, b, depth);
 		return;
 	case AVRO_STRING:
-		walk_string(b);
+		walk_string(field, b);
 		return;
 	case AVRO_INT64:
 		take_long(b);
@@ -197,6 +217,33 @@ static void walk(avro_schema_t schema, struct bytes *b, unsigned depth)
 	default:
 		b->failed = true; /* no control schema has such a field: the unit test would have said so */
 	}
+}
+
+static bool is_older(const char *name, uint32_t id)
+{
+	for (unsigned i = 0; i < sizeof(older) / sizeof(*older); i++)
+		if (older[i].id == id && strcmp(older[i].name, name) == 0)
+			return true;
+	return false;
+}
+
+bool control_is(const char *name, struct str message)
+{
+	uint32_t id = record_schema_id(message);
+
+	return id == control_schema_id(name) || is_older(name, id);
+}
+
+/* A message of the version before, with its last field: an empty string is one zero byte more. */
+static struct str as_newest(const char *name, struct str message, struct buf *room)
+{
+	if (!is_older(name, record_schema_id(message)))
+		return message;
+	buf_put_u8(room, 0);
+	buf_put_be32(room, control_schema_id(name));
+	buf_put(room, message.data + CONFLUENT_PREFIX, message.len - CONFLUENT_PREFIX);
+	buf_put_u8(room, 0);
+	return buf_str(room);
 }
 
 /* --- messages ---------------------------------------------------------------------------------------------------------- */
@@ -215,7 +262,7 @@ static int read_message(const char *name, struct str message, avro_value_t *ret_
 	if (id != ours)
 		return err_set(err, ERR_RETRY, "%s: schema id %u is not known here (%u is)", name, id, ours);
 	schema = schema_open(name);
-	walk(schema, &b, 0);
+	walk(schema, name, &b, 0);
 	if (b.failed || bytes_left(&b) > 0)
 		return err_set(err, ERR_RECORD, "%s: %s byte %zu of %u", name,
 			       b.failed ? "cut short or malformed at" : "bytes left over after",
@@ -298,8 +345,8 @@ static int check_string(const char *name, const char *text, struct err *err)
 {
 	size_t len = strlen(text);
 
-	if (len > STRING_MAX)
-		return err_set(err, ERR_RECORD, "%s: %zu bytes are more than %d", name, len, STRING_MAX);
+	if (len > string_max(name))
+		return err_set(err, ERR_RECORD, "%s: %zu bytes are more than %zu", name, len, string_max(name));
 	if (!str_is_text((struct str){ text, (uint32_t)len }))
 		return err_set(err, ERR_RECORD, "%s: not UTF-8 text", name);
 	return 0;
@@ -410,24 +457,12 @@ int fetch_task_encode(const struct fetch_task *task, struct buf *out, struct err
 	return write_message("fetch_task", &value, out, err);
 }
 
-/* Version 1 has no `parameters`, the last field; an empty string is one zero byte more. */
-static struct str as_newest(struct str message, struct buf *room)
-{
-	if (record_schema_id(message) != FETCH_TASK_ID_1)
-		return message;
-	buf_put_u8(room, 0);
-	buf_put_be32(room, control_schema_id("fetch_task"));
-	buf_put(room, message.data + CONFLUENT_PREFIX, message.len - CONFLUENT_PREFIX);
-	buf_put_u8(room, 0);
-	return buf_str(room);
-}
-
 int fetch_task_decode(struct str message, struct fetch_task *ret_task, struct err *err)
 {
 	CLEANUP(value_closep) avro_value_t value = { 0 };
 	CLEANUP(buf_release) struct buf room = BUF_INIT(MESSAGE_MAX);
 
-	message = as_newest(message, &room);
+	message = as_newest("fetch_task", message, &room);
 	if (read_message("fetch_task", message, &value, err))
 		return -1;
 	*ret_task = (struct fetch_task){
@@ -455,6 +490,7 @@ void task_event_release(struct task_event *event)
 {
 	free(event->worker);
 	free(event->message);
+	free(event->result);
 	*event = (struct task_event)TASK_EVENT_INIT;
 }
 
@@ -473,7 +509,8 @@ int task_event_encode(const struct task_event *event, struct buf *out, struct er
 	set_long(&value, "skipped", event->skipped);
 	set_long(&value, "input_bytes", event->input_bytes);
 	set_long(&value, "ts", event->ts);
-	if (set_string(&value, "worker", event->worker, err) || set_string(&value, "message", event->message, err))
+	if (set_string(&value, "worker", event->worker, err) || set_string(&value, "message", event->message, err) ||
+	    set_string(&value, "result", event->result, err))
 		return err_wrap(err, "task_event");
 	return write_message("task_event", &value, out, err);
 }
@@ -481,9 +518,11 @@ int task_event_encode(const struct task_event *event, struct buf *out, struct er
 int task_event_decode(struct str message, struct task_event *ret_event, struct err *err)
 {
 	CLEANUP(value_closep) avro_value_t value = { 0 };
+	CLEANUP(buf_release) struct buf room = BUF_INIT(MESSAGE_MAX);
 	avro_value_t field_state;
 	int state = 0;
 
+	message = as_newest("task_event", message, &room);
 	if (read_message("task_event", message, &value, err))
 		return -1;
 	field_state = field(&value, "state");
@@ -500,6 +539,7 @@ int task_event_decode(struct str message, struct task_event *ret_event, struct e
 		.worker = get_string(&value, "worker"),
 		.ts = get_long(&value, "ts"),
 		.message = get_string(&value, "message"),
+		.result = get_string(&value, "result"),
 	};
 	return 0;
 }

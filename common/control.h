@@ -11,6 +11,8 @@
 #include "common/buf.h"
 #include "common/err.h"
 
+#define TASK_RESULT_MAX (256 * 1024) /* bytes of an event's result */
+
 /* schemas/avro/fetch_task.avsc */
 struct fetch_task {
 	int64_t attempt, task, run;
@@ -39,6 +41,7 @@ struct task_event {
 	char *worker;
 	int64_t ts; /* ns */
 	char *message;
+	char *result; /* JSON in the event that ends an attempt; "": none */
 };
 
 #define TASK_EVENT_INIT \
@@ -53,3 +56,6 @@ const char *attempt_state_name(enum attempt_state state); /* "running", … */
 
 /* The registry lock's id of an embedded control schema ("fetch_task", "task_event"). */
 uint32_t control_schema_id(const char *name);
+
+/* Whether it is framed as such a record, of any version that is read. */
+bool control_is(const char *name, struct str message);

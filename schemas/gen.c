@@ -240,37 +240,62 @@ static const struct {
 	const char *file, *subject;
 } control_subjects[] = {
 	{ "fetch_task.avsc", "etl.tasks.file-value" },
+	{ "fetch_task.avsc", "etl.tasks.databento-value" },
 	{ "task_event.avsc", "etl.events-value" },
 };
 
 #define CLEAN_SUFFIX "_clean.avsc"
 
-static const char *control_subject(const char *file)
+/* The newest entry of a subject. */
+static const struct lock_entry *lock_find_subject(const struct lock *lock, const char *subject)
 {
-	for (unsigned i = 0; i < sizeof(control_subjects) / sizeof(*control_subjects); i++)
-		if (strcmp(control_subjects[i].file, file) == 0)
-			return control_subjects[i].subject;
-	return NULL;
+	const struct lock_entry *found = NULL;
+
+	for (unsigned i = 0; i < lock->count; i++)
+		if (strcmp(lock->entries[i].subject, subject) == 0)
+			found = &lock->entries[i];
+	return found;
 }
 
-static void write_version(FILE *out, const char *subject, unsigned version, unsigned id, uint64_t fingerprint,
-			  const char *file)
+/* What the lock is to say of a file: a line for each of its subjects that has none, or an older one. */
+struct version {
+	const struct lock *lock;
+	FILE *out;
+	const char *file;
+	unsigned id;
+	uint64_t fingerprint;
+	unsigned subjects; /* of the file so far */
+};
+
+static void write_version(struct version *v, const char *subject)
 {
-	fprintf(out, "%s %u %u %016" PRIx64 " %s\n", subject, version, id, fingerprint, file);
+	const struct lock_entry *e = lock_find_subject(v->lock, subject);
+
+	v->subjects++;
+	if (!e || e->fingerprint != v->fingerprint)
+		fprintf(v->out, "%s %u %u %016" PRIx64 " %s\n", subject, e ? e->version + 1 : 1, v->id, v->fingerprint,
+			v->file);
+}
+
+static void write_control_versions(struct version *v)
+{
+	for (unsigned i = 0; i < sizeof(control_subjects) / sizeof(*control_subjects); i++)
+		if (strcmp(control_subjects[i].file, v->file) == 0)
+			write_version(v, control_subjects[i].subject);
 }
 
 /* Of a record type T: T.avsc is on the raw and the valid topic, T_clean.avsc on the clean one. */
-static void write_versions(FILE *out, const char *file, unsigned version, unsigned id, uint64_t fingerprint)
+static void write_data_versions(struct version *v)
 {
-	size_t n = strlen(file), suffix = strlen(CLEAN_SUFFIX);
-	bool clean = n > suffix && strcmp(file + n - suffix, CLEAN_SUFFIX) == 0;
-	CLEANUP(freep) char *type = mem_printf("%.*s", (int)(n - (clean ? suffix : strlen(".avsc"))), file);
+	size_t n = strlen(v->file), suffix = strlen(CLEAN_SUFFIX);
+	bool clean = n > suffix && strcmp(v->file + n - suffix, CLEAN_SUFFIX) == 0;
+	CLEANUP(freep) char *type = mem_printf("%.*s", (int)(n - (clean ? suffix : strlen(".avsc"))), v->file);
 	CLEANUP(freep) char *first = mem_printf("etl.%s.%s-value", clean ? "clean" : "raw", type);
 	CLEANUP(freep) char *second = mem_printf("etl.valid.%s-value", type);
 
-	write_version(out, first, version, id, fingerprint, file);
+	write_version(v, first);
 	if (!clean)
-		write_version(out, second, version, id, fingerprint, file);
+		write_version(v, second);
 }
 
 static int lock_one(const struct lock *lock, FILE *out, const char *path, unsigned *next_id, struct err *err)
@@ -278,23 +303,18 @@ static int lock_one(const struct lock *lock, FILE *out, const char *path, unsign
 	CLEANUP(schema_release) struct schema s = SCHEMA_INIT;
 	const struct lock_entry *e = lock_find(lock, base_name(path));
 	CLEANUP(freep) char *canonical = NULL;
-	const char *file = base_name(path), *subject = control_subject(file);
-	unsigned version = e ? e->version + 1 : 1;
-	uint64_t fingerprint;
+	struct version v = { .lock = lock, .out = out, .file = base_name(path) };
 
 	if (schema_read(&s, path, err))
 		return -1;
 	canonical = schema_canonical(s.json);
-	fingerprint = schema_fingerprint(canonical);
-	if (e && e->fingerprint == fingerprint)
-		return 0;
-	if (!subject && !s.flat)
+	v.fingerprint = schema_fingerprint(canonical);
+	v.id = e && e->fingerprint == v.fingerprint ? e->id : (*next_id)++;
+	write_control_versions(&v);
+	if (v.subjects == 0 && !s.flat)
 		return err_set(err, ERR_FATAL, "%s: no subject is known for it: add a row in schemas/gen.c", path);
-	if (subject)
-		write_version(out, subject, version, *next_id, fingerprint, file);
-	else
-		write_versions(out, file, version, *next_id, fingerprint);
-	(*next_id)++;
+	if (v.subjects == 0)
+		write_data_versions(&v);
 	return 0;
 }
 

@@ -68,7 +68,7 @@ static bool put_task(struct json_out *out, struct str value)
 	CLEANUP(fetch_task_release) struct fetch_task task = FETCH_TASK_INIT;
 	struct err err = ERR_INIT;
 
-	if (record_schema_id(value) != control_schema_id("fetch_task") || fetch_task_decode(value, &task, &err))
+	if (!control_is("fetch_task", value) || fetch_task_decode(value, &task, &err))
 		return false;
 	json_put_open(out, '{');
 	put_number(out, "attempt", task.attempt);
@@ -89,7 +89,7 @@ static bool put_event(struct json_out *out, struct str value)
 	CLEANUP(task_event_release) struct task_event event = TASK_EVENT_INIT;
 	struct err err = ERR_INIT;
 
-	if (record_schema_id(value) != control_schema_id("task_event") || task_event_decode(value, &event, &err))
+	if (!control_is("task_event", value) || task_event_decode(value, &event, &err))
 		return false;
 	json_put_open(out, '{');
 	put_number(out, "attempt", event.attempt);
@@ -104,6 +104,7 @@ static bool put_event(struct json_out *out, struct str value)
 	json_put_key(out, "ts");
 	json_put_time(out, event.ts);
 	put_text(out, "message", event.message);
+	put_text(out, "result", event.result);
 	json_put_close(out, '}');
 	return true;
 }

@@ -49,6 +49,7 @@ static struct task_event sample_event(void)
 		.worker = (char *)"host.0",
 		.ts = INT64_C(1700000000123456789),
 		.message = (char *)"file.dbn: record 3: byte 99: cut short",
+		.result = (char *)"{\"records\":7}",
 	};
 }
 
@@ -123,12 +124,57 @@ static void test_event_round_trip(void **state)
 	assert_true(back.input_bytes == 7 && back.ts == event.ts);
 	assert_string_equal(back.worker, "host.0");
 	assert_string_equal(back.message, event.message);
+	assert_string_equal(back.result, event.result);
+}
+
+/* An event of the version before: the same bytes without the last field. */
+static void test_event_of_version_1(void **state)
+{
+	CLEANUP(buf_release) struct buf out = BUF_INIT(4096);
+	CLEANUP(task_event_release) struct task_event back = TASK_EVENT_INIT;
+	struct task_event event = sample_event();
+	struct err err = ERR_INIT;
+
+	(void)state;
+	event.result = NULL;
+	assert_int_equal(task_event_encode(&event, &out, &err), 0);
+	out.len--;
+	memcpy(out.data, "\0\0\0\0\4", 5);
+	assert_true(control_is("task_event", buf_str(&out)));
+	assert_false(control_is("fetch_task", buf_str(&out)));
+	assert_int_equal(task_event_decode(buf_str(&out), &back, &err), 0);
+	assert_string_equal(back.message, event.message);
+	assert_string_equal(back.result, "");
+}
+
+/* A result may be as long as it says, and no longer; every other text keeps its own bound. */
+static void test_long_results(void **state)
+{
+	CLEANUP(buf_release) struct buf out = BUF_INIT(TASK_RESULT_MAX + 4096);
+	CLEANUP(task_event_release) struct task_event back = TASK_EVENT_INIT;
+	CLEANUP(freep) char *text = mem_alloc(TASK_RESULT_MAX + 2);
+	struct task_event event = sample_event();
+	struct err err = ERR_INIT;
+
+	(void)state;
+	memset(text, 'a', TASK_RESULT_MAX + 1);
+	text[TASK_RESULT_MAX + 1] = '\0';
+	event.result = text;
+	assert_int_equal(task_event_encode(&event, &out, &err), -1);
+	assert_non_null(strstr(err.text, "result"));
+	text[TASK_RESULT_MAX] = '\0';
+	buf_reset(&out);
+	assert_int_equal(task_event_encode(&event, &out, &err), 0);
+	assert_int_equal(task_event_decode(buf_str(&out), &back, &err), 0);
+	assert_int_equal(strlen(back.result), TASK_RESULT_MAX);
+	event.message = text;
+	assert_int_equal(task_event_encode(&event, &out, &err), -1);
 }
 
 /* The bytes that Avro's specification gives for this record, written down by hand. */
 static void test_event_bytes(void **state)
 {
-	static const uint8_t body[] = { 2, 4, 6, 2, 0, 0, 0, 0, 2, 'w', 0, 0 };
+	static const uint8_t body[] = { 2, 4, 6, 2, 0, 0, 0, 0, 2, 'w', 0, 0, 0 };
 	CLEANUP(buf_release) struct buf out = BUF_INIT(64);
 	struct task_event event = { .attempt = 1, .task = 2, .run = 3, .state = ATTEMPT_DONE, .worker = (char *)"w" };
 	struct err err = ERR_INIT;
@@ -199,7 +245,7 @@ static int decode_with_length(const uint8_t *varint, size_t n, struct err *err)
 	buf_put_be32(&out, control_schema_id("task_event"));
 	buf_put(&out, "\2\4\6\2\0\0\0\0", 8);
 	buf_put(&out, varint, n);
-	buf_put(&out, "w\0\0", 3);
+	buf_put(&out, "w\0\0\0", 4);
 	return task_event_decode(buf_str(&out), &event, err);
 }
 
@@ -227,10 +273,10 @@ static void test_bad_text_and_enum(void **state)
 	struct err err = ERR_INIT;
 
 	(void)state;
-	out.data[out.len - 1] = 0xff; /* the message's last byte: no UTF-8 */
+	out.data[out.len - 1] = 0xff; /* the result's last byte: no UTF-8 */
 	assert_int_equal(task_event_decode(buf_str(&out), &event, &err), -1);
 	assert_int_equal(err.kind, ERR_RECORD);
-	out.data[out.len - 1] = 't';
+	out.data[out.len - 1] = '}';
 	out.data[CONFLUENT_PREFIX + 3] = 8; /* state: symbol 4 of 0..3 */
 	assert_int_equal(task_event_decode(buf_str(&out), &event, &err), -1);
 	assert_int_equal(err.kind, ERR_RECORD);
@@ -263,6 +309,8 @@ int main(void)
 		cmocka_unit_test(test_task_round_trip),
 		cmocka_unit_test(test_task_of_version_1),
 		cmocka_unit_test(test_event_round_trip),
+		cmocka_unit_test(test_event_of_version_1),
+		cmocka_unit_test(test_long_results),
 		cmocka_unit_test(test_event_bytes),
 		cmocka_unit_test(test_state_names),
 		cmocka_unit_test(test_every_cut_is_refused),
