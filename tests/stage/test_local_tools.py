@@ -1,13 +1,16 @@
 """ops/local's smaller tools: install where nothing is missing, demo with a wrong DATA, subscribe."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
 
 from harness.servers import TOP
+from local_stack.process import choose_port
 
 LOCAL = os.path.join(TOP, "ops", "local")
 
@@ -94,3 +97,14 @@ def test_without_java_it_is_named(tmp_path):
     done = call(sys.executable, stack, "--dir", str(tmp_path / "s"), "up", "--only", "kafka", env={"PATH": "/nowhere"})
     said = done.stdout + done.stderr
     assert done.returncode == 1 and "java" in said.lower(), said
+
+
+def test_a_port_of_ours_is_waited_for():
+    """A server that was killed is gone a moment before its port is free; its clients know no other."""
+    held = socket.socket()
+    held.bind(("127.0.0.1", 0))
+    held.listen()
+    port = held.getsockname()[1]
+    assert choose_port(port, set()) != port
+    threading.Timer(0.3, held.close).start()
+    assert choose_port(port, set(), 20) == port

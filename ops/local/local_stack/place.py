@@ -12,6 +12,7 @@ from local_stack.process import Problem, choose_port, read_json, write_atomic
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 
 PREFERRED = {"kafka": 19092, "controller": 19093, "postgres": 15432, "api": 8000}
+KEPT_SECONDS = 5  # that a former port is waited for
 
 CONFIG = """\
 # Written by `make up` for this machine's private Kafka and PostgreSQL. Yours to edit: from now on only the ports in it
@@ -79,19 +80,22 @@ class Place:
     def settle_ports(self, used, anywhere, proxy=None):
         """Keeps each port that its owner uses or that is free, and chooses another for the rest. used: names in use.
 
-        proxy: where the broker's second listener sends its clients to; what listens there is not ours.
+        A port that was ours is waited for: a server that was killed is gone before the kernel has let go of its port,
+        and its clients know no other. proxy: where the broker's second listener sends its clients to; what listens
+        there is not ours.
         """
         before = dict(self.ports)
         for name, preferred in PREFERRED.items():
             if name in used and name in self.ports:
                 continue
             others = {port for other, port in self.ports.items() if other != name}
-            self.ports[name] = choose_port(self.ports.get(name) or (None if anywhere else preferred), others)
+            wanted = before.get(name) or (None if anywhere else preferred)
+            self.ports[name] = choose_port(wanted, others, KEPT_SECONDS if name in before else 0)
         if proxy:
             self.ports["proxy"] = proxy
         if "proxy" in self.ports and "kafka" not in used:
             others = {port for name, port in self.ports.items() if name != "proxied"}
-            self.ports["proxied"] = choose_port(self.ports.get("proxied"), others)
+            self.ports["proxied"] = choose_port(before.get("proxied"), others, KEPT_SECONDS)
         write_atomic(
             self.state_file, json.dumps({"id": self.id, "dir": self.dir, "ports": self.ports}, indent=1) + "\n"
         )

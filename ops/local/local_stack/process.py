@@ -140,9 +140,9 @@ def port_is_free(port):
     return True
 
 
-def choose_port(preferred, taken):
-    """The preferred port, else one below the range that the kernel gives to outgoing connections."""
-    if preferred and preferred not in taken and port_is_free(preferred):
+def choose_port(preferred, taken, seconds=0):
+    """The preferred port, waited for that long, else one below the range that the kernel gives to outgoing connections."""
+    if preferred and preferred not in taken and wait_until(lambda: port_is_free(preferred), seconds):
         return preferred
     for port in random.sample(range(20000, 32000), 200):
         if port not in taken and port_is_free(port):
