@@ -98,8 +98,8 @@ class Fleet:
     def ended(self, seat, now):
         worker, seat.worker = seat.worker, None
         code = worker.process.returncode
-        if seat.held and code == 0:
-            return
+        if seat.held and (code == 0 or (code == -signal.SIGTERM and not worker.lines())):
+            return  # told to end: in good order, or before it had begun and knew what to do with the signal
         if code in self.allowed.get(seat.kind, ()):
             seat.held = True  # until somebody looked
             return
