@@ -105,8 +105,9 @@ $(BINARIES):
 	$(LINK) -o $@ $^ $(LIBS)
 
 # --- tests ----------------------------------------------------------------------------------------------------------
-# Alone with what it tests: under ThreadSanitizer nothing else needs to be built.
-$(B)/unit/test_threads: $(B)/obj/tests/unit/test_threads.o $(B)/lib/libcommon.a
+# Alone with what they test: under ThreadSanitizer nothing else needs to be built.
+THREADED := test_threads test_http_client
+$(THREADED:%=$(B)/unit/%): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/lib/libcommon.a
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ -lcmocka $(LIBS)
 UNITS := $(patsubst tests/unit/%.c,$(B)/unit/%,$(UNIT_C))
@@ -156,7 +157,7 @@ test: ## every test: units, units under ASan and UBSan, stages, end to end, a pa
 	@$(SUBMAKE) all units
 	@$(SUBMAKE) all FAULTS=1
 	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
-	@$(SUBMAKE) build/thread/unit/test_threads SANITIZE=thread
+	@$(SUBMAKE) $(THREADED:%=build/thread/unit/%) SANITIZE=thread
 	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) --processes $(PROCESSES) -- stage e2e chaos
 
 check: ## units and one way through the pipeline, in under two minutes
