@@ -179,8 +179,8 @@ static void walk_index(struct bytes *b, int64_t count, int64_t *ret_index)
 static void walk_record(avro_schema_t schema, struct bytes *b, unsigned depth)
 {
 	for (size_t i = 0; i < avro_schema_record_size(schema); i++)
-		walk(avro_schema_record_field_get_by_index(schema, (int)i), avro_schema_record_field_name(schema, (int)i),
-		     b, depth + 1);
+		walk(avro_schema_record_field_get_by_index(schema, (int)i),
+		     avro_schema_record_field_name(schema, (int)i), b, depth + 1);
 }
 
 static void walk(avro_schema_t schema, const char *field, struct bytes *b, unsigned depth)
