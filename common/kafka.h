@@ -110,6 +110,9 @@ int kafka_consumer_assign_new(struct kafka_consumer **ret, const struct config *
 /* Leaves the group, calling `revoked` first. */
 void kafka_consumer_freep(struct kafka_consumer **consumer);
 
+/* From any thread, while the consumer lives: the poll that waits, or comes next, returns at once. */
+void kafka_consumer_wake(struct kafka_consumer *consumer);
+
 /* KAFKA_END: a consumer of kafka_consumer_assign_new() has read all that is committed; more may come. */
 enum kafka_poll { KAFKA_MESSAGE, KAFKA_NOTHING, KAFKA_ERROR, KAFKA_OFFSET_GONE, KAFKA_END };
 

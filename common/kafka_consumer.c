@@ -11,6 +11,7 @@
 
 struct kafka_consumer {
 	rd_kafka_t *rk;
+	rd_kafka_queue_t *queue; /* what it polls */
 	struct kafka_rebalance rebalance;
 	struct err failed; /* of the rebalance callback */
 };
@@ -91,6 +92,7 @@ static int open_consumer(struct kafka_consumer *consumer, const struct config *c
 		return err_set(err, ERR_FATAL, "kafka: %s", text);
 	conf = NULL; /* the client owns it now */
 	rd_kafka_poll_set_consumer(consumer->rk);
+	consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
 	return 0;
 }
 
@@ -144,6 +146,7 @@ void kafka_consumer_freep(struct kafka_consumer **pointer)
 	if (!consumer)
 		return;
 	if (consumer->rk) {
+		rd_kafka_queue_destroy(consumer->queue);
 		rd_kafka_consumer_close(consumer->rk);
 		rd_kafka_destroy(consumer->rk);
 	}
@@ -225,6 +228,11 @@ enum kafka_poll kafka_consumer_poll(struct kafka_consumer *consumer, int timeout
 		.handle = m,
 	};
 	return KAFKA_MESSAGE;
+}
+
+void kafka_consumer_wake(struct kafka_consumer *consumer)
+{
+	rd_kafka_queue_yield(consumer->queue);
 }
 
 bool kafka_message_header(const struct kafka_message *message, unsigned index, struct kafka_header *ret)

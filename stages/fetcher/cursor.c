@@ -32,6 +32,8 @@ void cursor_format(const struct cursor *cursor, char text[CURSOR_TEXT_MAX])
 	}
 	json_put_key(&out, "identity");
 	json_put_str(&out, str_of(cursor->identity));
+	json_put_key(&out, "resume");
+	json_put_str(&out, str_of(cursor->resume));
 	json_put_close(&out, '}');
 	snprintf(text, CURSOR_TEXT_MAX, "%s", buf_text(&buf));
 }
@@ -40,11 +42,11 @@ bool cursor_parse(const char *text, struct cursor *ret)
 {
 	CLEANUP(decrefp) json_t *json = json_loads(text, 0, NULL);
 	json_int_t attempt, as_of, fetched, refused, skipped, task = 0, run = 0, starts = 0;
-	const char *identity;
+	const char *identity, *resume = "";
 
-	if (!json || json_unpack(json, "{s:I, s?I, s?I, s:I, s:I, s:I, s:I, s?I, s:s}", "attempt", &attempt, "task",
-				 &task, "run", &run, "as_of", &as_of, "fetched", &fetched, "refused", &refused,
-				 "skipped", &skipped, "starts", &starts, "identity", &identity))
+	if (!json || json_unpack(json, "{s:I, s?I, s?I, s:I, s:I, s:I, s:I, s?I, s:s, s?s}", "attempt", &attempt,
+				 "task", &task, "run", &run, "as_of", &as_of, "fetched", &fetched, "refused", &refused,
+				 "skipped", &skipped, "starts", &starts, "identity", &identity, "resume", &resume))
 		return false;
 	*ret = (struct cursor){
 		.attempt = attempt,
@@ -56,9 +58,11 @@ bool cursor_parse(const char *text, struct cursor *ret)
 		.skipped = skipped,
 		.starts = starts,
 	};
-	if (strlen(identity) >= sizeof(ret->identity) || fetched < 0 || attempt < 0 || starts < 0)
+	if (strlen(identity) >= sizeof(ret->identity) || strlen(resume) >= sizeof(ret->resume) || fetched < 0 ||
+	    attempt < 0 || starts < 0)
 		return false;
 	snprintf(ret->identity, sizeof(ret->identity), "%s", identity);
+	snprintf(ret->resume, sizeof(ret->resume), "%s", resume);
 	return true;
 }
 

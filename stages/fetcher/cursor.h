@@ -9,6 +9,7 @@
 
 #define CURSOR_TEXT_MAX 4096 /* bytes: the broker takes no more */
 #define CURSOR_IDENTITY_MAX 512
+#define CURSOR_RESUME_MAX 512
 
 struct cursor {
 	int64_t attempt; /* 0: nobody has decoded the task yet */
@@ -19,6 +20,7 @@ struct cursor {
 	int64_t skipped;
 	int64_t starts;                     /* begun here, and not got further */
 	char identity[CURSOR_IDENTITY_MAX]; /* source_identity() when the attempt began; empty: it was not opened yet */
+	char resume[CURSOR_RESUME_MAX];     /* source_resume() behind the last of these records */
 };
 
 void cursor_format(const struct cursor *cursor, char text[CURSOR_TEXT_MAX]);

@@ -62,7 +62,7 @@ static int count_starts(struct fetcher *fetcher, struct err *err)
 /* All that waited was begun: the tasks that were left out come next. */
 static int read_on(struct fetcher *fetcher, struct slot *slot, struct err *err)
 {
-	const struct kafka_offset from = { fetcher->topic, fetcher_partition(fetcher, slot), slot->left_at, NULL };
+	const struct kafka_offset from = { slot->topic, slot->partition, slot->left_at, NULL };
 
 	slot->full = false;
 	return kafka_consumer_seek(fetcher->consumer, &from, 1, err);
@@ -75,7 +75,7 @@ static int begin_task(struct fetcher *fetcher, struct slot *slot, struct err *er
 		return -1;
 	if (slot->tell_attempt && fetcher_commit(fetcher, err))
 		return -1;
-	return job_open(slot->job, err);
+	return job_open(slot->job, &slot->env, err);
 }
 
 static int work_on(struct fetcher *fetcher, struct slot *slot, struct err *err)
@@ -84,6 +84,8 @@ static int work_on(struct fetcher *fetcher, struct slot *slot, struct err *err)
 
 	if (job_catching_up(slot->job))
 		return job_catch_up(slot->job, fetcher->turn_records, err);
+	if (!job_is_ready(slot->job)) /* no transaction waits for a vendor */
+		return 0;
 	if (fetcher_begin(fetcher, err))
 		return -1;
 	return job_state(slot->job) == JOB_RUNNING ? job_work(slot->job, items, err) : 0;
@@ -112,17 +114,30 @@ static int work(struct fetcher *fetcher, struct err *err)
 static bool has_more(const struct fetcher *fetcher, bool waiting)
 {
 	for (const struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
-		if (slot->assigned &&
-		    ((slot->job && job_state(slot->job) == JOB_RUNNING) || (waiting && slot->pending_count > 0)))
+		if (slot->assigned && (slot->job ? job_state(slot->job) == JOB_RUNNING && !job_waits(slot->job)
+						 : waiting && slot->pending_count > 0))
 			return true;
 	return false;
+}
+
+/* How long nothing is to be done but what messages and the vendors' answers wake us for. */
+static int idle_ms(const struct fetcher *fetcher)
+{
+	int64_t now = clock_monotonic_ns(), until = now + IDLE_MS * NS_PER_MS;
+
+	if (has_more(fetcher, true))
+		return 0;
+	for (const struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
+		if (slot->job && job_waits(slot->job) && job_ready_ns(slot->job) < until)
+			until = job_ready_ns(slot->job);
+	return until <= now ? 0 : (int)((until - now) / NS_PER_MS) + 1;
 }
 
 static int take_message(struct fetcher *fetcher, struct err *err)
 {
 	CLEANUP(kafka_message_done) struct kafka_message message = { .handle = NULL };
 
-	switch (kafka_consumer_poll(fetcher->consumer, has_more(fetcher, true) ? 0 : IDLE_MS, &message, err)) {
+	switch (kafka_consumer_poll(fetcher->consumer, idle_ms(fetcher), &message, err)) {
 	case KAFKA_ERROR:
 		if (err->kind != ERR_RETRY)
 			return -1;
@@ -138,7 +153,7 @@ static int take_message(struct fetcher *fetcher, struct err *err)
 		break;
 	case KAFKA_MESSAGE:
 		broker_works();
-		slot_take(&fetcher->slots[message.partition], &message);
+		slot_take(fetcher_slot(fetcher, message.topic, message.partition), &message);
 		break;
 	case KAFKA_NOTHING:
 	case KAFKA_END:
@@ -205,6 +220,7 @@ static void release(struct fetcher **pointer)
 
 	fetcher->open = false; /* whoever comes next under this id ends it */
 	fetcher_clear(fetcher);
+	fetcher_stop_http(fetcher);
 	kafka_consumer_freep(&fetcher->consumer);
 	kafka_producer_freep(&fetcher->outputs.producer);
 	kafka_group_freep(&fetcher->group);
@@ -217,13 +233,13 @@ int fetcher_run(struct worker *worker, struct err *err)
 	const struct kafka_rebalance rebalance = fetcher_rebalance(fetcher);
 
 	fetcher->slots_end = fetcher->slots;
-	fetcher->topic = topics_name(worker->topics, "etl.tasks.file");
 	fetcher->batch_ns = config_int(worker->cfg, "batch.ms") * NS_PER_MS;
 	fetcher->turn_records = (unsigned)config_int(worker->cfg, "turn.records");
 	worker_set_ready(false, "waiting for slots");
-	if (open_outputs(fetcher, worker, err) ||
+	if (fetcher_open_sources(fetcher, worker, err) || open_outputs(fetcher, worker, err) ||
 	    kafka_consumer_new(&fetcher->consumer, worker->cfg, topics_group(worker->topics, "penstock.fetcher"),
-			       &fetcher->topic, 1, &rebalance, err))
+			       fetcher->topics, fetcher->topic_count, &rebalance, err) ||
+	    fetcher_start_http(fetcher, err))
 		return -1;
 	return loop(fetcher, err);
 }

@@ -7,4 +7,7 @@
  */
 #include "common/worker.h"
 
+/* Its configuration, also for tools that call vendors as it does. */
+extern const struct config_key fetcher_keys[];
+
 int fetcher_run(struct worker *worker, struct err *err);

@@ -7,26 +7,31 @@
 #include "common/kafka.h"
 #include "common/worker.h"
 #include "stages/fetcher/slot.h"
+#include "stages/fetcher/sources/databento/account.h"
 
-#define SLOTS_MAX 256
+#define TOPICS_MAX 8  /* task topics: one for each source */
+#define SLOTS_MAX 256 /* that ever were ours */
 
 struct fetcher {
-	const char *topic;
+	const char *topics[TOPICS_MAX];
+	unsigned topic_count;
 	struct kafka_consumer *consumer;
 	struct job_outputs outputs;
 	struct kafka_group *group; /* of the open transaction */
 	bool open;
 	int64_t deadline_ns, batch_ns;
 	unsigned turn_records;
-	struct slot slots[SLOTS_MAX], *slots_end; /* behind the last that ever was ours */
-	struct slot *sole;                        /* works alone: it may be the one that ends processes */
-	struct err broken;                        /* found inside the rebalance callback */
+	struct slot slots[SLOTS_MAX], *slots_end; /* as they came; behind the last that ever was ours */
+	struct databento_account databento;
+	struct source_env env; /* of no slot: each has its limiter */
+	struct slot *sole;     /* works alone: it may be the one that ends processes */
+	struct err broken;     /* found inside the rebalance callback */
 };
 
-static inline int32_t fetcher_partition(const struct fetcher *fetcher, const struct slot *slot)
-{
-	return (int32_t)(slot - fetcher->slots);
-}
+/* The slot of a partition; NULL: it never was ours. */
+struct slot *fetcher_slot(struct fetcher *fetcher, const char *topic, int32_t partition);
+/* It is ours now; NULL: there is no room for it. */
+struct slot *fetcher_add_slot(struct fetcher *fetcher, const char *topic, int32_t partition);
 
 /* --- transactions (transaction.c) ------------------------------------------------------------------------------------ */
 
@@ -41,6 +46,14 @@ int fetcher_begin(struct fetcher *fetcher, struct err *err);
 int fetcher_commit(struct fetcher *fetcher, struct err *err);
 int fetcher_commit_leaving(struct fetcher *fetcher, struct err *err);
 
+/* --- sources (vendors.c) --------------------------------------------------------------------------------------------- */
+
+/* Which sources' tasks are taken, by what is configured, and what they need. */
+int fetcher_open_sources(struct fetcher *fetcher, const struct worker *worker, struct err *err);
+/* Before the consumer: what arrives wakes it. Behind it: the HTTP client that the sources are read with. */
+int fetcher_start_http(struct fetcher *fetcher, struct err *err);
+void fetcher_stop_http(struct fetcher *fetcher);
+
 /* --- where slots stand (positions.c) --------------------------------------------------------------------------------- */
 
 /* Asks the group where the slots stand that have something to do and are not known yet. */
@@ -54,7 +67,7 @@ int fetcher_learn(struct fetcher *fetcher, struct err *err);
  */
 void fetcher_take_back(struct fetcher *fetcher);
 
-void fetcher_log_slot(const struct fetcher *fetcher, const struct slot *slot, const char *event, const char *text);
+void fetcher_log_slot(const struct slot *slot, const char *event, const char *text);
 
 /* --- rebalance (rebalance.c) ----------------------------------------------------------------------------------------- */
 

@@ -27,6 +27,11 @@ struct job {
 	struct cursor cursor;
 	int64_t behind;   /* items that stand before the cursor and are to be read past */
 	char reason[480]; /* why it failed or was abandoned */
+	char *result;     /* what the source had to tell at its end; NULL: nothing */
+	bool held;        /* `item`, or `why`, was got from the source and is to be taken */
+	struct source_item item;
+	struct err why;
+	int64_t ready_ns; /* the source gives nothing before; 0: it did when it was asked last */
 	struct buf encoded;
 };
 
@@ -40,6 +45,7 @@ void job_freep(struct job **pointer)
 	fetch_task_release(&job->task);
 	kafka_message_done(&job->message);
 	buf_release(&job->encoded);
+	free(job->result);
 	free(job);
 	*pointer = NULL;
 }
@@ -73,6 +79,7 @@ static void end(struct job *job, enum job_state state, const char *reason)
 	job->state = state;
 	snprintf(job->reason, sizeof(job->reason), "%s", reason);
 	job->input_bytes = job->source ? source_input_bytes(job->source) : 0;
+	job->ready_ns = 0;
 	source_freep(&job->source);
 }
 
@@ -181,14 +188,14 @@ struct job *job_new_crashed(const struct job_outputs *outputs, struct kafka_mess
 	return job;
 }
 
-static int open_source(struct job *job, struct err *err)
+static int open_source(struct job *job, const struct source_env *env, struct err *err)
 {
 	const char *identity;
 
-	if (source_open(&job->source, &job->task, err))
+	if (source_open(&job->source, env, &job->task, job->cursor.resume, err))
 		return -1;
 	identity = source_identity(job->source);
-	job->behind = job->cursor.fetched + job->cursor.skipped;
+	job->behind = source_begins_behind(job->source) ? 0 : job->cursor.fetched + job->cursor.skipped;
 	if (job->cursor.identity[0] && strcmp(job->cursor.identity, identity) != 0)
 		end(job, JOB_ABANDONED, "the source changed while it was read");
 	else
@@ -196,7 +203,7 @@ static int open_source(struct job *job, struct err *err)
 	return 0;
 }
 
-int job_open(struct job *job, struct err *err)
+int job_open(struct job *job, const struct source_env *env, struct err *err)
 {
 	struct err why = ERR_INIT;
 
@@ -204,7 +211,7 @@ int job_open(struct job *job, struct err *err)
 		return 0;
 	fault_point("task_open");
 	fault_point(job->task.subscription); /* one of many */
-	if (open_source(job, &why)) {
+	if (open_source(job, env, &why)) {
 		if (why.kind != ERR_RECORD) {
 			*err = why;
 			return err_wrap(err, "task %" PRId64, job->task.task);
@@ -216,7 +223,7 @@ int job_open(struct job *job, struct err *err)
 			    log_str("subscription", job->task.subscription), log_str("path", job->task.path),
 			    log_i64("from_record", job->cursor.fetched)),
 		 "task %" PRId64 " of %s %s", job->task.task, job->task.subscription ? job->task.subscription : "?",
-		 job->behind ? "goes on" : "begins");
+		 job->cursor.fetched + job->cursor.skipped > 0 ? "goes on" : "begins");
 	return 0;
 }
 
@@ -225,20 +232,51 @@ bool job_catching_up(const struct job *job)
 	return job->state == JOB_RUNNING && job->behind > 0;
 }
 
+/* --- what the source gives ------------------------------------------------------------------------------------------- */
+
+/* Gets the next item, unless one is there; false: nothing now. */
+static bool hold(struct job *job)
+{
+	if (job->held)
+		return true;
+	err_clear(&job->why);
+	job->ready_ns = 0;
+	if (source_next(job->source, &job->item, &job->why) == 0 && job->item.kind == SOURCE_LATER) {
+		job->ready_ns = job->item.ready_ns;
+		return false;
+	}
+	job->held = true;
+	return true;
+}
+
+bool job_is_ready(struct job *job)
+{
+	return job->doomed || job->state != JOB_RUNNING || hold(job);
+}
+
+bool job_waits(const struct job *job)
+{
+	return job->ready_ns > 0;
+}
+
+int64_t job_ready_ns(const struct job *job)
+{
+	return job->ready_ns;
+}
+
 int job_catch_up(struct job *job, unsigned items, struct err *err)
 {
-	struct source_item item;
-	struct err why = ERR_INIT;
-
-	for (; items > 0 && job->behind > 0; items--, job->behind--) {
-		if (source_next(job->source, &item, &why) == 0 && item.kind == SOURCE_END)
-			err_set(&why, ERR_RECORD, "the source ends before record %" PRId64, job->cursor.fetched);
-		if (why.kind == ERR_RECORD) {
-			end(job, JOB_ABANDONED, why.text);
+	for (; items > 0 && job->behind > 0 && hold(job); items--) {
+		job->held = false;
+		job->behind -= job->item.kind != SOURCE_MARK;
+		if (job->why.kind == ERR_OK && job->item.kind == SOURCE_END)
+			err_set(&job->why, ERR_RECORD, "the source ends before record %" PRId64, job->cursor.fetched);
+		if (job->why.kind == ERR_RECORD) {
+			end(job, JOB_ABANDONED, job->why.text);
 			return 0;
 		}
-		if (why.kind != ERR_OK) {
-			*err = why;
+		if (job->why.kind != ERR_OK) {
+			*err = job->why;
 			return -1;
 		}
 	}
@@ -258,12 +296,24 @@ static int produce_record(struct job *job, const struct source_item *item, struc
 			     item->symbol, buf_str(&job->encoded), NULL, 0, err);
 }
 
+static void finish(struct job *job)
+{
+	job->result = mem_strdup(source_result(job->source));
+	end(job, JOB_DONE, "");
+	metric_add(&fetcher_metrics[FETCHER_TASKS_DONE], 1);
+}
+
 static int take_item(struct job *job, const struct source_item *item, struct err *err)
 {
 	switch (item->kind) {
 	case SOURCE_END:
-		end(job, JOB_DONE, "");
-		metric_add(&fetcher_metrics[FETCHER_TASKS_DONE], 1);
+		finish(job);
+		return 0;
+	case SOURCE_CHANGED:
+		end(job, JOB_ABANDONED, item->message);
+		return 0;
+	case SOURCE_MARK:
+	case SOURCE_LATER: /* never held */
 		return 0;
 	case SOURCE_SKIPPED:
 		job->cursor.skipped++;
@@ -279,27 +329,32 @@ static int take_item(struct job *job, const struct source_item *item, struct err
 	return 0;
 }
 
+static int take_held(struct job *job, struct err *err)
+{
+	job->held = false;
+	if (job->why.kind == ERR_OK)
+		return take_item(job, &job->item, err);
+	if (job->why.kind == ERR_RECORD)
+		return refuse_task(job, job->why.text, err);
+	*err = job->why;
+	return -1;
+}
+
 int job_work(struct job *job, unsigned items, struct err *err)
 {
-	struct source_item item;
-	struct err why = ERR_INIT;
-
 	if (job->doomed) {
-		err_set(&why, ERR_RECORD, "%s", job->reason);
-		return refuse_task(job, why.text, err);
+		err_set(&job->why, ERR_RECORD, "%s", job->reason);
+		return refuse_task(job, job->why.text, err);
 	}
 	fault_point("task_item");
-	for (; items > 0 && job->state == JOB_RUNNING; items--) {
-		if (source_next(job->source, &item, &why) == 0) {
-			if (take_item(job, &item, err))
-				return -1;
-		} else if (why.kind == ERR_RECORD) {
-			return refuse_task(job, why.text, err);
-		} else {
-			*err = why;
+	for (bool marked = false; items > 0 && !marked && job->state == JOB_RUNNING && hold(job); items--) {
+		marked = job->item.kind == SOURCE_MARK;
+		if (take_held(job, err))
 			return -1;
-		}
 	}
+	/* One that is held was got, so the source says where it stands behind it. */
+	if (job->source && !job->held)
+		snprintf(job->cursor.resume, sizeof(job->cursor.resume), "%s", source_resume(job->source));
 	return 0;
 }
 
@@ -326,6 +381,7 @@ int job_report(struct job *job, struct err *err)
 		.worker = (char *)job->outputs->worker,
 		.ts = clock_now_ns(),
 		.message = job->reason,
+		.result = job->result ? job->result : (char *)"",
 	};
 
 	if (event.attempt == 0)

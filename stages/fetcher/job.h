@@ -33,14 +33,22 @@ struct job *job_new_crashed(const struct job_outputs *outputs, struct kafka_mess
 			    const struct cursor *from);
 void job_freep(struct job **job);
 
-/* Opens the source. ERR_RETRY and ERR_FATAL are the process's, here and below. */
-int job_open(struct job *job, struct err *err);
+/* Opens the source; env outlives the job. ERR_RETRY and ERR_FATAL are the process's, here and below. */
+int job_open(struct job *job, const struct source_env *env, struct err *err);
 
 /* Items before the cursor are read again, and passed over: nothing is produced, so no transaction is needed. */
 bool job_catching_up(const struct job *job);
 int job_catch_up(struct job *job, unsigned items, struct err *err);
 
-/* Produces up to `items` items. */
+/*
+ * True: the source gives something now, which job_work() begins with. False:
+ * it is waited for, until job_ready_ns() (monotonic) or a wake-up.
+ */
+bool job_is_ready(struct job *job);
+bool job_waits(const struct job *job);
+int64_t job_ready_ns(const struct job *job);
+
+/* Produces up to `items` items, as long as there are any. */
 int job_work(struct job *job, unsigned items, struct err *err);
 enum job_state job_state(const struct job *job);
 

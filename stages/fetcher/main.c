@@ -2,13 +2,6 @@
 #include "stages/fetcher/fetcher.h"
 #include "stages/fetcher/metrics.h"
 
-static const struct config_key keys[] = {
-	{ "batch.ms", CONFIG_INT, "200", 1, 5000, "ms",
-	  "A transaction is committed this long after its first record." },
-	{ "turn.records", CONFIG_INT, "2000", 1, 100000, "records",
-	  "Records of one task before the next slot's turn." },
-	{ 0 },
-};
 static const struct config_key *const shared[] = { config_common_keys, NULL };
 
 int main(int argc, char **argv)
@@ -16,7 +9,7 @@ int main(int argc, char **argv)
 	const struct worker_spec spec = {
 		.config = { .binary = "fetcher",
 			    .summary = "Reads vendors' data, task by task, into the raw topics.",
-			    .keys = keys,
+			    .keys = fetcher_keys,
 			    .shared = shared },
 		.metrics = fetcher_metrics,
 		.metric_count = FETCHER_METRICS,

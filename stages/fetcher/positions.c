@@ -17,25 +17,24 @@ static int read_committed(struct fetcher *fetcher, const struct slot *slot, int6
 	int64_t wait_ms = 0;
 
 	for (unsigned tries = 1;; tries++) {
-		if (kafka_consumer_committed(fetcher->consumer, fetcher->topic, fetcher_partition(fetcher, slot),
-					     ret_offset, ret_metadata, err) == 0)
+		if (kafka_consumer_committed(fetcher->consumer, slot->topic, slot->partition, ret_offset, ret_metadata,
+					     err) == 0)
 			return 0;
 		if (tries == LEARN_TRIES || worker_stopping())
 			return -1;
-		log_warning("cursor_not_read", LOG_FIELDS(log_i64("slot", fetcher_partition(fetcher, slot))), "%s",
-			    err->text);
+		log_warning("cursor_not_read", LOG_FIELDS(log_i64("slot", slot->partition)), "%s", err->text);
 		err_clear(err);
 		wait_ms = worker_backoff(wait_ms, LEARN_BACKOFF_MS, LEARN_BACKOFF_MS_MAX);
 	}
 }
 
-void fetcher_log_slot(const struct fetcher *fetcher, const struct slot *slot, const char *event, const char *text)
+void fetcher_log_slot(const struct slot *slot, const char *event, const char *text)
 {
 	const struct cursor *cursor = &slot->committed.cursor;
 
 	log_info(event,
-		 LOG_FIELDS(log_i64("slot", fetcher_partition(fetcher, slot)), log_i64("attempt", cursor->attempt),
-			    log_i64("record", cursor->fetched)),
+		 LOG_FIELDS(log_str("topic", slot->topic), log_i64("slot", slot->partition),
+			    log_i64("attempt", cursor->attempt), log_i64("record", cursor->fetched)),
 		 "%s", text);
 }
 
@@ -55,11 +54,11 @@ static int learn(struct fetcher *fetcher, struct slot *slot, struct err *err)
 		return 0;
 	}
 	if (parked && offset < job_message(slot->job)->offset)
-		return err_set(err, ERR_RETRY, "slot %d was put back", fetcher_partition(fetcher, slot));
+		return err_set(err, ERR_RETRY, "slot %d of %s was put back", slot->partition, slot->topic);
 	if (slot_learn(slot, offset, metadata))
-		fetcher_log_slot(fetcher, slot, "task_given_up", "the slot was another fetcher's meanwhile");
+		fetcher_log_slot(slot, "task_given_up", "the slot was another fetcher's meanwhile");
 	else if (parked)
-		fetcher_log_slot(fetcher, slot, "task_kept", "the slot came back");
+		fetcher_log_slot(slot, "task_kept", "the slot came back");
 	return 0;
 }
 
@@ -79,8 +78,8 @@ static bool is_as_left(struct fetcher *fetcher, const struct slot *slot)
 	struct err err = ERR_INIT;
 	int64_t offset;
 
-	return kafka_consumer_committed(fetcher->consumer, fetcher->topic, fetcher_partition(fetcher, slot), &offset,
-					&metadata, &err) == 0 &&
+	return kafka_consumer_committed(fetcher->consumer, slot->topic, slot->partition, &offset, &metadata, &err) ==
+		       0 &&
 	       slot_is_as_left(slot, offset, metadata);
 }
 

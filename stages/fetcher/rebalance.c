@@ -14,18 +14,16 @@ static int on_assigned(void *self, struct kafka_offset *partitions, unsigned cou
 	struct fetcher *fetcher = self;
 
 	for (unsigned i = 0; i < count; i++) {
-		struct slot *slot = &fetcher->slots[partitions[i].partition % SLOTS_MAX];
+		struct slot *slot = fetcher_add_slot(fetcher, partitions[i].topic, partitions[i].partition);
 
-		if (partitions[i].partition >= SLOTS_MAX)
+		if (!slot)
 			return err_set(err, ERR_FATAL, "%s [%d]: more than %d slots", partitions[i].topic,
 				       partitions[i].partition, SLOTS_MAX);
 		slot->assigned = true;
-		if (slot >= fetcher->slots_end)
-			fetcher->slots_end = slot + 1;
 	}
 	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
 		if (slot->job && !slot->assigned) {
-			fetcher_log_slot(fetcher, slot, "task_handed_over", "the slot did not come back");
+			fetcher_log_slot(slot, "task_handed_over", "the slot did not come back");
 			slot_clear(slot);
 		}
 	log_info("slots_assigned", LOG_FIELDS(log_i64("slots", count)), "%u slots assigned", count);

@@ -1,5 +1,7 @@
 #include "stages/fetcher/slot.h"
 
+#include <string.h>
+
 #include "common/fault.h"
 
 #define CAREFUL_TRANSACTIONS 100 /* of one item; then twice as many items with each */
@@ -167,8 +169,8 @@ bool slot_moved(const struct slot *slot)
 {
 	const struct cursor *now = slot->job ? job_cursor(slot->job) : NULL, *then = &slot->committed.cursor;
 
-	return now &&
-	       (job_state(slot->job) != JOB_RUNNING || now->fetched != then->fetched || now->skipped != then->skipped);
+	return now && (job_state(slot->job) != JOB_RUNNING || now->fetched != then->fetched ||
+		       now->skipped != then->skipped || strcmp(now->resume, then->resume) != 0);
 }
 
 /* The task is over: the start of the next one, if it waits already, needs no transaction of its own. */
@@ -232,12 +234,12 @@ static bool is_blank(const struct cursor *cursor)
 	return cursor->attempt == 0 && cursor->starts == 0;
 }
 
-struct kafka_offset slot_offset(struct slot *slot, const char *topic, int32_t partition)
+struct kafka_offset slot_offset(struct slot *slot)
 {
 	slot->text[0] = '\0';
 	if (!is_blank(&slot->next.cursor))
 		cursor_format(&slot->next.cursor, slot->text);
-	return (struct kafka_offset){ topic, partition, slot->next.offset, slot->text };
+	return (struct kafka_offset){ slot->topic, slot->partition, slot->next.offset, slot->text };
 }
 
 static void grow(struct slot *slot)

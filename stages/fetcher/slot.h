@@ -11,6 +11,7 @@
  * Who finds SLOT_STARTS_MAX refuses the task unseen.
  */
 #include "stages/fetcher/job.h"
+#include "stages/fetcher/pace.h"
 
 #define SLOT_STARTS_CAREFUL 2
 #define SLOT_STARTS_MAX 4
@@ -25,6 +26,8 @@ struct slot_place {
 };
 
 struct slot {
+	const char *topic;
+	int32_t partition;
 	bool assigned;
 	bool known; /* `committed` is what the group has */
 	struct slot_place committed, next;
@@ -33,6 +36,8 @@ struct slot {
 	unsigned careful_count;         /* transactions of as many */
 	bool count_start, tell_attempt; /* with the next transaction */
 	bool said;                      /* `next` is in the open transaction */
+	struct limiter limiter;         /* of its calls to the vendor */
+	struct source_env env;          /* what its sources work with */
 	struct kafka_message pending[SLOT_PENDING_MAX];
 	unsigned pending_first, pending_count;
 	int64_t take_from; /* offset: what stands before it was taken already */
@@ -84,7 +89,7 @@ void slot_begin(struct slot *slot, const struct job_outputs *outputs);
  */
 bool slot_say(struct slot *slot, bool leaving);
 bool slot_moved(const struct slot *slot);
-struct kafka_offset slot_offset(struct slot *slot, const char *topic, int32_t partition);
+struct kafka_offset slot_offset(struct slot *slot);
 
 /* What slot_say() said is committed; true: with it a task ended. */
 bool slot_committed(struct slot *slot);

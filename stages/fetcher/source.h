@@ -2,7 +2,8 @@
 /*
  * What a task's data looks like to the fetcher, whatever the vendor: a
  * sequence of items that is the same each time it is read, so that an attempt
- * can go on at item n after a restart.
+ * can go on at item n after a restart. A source never waits: what it has not
+ * got yet it says to be later.
  */
 #include <stdint.h>
 
@@ -11,11 +12,19 @@
 #include "common/record.h"
 
 struct source;
+struct http_client;
+struct limiter;
+struct databento_account;
+
+#define SOURCE_RESUME_MAX 512
 
 enum source_kind {
 	SOURCE_RECORD,  /* a record to be produced */
 	SOURCE_REFUSED, /* data that cannot become one: a dead letter */
 	SOURCE_SKIPPED, /* no data, or a type that is not loaded */
+	SOURCE_MARK,    /* no data: source_resume() is worth committing before anything else */
+	SOURCE_LATER,   /* nothing now: ask again at ready_ns, or when the client's wake function was called */
+	SOURCE_CHANGED, /* what comes is not what came before: the attempt is over, message says why */
 	SOURCE_END,
 };
 
@@ -28,16 +37,28 @@ struct source_item {
 	struct str symbol;              /* RECORD, and REFUSED where known: the message's key */
 	const char *schema;             /* the vendor's schema name: "ohlcv-1m" */
 	int64_t ts_event;               /* ns; REFUSED where known, else 0 */
-	struct str bytes;               /* REFUSED: the vendor's bytes */
-	const char *message;            /* REFUSED: why, with file, record number and byte offset */
+	int64_t ts_index;    /* ns: what the vendor cuts windows on, ts_recv or ts_event; 0 where not known */
+	struct str bytes;    /* RECORD, REFUSED, SKIPPED: the vendor's, where the format has them */
+	const char *message; /* REFUSED: why, with file, record number and byte offset; CHANGED */
+	int64_t ready_ns;    /* LATER: monotonic; INT64_MAX where only a wake-up tells */
+};
+
+/* What sources of vendors work with; it outlives them. */
+struct source_env {
+	struct http_client *http; /* NULL: no source that needs it is configured */
+	struct limiter *limiter;  /* of the slot */
+	const struct databento_account *databento;
+	const char *spool; /* folder for files that are fetched as a whole */
 };
 
 /*
  * ERR_RECORD: the task can never pass (no such file, wrong magic, stream
  * corrupt from here on); the text names file, record number and byte offset.
- * Items before the error stand.
+ * Items before the error stand. The task outlives the source. `resume`: what
+ * source_resume() said when this attempt was committed last, else "".
  */
-int source_open(struct source **ret, const struct fetch_task *task, struct err *err);
+int source_open(struct source **ret, const struct source_env *env, const struct fetch_task *task, const char *resume,
+		struct err *err);
 int source_next(struct source *source, struct source_item *ret_item, struct err *err);
 void source_freep(struct source **source);
 
@@ -45,3 +66,12 @@ void source_freep(struct source **source);
 const char *source_identity(const struct source *source);
 
 int64_t source_input_bytes(const struct source *source);
+
+/* Where to go on behind the last item, in the source's own words, shorter than SOURCE_RESUME_MAX; "": it has none. */
+const char *source_resume(const struct source *source);
+
+/* The source opened with a resume text begins behind the items that were committed; else they come again. */
+bool source_begins_behind(const struct source *source);
+
+/* At SOURCE_END: what else there is to tell of the task, a JSON object; "": nothing. */
+const char *source_result(struct source *source);

@@ -27,7 +27,7 @@ static int say(struct fetcher *fetcher, bool leaving, struct kafka_offset offset
 			continue;
 		if (fetcher_begin(fetcher, err) || (slot_moved(slot) && job_report(slot->job, err)))
 			return -1;
-		offsets[(*ret_count)++] = slot_offset(slot, fetcher->topic, fetcher_partition(fetcher, slot));
+		offsets[(*ret_count)++] = slot_offset(slot);
 	}
 	return 0;
 }

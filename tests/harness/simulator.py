@@ -41,6 +41,12 @@ class Simulator(Worker):
         wait_until(lambda: self.port or not self.running, 30, lambda: f"the simulator listens:\n{self.tail()}")
         assert self.running, self.tail()
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
+
     @property
     def url(self):
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"

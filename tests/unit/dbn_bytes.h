@@ -4,7 +4,7 @@
 
 #include "schemas.h"
 #include "stages/fetcher/formats/dbn_types.h"
-#include "stages/fetcher/source.h"
+#include "tests/unit/file_source.h"
 
 #define MIXED UINT16_MAX
 #define ARRAY_LEN(array) (sizeof(array) / sizeof((array)[0]))
@@ -131,7 +131,7 @@ static inline struct source *bytes_open(struct buf *file, const char *schema)
 
 	files_write(path, file->data, file->len);
 	buf_release(file);
-	if (source_open(&source, &task, &err))
+	if (file_source_open(&source, &task, &err))
 		fail_msg("%s", err.text);
 	return source;
 }

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 
 #include "schemas.h"
-#include "stages/fetcher/source.h"
+#include "tests/unit/file_source.h"
 
 #define HEADER "t,o,h,l,c,v,s\n"
 #define COLUMNS \
@@ -39,7 +39,7 @@ static struct source *open_text(const char *text, const char *settings)
 	struct source *source = NULL;
 	struct err err = ERR_INIT;
 
-	if (source_open(&source, &task, &err))
+	if (file_source_open(&source, &task, &err))
 		fail_msg("%s", err.text);
 	return source;
 }
@@ -62,7 +62,7 @@ static void expect_unopened(const char *text, const char *settings, const char *
 	struct source *source = NULL;
 	struct err err = ERR_INIT;
 
-	assert_int_equal(source_open(&source, &task, &err), -1);
+	assert_int_equal(file_source_open(&source, &task, &err), -1);
 	assert_int_equal(err.kind, ERR_RECORD);
 	assert_contains(err.text, part);
 	assert_contains(err.text, "bars.csv");
@@ -200,18 +200,18 @@ static void test_unopened(void **state)
 	expect_unopened("\xff\xfet\0\n", COLUMNS, "is not in the header: \\xff\\xfet");
 	task = task_of(write_text(HEADER), COLUMNS);
 	task.dataset = (char *)"";
-	assert_int_equal(source_open(&source, &task, &err), -1);
+	assert_int_equal(file_source_open(&source, &task, &err), -1);
 	assert_contains(err.text, "names no dataset");
 	task.dataset = (char *)"D";
 	task.schema = (char *)"trades";
-	assert_int_equal(source_open(&source, &task, &err), -1);
+	assert_int_equal(file_source_open(&source, &task, &err), -1);
 	assert_contains(err.text, "holds bars");
 	task.parameters = (char *)"{";
-	assert_int_equal(source_open(&source, &task, &err), -1);
+	assert_int_equal(file_source_open(&source, &task, &err), -1);
 	assert_int_equal(err.kind, ERR_RECORD);
 	assert_contains(err.text, "parameters");
 	task.parameters = (char *)"{\"format\": \"xls\"}";
-	assert_int_equal(source_open(&source, &task, &err), -1);
+	assert_int_equal(file_source_open(&source, &task, &err), -1);
 	assert_contains(err.text, "'xls' is not csv");
 }
 
@@ -232,7 +232,7 @@ static struct sums read_sample(const char *name, const char *settings)
 
 	snprintf(path, sizeof(path), "%s/../ohlcv-csv/%s", files_samples(), name);
 	task = task_of(path, settings);
-	if (source_open(&source, &task, &err))
+	if (file_source_open(&source, &task, &err))
 		fail_msg("%s", err.text);
 	while (source_next(source, &item, &err) == 0 && item.kind != SOURCE_END) {
 		const struct ohlcv *bar = item.record;

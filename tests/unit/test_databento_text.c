@@ -3,7 +3,7 @@
 
 #include "schemas.h"
 #include "stages/fetcher/formats/symbol_shelf.h"
-#include "stages/fetcher/source.h"
+#include "tests/unit/file_source.h"
 
 #define BARS "ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume,symbol\n"
 #define BAR "2020-12-28T00:00:00.000000000Z,33,1,5482,3702.750000000,3704.750000000,,3704.750000000,306,ESH1\n"
@@ -34,7 +34,7 @@ static struct source *open_text(const char *text, const char *schema)
 	struct source *source = NULL;
 	struct err err = ERR_INIT;
 
-	if (source_open(&source, &task, &err))
+	if (file_source_open(&source, &task, &err))
 		fail_msg("%s", err.text);
 	return source;
 }
@@ -57,7 +57,7 @@ static void expect_unopened(const char *text, const char *schema, const char *pa
 	struct source *source = NULL;
 	struct err err = ERR_INIT;
 
-	assert_int_equal(source_open(&source, &task, &err), -1);
+	assert_int_equal(file_source_open(&source, &task, &err), -1);
 	assert_int_equal(err.kind, ERR_RECORD);
 	assert_contains(err.text, part);
 	assert_contains(err.text, "vendor.txt");
@@ -208,7 +208,7 @@ static void test_unopened(void **state)
 
 	(void)state;
 	task.dataset = NULL;
-	assert_int_equal(source_open(&source, &task, &err), -1);
+	assert_int_equal(file_source_open(&source, &task, &err), -1);
 	assert_int_equal(err.kind, ERR_RECORD);
 	assert_contains(err.text, "names no dataset");
 	expect_unopened("ts_event,rtype,publisher_id,instrument_id,open,high,low,close,volume\n", "",

@@ -427,7 +427,7 @@ static void test_one_schema_of_mixed(void **state)
 					   .schema = (char *)refused[i] };
 		struct err err = ERR_INIT;
 
-		assert_int_equal(source_open(&source, &task, &err), -1);
+		assert_int_equal(file_source_open(&source, &task, &err), -1);
 		assert_int_equal(err.kind, ERR_RECORD);
 		assert_contains(err.text, "cannot be loaded from a file of mixed schemas");
 	}
@@ -513,7 +513,7 @@ static void test_live_sample(void **state)
 	(void)state;
 	snprintf(path, sizeof(path), "%s/databento-python-tests/LIVE/test_data.live.dbn.zst", samples);
 	task.path = path;
-	assert_int_equal(source_open(&source, &task, &err), 0);
+	assert_int_equal(file_source_open(&source, &task, &err), 0);
 	do {
 		assert_int_equal(source_next(source, &item, &err), 0);
 		kinds[item.kind]++;

@@ -5,7 +5,7 @@
 #include "common/str.h"
 #include "ops/simulator/generate.h"
 #include "schemas.h"
-#include "stages/fetcher/source.h"
+#include "tests/unit/file_source.h"
 
 static struct generate_options options_of(const char *path)
 {
@@ -48,7 +48,7 @@ static struct source *open_file(const char *path)
 	struct source *source = NULL;
 	struct err err = ERR_INIT;
 
-	if (source_open(&source, &task, &err))
+	if (file_source_open(&source, &task, &err))
 		fail_msg("%s", err.text);
 	return source;
 }

@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 
 #include "schemas.h"
-#include "stages/fetcher/source.h"
+#include "tests/unit/file_source.h"
 
 static struct source *open_file(const char *path)
 {
@@ -11,7 +11,7 @@ static struct source *open_file(const char *path)
 	struct source *source = NULL;
 	struct err err = ERR_INIT;
 
-	if (source_open(&source, &task, &err))
+	if (file_source_open(&source, &task, &err))
 		fail_msg("%s", err.text);
 	return source;
 }
@@ -21,7 +21,7 @@ static void expect_refused(const struct fetch_task *task, const char *part)
 	struct source *source = NULL;
 	struct err err = ERR_INIT;
 
-	assert_int_equal(source_open(&source, task, &err), -1);
+	assert_int_equal(file_source_open(&source, task, &err), -1);
 	assert_int_equal(err.kind, ERR_RECORD);
 	assert_null(source);
 	assert_contains(err.text, part);
@@ -176,7 +176,7 @@ static void test_tasks(void **state)
 	(void)state;
 	task.dataset = (char *)"XNAS.ITCH";
 	task.schema = (char *)"ohlcv-1m";
-	assert_int_equal(source_open(&source, &task, &err), 0);
+	assert_int_equal(file_source_open(&source, &task, &err), 0);
 	source_freep(&source);
 	task.dataset = (char *)"GLBX.MDP3";
 	expect_refused(&task, "dataset is XNAS.ITCH, the task's is GLBX.MDP3");
@@ -200,7 +200,7 @@ static void test_tasks(void **state)
 	assert_int_equal(mkfifo(task.path, 0600), 0);
 	expect_refused(&task, "not a regular file");
 	task.source = (char *)"tape";
-	expect_refused(&task, "source 'tape' is not known (known: file)");
+	expect_refused(&task, "source 'tape' is not known (known: file, databento)");
 	free(bars);
 }
 

@@ -39,30 +39,37 @@ static int set_errno(struct err *err, int error)
 	return err_set(err, errno_kind(error), "%s", strerror(error));
 }
 
-/* Fills up to n bytes at `to` with what read() gives at once; 0: none, with the reason kept. */
-static size_t read_file(struct byte_stream *stream, uint8_t *to, size_t n)
+static ssize_t read_fd(int fd, uint8_t *to, size_t n, struct err *failure)
 {
 	ssize_t got;
 
 	do
-		got = read(stream->fd, to, n);
+		got = read(fd, to, n);
 	while (got < 0 && errno == EINTR);
 	if (got < 0)
-		set_errno(&stream->failure, errno);
-	if (got <= 0) {
-		stream->file_ended = true;
+		set_errno(failure, errno);
+	return got < 0 ? 0 : got;
+}
+
+/* Fills up to n bytes at `to` with what can be had at once; 0: none, with the reason kept. */
+static size_t read_input(struct byte_stream *stream, uint8_t *to, size_t n)
+{
+	const struct byte_input *input = &stream->input;
+	ssize_t got = input->read ? input->read(input->self, to, n, &stream->failure)
+				  : read_fd(stream->fd, to, n, &stream->failure);
+
+	stream->starved = got == BYTE_INPUT_LATER;
+	stream->file_ended = got == 0;
+	if (got <= 0)
 		return 0;
-	}
 	stream->file_bytes += got;
 	return (size_t)got;
 }
 
 static void advance_plain(struct byte_stream *stream)
 {
-	size_t n = read_file(stream, stream->window + stream->len, WINDOW_BYTES - stream->len);
-
-	stream->len += n;
-	stream->ended = n == 0;
+	stream->len += read_input(stream, stream->window + stream->len, WINDOW_BYTES - stream->len);
+	stream->ended = stream->file_ended;
 }
 
 static void fail_packed(struct byte_stream *stream, const char *what)
@@ -72,13 +79,19 @@ static void fail_packed(struct byte_stream *stream, const char *what)
 	stream->ended = true;
 }
 
-/* Compressed bytes to go on with. False: the stream has ended, by a failure or behind its last frame. */
+/*
+ * Compressed bytes to go on with. False: there are none now, or the stream
+ * has ended, by a failure or behind its last frame. Within a frame the
+ * decoder may have something left without any.
+ */
 static bool fill_input(struct byte_stream *stream)
 {
 	if (stream->in_pos == stream->in_len && !stream->file_ended) {
 		stream->in_pos = 0;
-		stream->in_len = read_file(stream, stream->in, INPUT_BYTES);
+		stream->in_len = read_input(stream, stream->in, INPUT_BYTES);
 	}
+	if (stream->starved)
+		return stream->in_frame;
 	stream->ended = stream->failure.kind != ERR_OK || (stream->in_pos == stream->in_len && !stream->in_frame);
 	return !stream->ended;
 }
@@ -134,27 +147,6 @@ static void advance_zstd(struct byte_stream *stream)
 	take_output(stream, out.pos);
 }
 
-size_t byte_stream_need(struct byte_stream *stream, size_t n)
-{
-	size_t left = byte_stream_left(stream);
-
-	if (left >= n || stream->ended)
-		return left;
-	memmove(stream->window, stream->window + stream->pos, left);
-	stream->offset += stream->pos;
-	stream->pos = 0;
-	stream->len = left;
-	while (stream->len < n && !stream->ended) {
-		if (stream->zstd)
-			advance_zstd(stream);
-		else if (stream->gzip)
-			advance_gzip(stream);
-		else
-			advance_plain(stream);
-	}
-	return stream->len;
-}
-
 int64_t byte_stream_input_bytes(const struct byte_stream *stream)
 {
 	size_t ahead = stream->in ? stream->in_len - stream->in_pos : byte_stream_left(stream);
@@ -187,33 +179,81 @@ static void start_packed(struct byte_stream *stream)
 	stream->ended = false;
 }
 
-static int start_gzip(struct byte_stream *stream, struct err *err)
+static void start_gzip(struct byte_stream *stream)
 {
 	stream->gzip = mem_zalloc(1, sizeof(*stream->gzip));
 	if (inflateInit2(stream->gzip, GZIP_WINDOW_BITS) != Z_OK)
-		return err_set(err, ERR_RETRY, "no memory for a gzip decoder");
+		err_set(&stream->failure, ERR_RETRY, "no memory for a gzip decoder");
 	start_packed(stream);
-	return 0;
 }
 
-static int start_zstd(struct byte_stream *stream, struct err *err)
+static void start_zstd(struct byte_stream *stream)
 {
 	size_t failed;
 
 	stream->zstd = ZSTD_createDCtx();
-	if (!stream->zstd)
-		return err_set(err, ERR_RETRY, "no memory for a zstd decoder");
+	if (!stream->zstd) {
+		err_set(&stream->failure, ERR_RETRY, "no memory for a zstd decoder");
+		return;
+	}
 	failed = ZSTD_DCtx_setParameter(stream->zstd, ZSTD_d_windowLogMax, ZSTD_WINDOW_LOG);
 	if (ZSTD_isError(failed))
-		return err_set(err, ERR_FATAL, "zstd: %s", ZSTD_getErrorName(failed));
+		err_set(&stream->failure, ERR_FATAL, "zstd: %s", ZSTD_getErrorName(failed));
 	start_packed(stream);
-	return 0;
+}
+
+/* By the first bytes; false: they are not there yet. No more is read: they must fit into the input buffer. */
+static bool tell(struct byte_stream *stream)
+{
+	size_t n;
+
+	while (stream->len < BYTE_STREAM_HEAD_BYTES && !stream->file_ended) {
+		n = read_input(stream, stream->window + stream->len, BYTE_STREAM_HEAD_BYTES - stream->len);
+		if (stream->starved)
+			return false;
+		stream->len += n;
+	}
+	stream->told = true;
+	if (stream->failure.kind == ERR_OK && stream->len == 0)
+		err_set(&stream->failure, ERR_RECORD, "the file is empty");
+	memcpy(stream->head, stream->window, stream->len);
+	stream->head_len = stream->len;
+	if (stream->len >= 4 && is_zstd(stream->window))
+		start_zstd(stream);
+	else if (stream->len >= 4 && is_gzip(stream->window))
+		start_gzip(stream);
+	stream->ended = stream->failure.kind != ERR_OK;
+	return true;
+}
+
+size_t byte_stream_need(struct byte_stream *stream, size_t n)
+{
+	size_t left;
+
+	stream->starved = false;
+	if (!stream->told && !tell(stream))
+		return 0;
+	left = byte_stream_left(stream);
+	if (left >= n || stream->ended)
+		return left;
+	memmove(stream->window, stream->window + stream->pos, left);
+	stream->offset += stream->pos;
+	stream->pos = 0;
+	stream->len = left;
+	while (stream->len < n && !stream->ended && !stream->starved) {
+		if (stream->zstd)
+			advance_zstd(stream);
+		else if (stream->gzip)
+			advance_gzip(stream);
+		else
+			advance_plain(stream);
+	}
+	return stream->len;
 }
 
 int byte_stream_open(struct byte_stream *stream, const char *path, struct err *err)
 {
 	struct stat st;
-	size_t n;
 
 	*stream = (struct byte_stream)BYTE_STREAM_INIT;
 	stream->fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
@@ -223,24 +263,17 @@ int byte_stream_open(struct byte_stream *stream, const char *path, struct err *e
 		return set_errno(err, EISDIR);
 	posix_fadvise(stream->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
 	stream->window = mem_alloc(WINDOW_BYTES);
-	/* One read only: it must fit into the input buffer, should this be zstd. */
-	while (stream->len < BYTE_STREAM_HEAD_BYTES) {
-		n = read_file(stream, stream->window + stream->len, BYTE_STREAM_HEAD_BYTES - stream->len);
-		if (n == 0)
-			break;
-		stream->len += n;
-	}
+	tell(stream);
 	if (stream->failure.kind != ERR_OK)
 		return *err = stream->failure, -1;
-	if (stream->len == 0)
-		return err_set(err, ERR_RECORD, "the file is empty");
-	memcpy(stream->head, stream->window, stream->len);
-	stream->head_len = stream->len;
-	if (stream->len >= 4 && is_zstd(stream->window))
-		return start_zstd(stream, err);
-	if (stream->len >= 4 && is_gzip(stream->window))
-		return start_gzip(stream, err);
 	return 0;
+}
+
+void byte_stream_open_input(struct byte_stream *stream, const struct byte_input *input)
+{
+	*stream = (struct byte_stream)BYTE_STREAM_INIT;
+	stream->input = *input;
+	stream->window = mem_alloc(WINDOW_BYTES);
 }
 
 void byte_stream_release(struct byte_stream *stream)

@@ -17,7 +17,9 @@
 struct dbn_reader {
 	char *path;
 	struct byte_stream stream;
-	struct buf block; /* what the metadata's slices point into */
+	unsigned version;      /* 0: the prefix was not read yet */
+	uint32_t block_length; /* as the prefix says */
+	struct buf block;      /* what the metadata's slices point into */
 	struct dbn_metadata metadata;
 	struct dbn_symbols symbols;
 	struct dbn_live live; /* what symbol mapping records said so far */
@@ -67,74 +69,109 @@ static int fail_magic(const uint8_t *p, size_t n, struct err *err)
 	return err_set(err, ERR_RECORD, "no DBN file: the first bytes are not 'DBN' (byte offset 0)");
 }
 
-static int read_prefix(struct dbn_reader *reader, unsigned *ret_version, uint32_t *ret_length, struct err *err)
+static int check_prefix(struct dbn_reader *reader, struct bytes in, struct err *err)
+{
+	unsigned version;
+
+	bytes_take(&in, 3);
+	version = bytes_u8(&in);
+	if (version < 1 || version > DBN_VERSION)
+		return err_set(
+			err, ERR_RECORD,
+			"DBN version %u (byte offset 3); supported are versions 1 to %d: fetch it again in one of them",
+			version, DBN_VERSION);
+	reader->block_length = bytes_le32(&in);
+	if (reader->block_length > DBN_METADATA_MAX)
+		return err_set(err, ERR_RECORD, "metadata of %" PRIu32 " bytes (byte offset 4); at most %u are read",
+			       reader->block_length, DBN_METADATA_MAX);
+	reader->version = version;
+	return 0;
+}
+
+static enum dbn_step read_prefix(struct dbn_reader *reader, struct err *err)
 {
 	struct byte_stream *stream = &reader->stream;
 	size_t n = byte_stream_need(stream, DBN_PREFIX_BYTES);
 	const uint8_t *p = byte_stream_at(stream);
-	struct bytes in = bytes_of(p, n);
 
+	if (n < DBN_PREFIX_BYTES && stream->starved)
+		return DBN_LATER;
+	if (check_legacy(stream, err))
+		return DBN_FAILED;
 	if (n < DBN_PREFIX_BYTES && stream->failure.kind != ERR_OK)
 		return fail_short(reader, "metadata", n, DBN_PREFIX_BYTES, err);
 	if (memcmp(p, "DBN", n < 3 ? n : 3) != 0)
 		return fail_magic(p, n, err);
 	if (n < DBN_PREFIX_BYTES)
 		return fail_short(reader, "metadata", n, DBN_PREFIX_BYTES, err);
-	bytes_take(&in, 3);
-	*ret_version = bytes_u8(&in);
-	if (*ret_version < 1 || *ret_version > DBN_VERSION)
-		return err_set(
-			err, ERR_RECORD,
-			"DBN version %u (byte offset 3); supported are versions 1 to %d: fetch it again in one of them",
-			*ret_version, DBN_VERSION);
-	*ret_length = bytes_le32(&in);
+	if (check_prefix(reader, bytes_of(p, n), err))
+		return DBN_FAILED;
 	stream->pos += DBN_PREFIX_BYTES;
-	if (*ret_length > DBN_METADATA_MAX)
-		return err_set(err, ERR_RECORD, "metadata of %" PRIu32 " bytes (byte offset 4); at most %u are read",
-			       *ret_length, DBN_METADATA_MAX);
-	return 0;
+	reader->block.max = reader->block_length;
+	return DBN_READ;
 }
 
 /* Piece by piece, so that a length that lies costs no memory. */
-static int read_block(struct dbn_reader *reader, uint32_t length, struct err *err)
+static enum dbn_step read_block(struct dbn_reader *reader, struct err *err)
 {
 	struct byte_stream *stream = &reader->stream;
 
-	reader->block.max = length;
-	while (reader->block.len < length) {
-		size_t rest = length - reader->block.len;
+	while (reader->block.len < reader->block_length) {
+		size_t rest = reader->block_length - reader->block.len;
 		size_t want = rest < BYTE_STREAM_NEED_MAX ? rest : BYTE_STREAM_NEED_MAX;
 		size_t have = byte_stream_need(stream, want);
 
+		if (have < want && stream->starved)
+			return DBN_LATER;
 		if (have < want)
-			return fail_short(reader, "metadata", reader->block.len + have, length, err);
+			return fail_short(reader, "metadata", reader->block.len + have, reader->block_length, err);
 		buf_put(&reader->block, byte_stream_at(stream), want);
 		stream->pos += want;
 	}
-	return 0;
+	return DBN_READ;
 }
 
-static int open_reader(struct dbn_reader *reader, const char *path, struct err *err)
+static enum dbn_step begin(struct dbn_reader *reader, struct err *err)
 {
-	unsigned version = 0;
-	uint32_t length = 0;
+	enum dbn_step step = reader->version > 0 ? DBN_READ : read_prefix(reader, err);
 
-	if (byte_stream_open(&reader->stream, path, err) || check_legacy(&reader->stream, err) ||
-	    read_prefix(reader, &version, &length, err) || read_block(reader, length, err) ||
-	    dbn_metadata_parse(&reader->metadata, version, buf_str(&reader->block), err))
-		return -1;
+	if (step == DBN_READ)
+		step = read_block(reader, err);
+	if (step != DBN_READ)
+		return step;
+	if (dbn_metadata_parse(&reader->metadata, reader->version, buf_str(&reader->block), err))
+		return DBN_FAILED;
 	dbn_symbols_build(&reader->symbols, &reader->metadata);
-	return 0;
+	return DBN_READ;
+}
+
+enum dbn_step dbn_begin(struct dbn_reader *reader, struct err *err)
+{
+	enum dbn_step step = begin(reader, err);
+
+	if (step == DBN_FAILED)
+		err_wrap(err, "%s", reader->path);
+	return step;
+}
+
+struct dbn_reader *dbn_new(const char *name, const struct byte_input *input)
+{
+	struct dbn_reader *reader = mem_zalloc(1, sizeof(*reader));
+
+	reader->path = mem_strdup(name);
+	byte_stream_open_input(&reader->stream, input);
+	return reader;
 }
 
 int dbn_open(struct dbn_reader **ret, const char *path, struct err *err)
 {
 	CLEANUP(dbn_freep) struct dbn_reader *reader = mem_zalloc(1, sizeof(*reader));
 
-	reader->stream = (struct byte_stream)BYTE_STREAM_INIT;
 	reader->path = mem_strdup(path);
-	if (open_reader(reader, path, err))
+	if (byte_stream_open(&reader->stream, path, err))
 		return err_wrap(err, "%s", path);
+	if (dbn_begin(reader, err) == DBN_FAILED)
+		return -1;
 	*ret = STEAL(reader);
 	return 0;
 }
@@ -179,7 +216,7 @@ static int fail_record(struct dbn_reader *reader, size_t have, size_t want, stru
 	return err_wrap(err, "%s", reader->path);
 }
 
-int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
+enum dbn_step dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
 {
 	struct byte_stream *stream = &reader->stream;
 	size_t left = byte_stream_need(stream, DBN_HEADER_BYTES);
@@ -187,7 +224,7 @@ int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
 	size_t length;
 
 	if (left == 0 && stream->failure.kind == ERR_OK)
-		return 0;
+		return stream->starved ? DBN_LATER : DBN_END;
 	length = left > 0 ? *in.pos * (size_t)4 : DBN_HEADER_BYTES;
 	if (length < DBN_HEADER_BYTES)
 		return err_set(err, ERR_RECORD,
@@ -197,7 +234,7 @@ int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
 	if (left < length) {
 		left = byte_stream_need(stream, length);
 		if (left < length)
-			return fail_record(reader, left, length, err);
+			return stream->starved ? DBN_LATER : fail_record(reader, left, length, err);
 		in = bytes_of(byte_stream_at(stream), length);
 	}
 	ret->bytes = (struct str){ (const char *)in.pos, (uint32_t)length };
@@ -209,7 +246,7 @@ int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err)
 	ret->number = ++reader->records;
 	ret->byte_offset = byte_stream_offset(stream);
 	stream->pos += length;
-	return 1;
+	return DBN_READ;
 }
 
 uint32_t dbn_record_bytes(const struct dbn_reader *reader, uint8_t rtype)

@@ -87,11 +87,20 @@ struct dbn_reader;
 
 /* Opens and reads the metadata. Errors name path and byte offset; ERR_RECORD unless the machine is at fault. */
 int dbn_open(struct dbn_reader **ret, const char *path, struct err *err);
+
+/* Of bytes that come as they come; errors name them `name`. Nothing is read before dbn_begin(). */
+struct byte_input;
+struct dbn_reader *dbn_new(const char *name, const struct byte_input *input);
 void dbn_freep(struct dbn_reader **reader);
+
+enum dbn_step { DBN_FAILED = -1, DBN_END, DBN_READ, DBN_LATER };
+
+/* Reads the metadata, as far as it is there: DBN_READ once it is complete, DBN_LATER before. Errors as dbn_open()'s. */
+enum dbn_step dbn_begin(struct dbn_reader *reader, struct err *err);
 const struct dbn_metadata *dbn_metadata(const struct dbn_reader *reader);
 
-/* 1: a record, 0: the stream's proper end, -1: cut short or corrupt, with path, record number and byte offset. */
-int dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err);
+/* DBN_END is the stream's proper end. DBN_FAILED: cut short or corrupt, with path, record number and byte offset. */
+enum dbn_step dbn_next(struct dbn_reader *reader, struct dbn_record *ret, struct err *err);
 
 /* Bytes of the file consumed so far (compressed ones, where it is). */
 int64_t dbn_input_bytes(const struct dbn_reader *reader);

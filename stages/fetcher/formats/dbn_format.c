@@ -29,8 +29,9 @@ struct dbn_format {
 	struct format base;
 	char *path;
 	struct dbn_reader *reader;
-	struct loaded loaded[256]; /* by record type */
-	const char *schema;        /* of the file */
+	const struct fetch_task *task; /* whose metadata has not arrived yet; NULL: it has */
+	struct loaded loaded[256];     /* by record type */
+	const char *schema;            /* of the file */
 	struct dbn_filler filler;
 	struct dbn_about about; /* the record at hand */
 	struct err refusal;     /* text of the last refused record */
@@ -106,19 +107,51 @@ static void free_format(struct format *format)
 	free(self);
 }
 
-static int open_format(struct format **ret, const char *path, const struct fetch_task *task, struct err *err)
+static int begin(struct dbn_format *self, const struct fetch_task *task, struct err *err)
 {
-	struct dbn_format *self = mem_zalloc(1, sizeof(*self));
-	CLEANUP(format_freep) struct format *format = &self->base;
-
-	self->base.ops = &format_dbn_ops;
-	self->path = mem_strdup(path);
-	if (dbn_open(&self->reader, self->path, err) || check_metadata(self, task, err))
+	if (check_metadata(self, task, err))
 		return -1;
 	self->filler.version = dbn_metadata(self->reader)->version;
 	self->about.dataset = dbn_metadata(self->reader)->dataset;
+	self->task = NULL;
+	return 0;
+}
+
+static struct dbn_format *new_format(const char *path)
+{
+	struct dbn_format *self = mem_zalloc(1, sizeof(*self));
+
+	self->base.ops = &format_dbn_ops;
+	self->path = mem_strdup(path);
+	return self;
+}
+
+static int open_format(struct format **ret, const char *path, const struct fetch_task *task, struct err *err)
+{
+	struct dbn_format *self = new_format(path);
+	CLEANUP(format_freep) struct format *format = &self->base;
+
+	if (dbn_open(&self->reader, self->path, err) || begin(self, task, err))
+		return -1;
 	*ret = STEAL(format);
 	return 0;
+}
+
+void format_dbn_open_input(struct format **ret, const char *name, const struct byte_input *input,
+			   const struct fetch_task *task)
+{
+	struct dbn_format *self = new_format(name);
+
+	self->reader = dbn_new(name, input);
+	self->task = task;
+	*ret = &self->base;
+}
+
+const struct dbn_metadata *format_dbn_metadata(const struct format *format)
+{
+	const struct dbn_format *self = (const struct dbn_format *)format;
+
+	return self->task ? NULL : dbn_metadata(self->reader);
 }
 
 static int refuse_time(const char *what, uint64_t ns, struct err *why)
@@ -233,32 +266,58 @@ static void skip(struct dbn_format *self, const struct dbn_record *record, struc
 	refuse(self, record, ret_item);
 }
 
-static int next_item(struct format *format, struct source_item *ret_item, struct err *err)
+static void take(struct dbn_format *self, const struct dbn_record *record, struct source_item *ret_item)
 {
-	struct dbn_format *self = (struct dbn_format *)format;
-	const struct loaded *loaded;
-	struct dbn_record record;
-	int got = dbn_next(self->reader, &record, err);
+	const struct loaded *loaded = &self->loaded[record->rtype];
+	const struct dbn_about *about = &self->about;
+	int failed;
 
-	if (got < 0)
-		return -1;
-	*ret_item = (struct source_item){ .kind = SOURCE_END, .schema = self->schema };
-	if (got == 0)
-		return 0;
-	loaded = &self->loaded[record.rtype];
-	if (!loaded->load)
-		return skip(self, &record, ret_item), 0;
-	got = read_record(self, loaded, &record, &self->refusal);
-	ret_item->schema = self->about.schema.data;
-	ret_item->symbol = self->about.symbol;
-	ret_item->ts_event = self->about.ts_event;
-	if (got)
-		return refuse(self, &record, ret_item), 0;
+	ret_item->bytes = record->bytes;
+	if (!loaded->load) {
+		skip(self, record, ret_item);
+		return;
+	}
+	failed = read_record(self, loaded, record, &self->refusal);
+	ret_item->schema = about->schema.data;
+	ret_item->symbol = about->symbol;
+	ret_item->ts_event = about->ts_event;
+	ret_item->ts_index = loaded->load->recv_at > 0 ? about->ts_recv : about->ts_event;
+	if (failed) {
+		refuse(self, record, ret_item);
+		return;
+	}
 	ret_item->kind = SOURCE_RECORD;
 	ret_item->type = loaded->load->type;
 	ret_item->record = &self->filler.out;
 	ret_item->lineage = &self->filler.out.head.lineage;
 	ret_item->symbol = self->filler.out.head.symbol;
+}
+
+/* The metadata, where it is still to come, then the next record. */
+static enum dbn_step step(struct dbn_format *self, struct dbn_record *record, struct err *err)
+{
+	enum dbn_step step = self->task ? dbn_begin(self->reader, err) : DBN_READ;
+
+	if (step != DBN_READ)
+		return step;
+	if (self->task && begin(self, self->task, err))
+		return DBN_FAILED;
+	return dbn_next(self->reader, record, err);
+}
+
+static int next_item(struct format *format, struct source_item *ret_item, struct err *err)
+{
+	struct dbn_format *self = (struct dbn_format *)format;
+	struct dbn_record record;
+	enum dbn_step outcome = step(self, &record, err);
+
+	if (outcome == DBN_FAILED)
+		return -1;
+	*ret_item = (struct source_item){ .kind = outcome == DBN_LATER ? SOURCE_LATER : SOURCE_END,
+					  .schema = self->schema,
+					  .ready_ns = INT64_MAX };
+	if (outcome == DBN_READ)
+		take(self, &record, ret_item);
 	return 0;
 }
 

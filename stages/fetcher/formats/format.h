@@ -34,6 +34,15 @@ static inline void format_freep(struct format **format)
 }
 
 extern const struct format_ops format_dbn_ops;
+
+/* DBN that is still arriving; `name` stands for the path in errors. Items may be SOURCE_LATER, with no ready_ns. */
+struct byte_input;
+struct dbn_metadata;
+void format_dbn_open_input(struct format **ret, const char *name, const struct byte_input *input,
+			   const struct fetch_task *task);
+/* NULL as long as it has not arrived. */
+const struct dbn_metadata *format_dbn_metadata(const struct format *format);
+
 extern const struct format_ops format_databento_csv_ops;
 extern const struct format_ops format_databento_json_ops;
 extern const struct format_ops format_csv_bars_ops; /* where the task says so */

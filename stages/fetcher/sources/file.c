@@ -123,12 +123,15 @@ static void file_free(struct source *source)
 	free(self);
 }
 
-static int file_open(struct source **ret, const struct fetch_task *task, struct err *err)
+static int file_open(struct source **ret, const struct source_env *env, const struct fetch_task *task,
+		     const char *resume, struct err *err)
 {
 	const struct format_ops *ops;
 	struct file_source *self;
 	CLEANUP(source_freep) struct source *source = NULL;
 
+	(void)env;
+	(void)resume; /* an item's number says where it is */
 	if (!task->path || !*task->path)
 		return err_set(err, ERR_RECORD, "the task names no path");
 	if (check_regular(task->path, err))

@@ -7,11 +7,16 @@
 
 struct source_ops {
 	const char *name; /* as tasks and subscriptions say it */
-	int (*open)(struct source **ret, const struct fetch_task *task, struct err *err);
+	int (*open)(struct source **ret, const struct source_env *env, const struct fetch_task *task,
+		    const char *resume, struct err *err);
 	int (*next)(struct source *source, struct source_item *ret_item, struct err *err);
 	const char *(*identity)(const struct source *source);
 	int64_t (*input_bytes)(const struct source *source);
 	void (*free)(struct source *source);
+	/* These three may be NULL. */
+	const char *(*resume)(const struct source *source);
+	bool (*begins_behind)(const struct source *source);
+	const char *(*result)(struct source *source);
 };
 
 /* First member of every source's own struct. */
@@ -20,3 +25,4 @@ struct source {
 };
 
 extern const struct source_ops source_file_ops;
+extern const struct source_ops source_databento_ops;

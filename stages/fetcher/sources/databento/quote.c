@@ -1,0 +1,302 @@
+/*
+ * What a window would cost before any of it is bought: the range that the
+ * vendor has, its counts and price, the condition of each day, and which
+ * symbols it knows.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/cleanup.h"
+#include "common/clock.h"
+#include "common/decimal.h"
+#include "common/json_out.h"
+#include "common/mem.h"
+#include "common/number_text.h"
+#include "stages/fetcher/sources/databento/actions.h"
+#include "stages/fetcher/sources/databento/request.h"
+
+#define RESULT_MAX (240 * 1024)
+
+struct quote;
+
+/* A call and what is made of its answer. */
+struct quote_step {
+	const char *call;
+	enum databento_method method;
+	void (*ask)(struct quote *quote);
+	int (*take)(struct quote *quote, struct err *err);
+};
+
+struct quote {
+	struct source base;
+	const struct fetch_task *task;
+	struct databento_call call;
+	const struct quote_step *step; /* behind the last one: all is known */
+	int64_t available_start, available_end;
+	int64_t end; /* of what can be had of the window */
+	int64_t records, bytes, cost;
+	json_t *conditions, *partial, *not_found;
+	struct buf result;
+};
+
+static void json_freep(json_t **json)
+{
+	json_decref(*json);
+}
+
+/* --- the calls ----------------------------------------------------------------------------------------------------------- */
+
+static void ask_dataset(struct quote *q)
+{
+	databento_call_field(&q->call, "dataset", str_of(q->task->dataset));
+}
+
+static void ask_window(struct quote *q)
+{
+	databento_put_request(&q->call, q->task, q->task->start, q->end);
+}
+
+static void ask_days(struct quote *q)
+{
+	ask_dataset(q);
+	databento_call_date(&q->call, "start_date", databento_first_day(q->task->start));
+	databento_call_date(&q->call, "end_date", databento_last_day(q->end));
+}
+
+static void ask_symbols(struct quote *q)
+{
+	databento_put_symbols(&q->call, q->task, q->task->start, q->end);
+}
+
+/* --- their answers --------------------------------------------------------------------------------------------------------- */
+
+static int bad(const struct quote *q, const char *what, struct err *err)
+{
+	return err_set(err, ERR_RECORD, "databento: %s: the answer has no %s", q->call.name, what);
+}
+
+static bool read_time(const json_t *object, const char *key, int64_t *ret)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	return text && clock_parse(str_of(text), ret);
+}
+
+/* The schema's own range, where it is told. */
+static int take_range(struct quote *q, struct err *err)
+{
+	CLEANUP(json_freep) json_t *json = databento_call_json(&q->call, err);
+	const json_t *own = json_object_get(json_object_get(json, "schema"), q->task->schema);
+
+	if (!json)
+		return -1;
+	if (!read_time(own ? own : json, "start", &q->available_start) &&
+	    !read_time(json, "start_date", &q->available_start))
+		return bad(q, "start", err);
+	if (!read_time(own ? own : json, "end", &q->available_end) && !read_time(json, "end_date", &q->available_end))
+		return bad(q, "end", err);
+	if (q->available_end < q->end)
+		q->end = q->available_end;
+	return 0;
+}
+
+static struct str number_of(const struct quote *q)
+{
+	struct str text = buf_str(&q->call.answer);
+
+	while (text.len > 0 && (uint8_t)text.data[text.len - 1] <= ' ')
+		text.len--;
+	return text;
+}
+
+static int take_records(struct quote *q, struct err *err)
+{
+	return number_text_i64(number_of(q), &q->records) ? 0 : bad(q, "number", err);
+}
+
+static int take_bytes(struct quote *q, struct err *err)
+{
+	return number_text_i64(number_of(q), &q->bytes) ? 0 : bad(q, "number", err);
+}
+
+/* A float's text: rounded to what a price of ours holds, a billionth of a dollar. */
+static int take_cost(struct quote *q, struct err *err)
+{
+	bool rounded = false;
+
+	if (number_text_price(number_of(q), NUMBER_FLOAT64, &q->cost, &rounded, err))
+		return err_wrap(err, "databento: %s", q->call.name);
+	return 0;
+}
+
+static int take_conditions(struct quote *q, struct err *err)
+{
+	q->conditions = databento_call_json(&q->call, err);
+	if (!q->conditions)
+		return -1;
+	return json_is_array(q->conditions) ? 0 : bad(q, "array of days", err);
+}
+
+static int take_symbols(struct quote *q, struct err *err)
+{
+	CLEANUP(json_freep) json_t *json = databento_call_json(&q->call, err);
+
+	if (!json)
+		return -1;
+	q->partial = json_incref(json_object_get(json, "partial"));
+	q->not_found = json_incref(json_object_get(json, "not_found"));
+	return json_is_array(q->partial) && json_is_array(q->not_found) ? 0 : bad(q, "partial and not_found", err);
+}
+
+static const struct quote_step steps[] = {
+	{ "metadata.get_dataset_range", DATABENTO_GET, ask_dataset, take_range },
+	{ "metadata.get_dataset_condition", DATABENTO_GET, ask_days, take_conditions },
+	{ "symbology.resolve", DATABENTO_POST, ask_symbols, take_symbols },
+	{ "metadata.get_record_count", DATABENTO_POST, ask_window, take_records },
+	{ "metadata.get_billable_size", DATABENTO_POST, ask_window, take_bytes },
+	{ "metadata.get_cost", DATABENTO_POST, ask_window, take_cost },
+};
+
+#define STEPS_END (steps + sizeof(steps) / sizeof(steps[0]))
+
+/* --- the source -------------------------------------------------------------------------------------------------------------- */
+
+static bool is_needed(const struct quote *q)
+{
+	if (q->step == steps)
+		return true;
+	if (q->end <= q->task->start) /* the vendor has nothing of it */
+		return false;
+	return q->step->take != take_symbols || !databento_is_all_symbols(q->task);
+}
+
+static void begin_step(struct quote *q)
+{
+	while (q->step < STEPS_END && !is_needed(q))
+		q->step++;
+	if (q->step == STEPS_END)
+		return;
+	databento_call_begin(&q->call, q->step->method, q->step->call);
+	q->step->ask(q);
+}
+
+static int take_step(struct quote *q, enum call_step outcome, struct err *err)
+{
+	if (outcome == CALL_REFUSED && databento_clip(&q->call.refusal, &q->end))
+		return begin_step(q), 0;
+	if (outcome == CALL_REFUSED)
+		return databento_refused(&q->call, err);
+	if (q->step->take(q, err))
+		return -1;
+	q->step++;
+	begin_step(q);
+	return 0;
+}
+
+static int quote_next(struct source *source, struct source_item *ret_item, struct err *err)
+{
+	struct quote *q = (struct quote *)source;
+	enum call_step outcome = CALL_ANSWERED;
+	int64_t ready_ns = 0;
+
+	while (q->step < STEPS_END) {
+		if (databento_call_step(&q->call, &outcome, &ready_ns, err))
+			return -1;
+		if (outcome == CALL_LATER) {
+			*ret_item = (struct source_item){ .kind = SOURCE_LATER, .ready_ns = ready_ns };
+			return 0;
+		}
+		if (take_step(q, outcome, err))
+			return -1;
+	}
+	*ret_item = (struct source_item){ .kind = SOURCE_END };
+	return 0;
+}
+
+static void put_json(struct json_out *out, const char *key, const json_t *array)
+{
+	CLEANUP(freep) char *text = array ? json_dumps(array, JSON_COMPACT) : NULL;
+
+	json_put_key(out, key);
+	json_put_raw(out, text ? str_of(text) : STR_LIT("[]"));
+}
+
+static const char *quote_result(struct source *source)
+{
+	struct quote *q = (struct quote *)source;
+	struct json_out out = JSON_OUT(&q->result);
+	char cost[DECIMAL_TEXT_MAX];
+
+	buf_reset(&q->result);
+	decimal_format(q->cost, cost);
+	json_put_open(&out, '{');
+	json_put_key(&out, "records");
+	json_put_int(&out, q->records);
+	json_put_key(&out, "bytes");
+	json_put_int(&out, q->bytes);
+	json_put_key(&out, "cost_usd");
+	json_put_str(&out, str_of(cost));
+	json_put_key(&out, "available_start");
+	json_put_time(&out, q->available_start);
+	json_put_key(&out, "available_end");
+	json_put_time(&out, q->available_end);
+	put_json(&out, "conditions", q->conditions);
+	json_put_key(&out, "symbols");
+	json_put_open(&out, '{');
+	put_json(&out, "partial", q->partial);
+	put_json(&out, "not_found", q->not_found);
+	json_put_close(&out, '}');
+	json_put_close(&out, '}');
+	return buf_text(&q->result);
+}
+
+static const char *quote_identity(const struct source *source)
+{
+	(void)source;
+	return "quote";
+}
+
+static int64_t quote_input_bytes(const struct source *source)
+{
+	(void)source;
+	return 0;
+}
+
+static void quote_free(struct source *source)
+{
+	struct quote *q = (struct quote *)source;
+
+	databento_call_release(&q->call);
+	json_decref(q->conditions);
+	json_decref(q->partial);
+	json_decref(q->not_found);
+	buf_release(&q->result);
+	free(q);
+}
+
+static const struct source_ops quote_ops = {
+	.name = "databento",
+	.next = quote_next,
+	.identity = quote_identity,
+	.input_bytes = quote_input_bytes,
+	.free = quote_free,
+	.result = quote_result,
+};
+
+int databento_open_quote(struct source **ret, const struct source_env *env, const struct fetch_task *task,
+			 struct err *err)
+{
+	struct quote *q = mem_zalloc(1, sizeof(*q));
+
+	(void)err;
+	q->base.ops = &quote_ops;
+	q->task = task;
+	q->end = task->end;
+	q->result = (struct buf)BUF_INIT(RESULT_MAX);
+	q->step = steps;
+	databento_call_init(&q->call, env);
+	begin_step(q);
+	*ret = &q->base;
+	return 0;
+}
