@@ -48,3 +48,4 @@ int command_db_migrate(int argc, char **argv);
 int command_offsets_ls(int argc, char **argv);
 int command_offsets_skip(int argc, char **argv);
 int command_cat(int argc, char **argv);
+int command_config_test_api(int argc, char **argv);

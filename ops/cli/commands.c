@@ -14,6 +14,8 @@ const struct command cli_commands[] = {
 	{ "status", "[--json]", "the pipeline at a glance; exit code 1 where something is wrong", command_status },
 	{ "cat", "TOPIC [-n N] [--partition P] [--follow]", "records of a topic as JSON lines", command_cat },
 	{ "decode", "FILE... [--metadata]", "a vendor's file as JSON lines", decode },
+	{ "config test-api", "SOURCE [--verbose] [--json]", "is a vendor's API there, and does it take our key?",
+	  command_config_test_api },
 	{ "topics apply", "[--dry-run]", "create missing topics, write first offsets", command_topics_apply },
 	{ "topics check", "", "compare the topic table with the broker", command_topics_check },
 	{ "offsets ls", "[--json]", "where every group stands; exit code 1 where one cannot go on",
