@@ -19,6 +19,27 @@ const struct data_type data_types[DATA_TYPES] = {
 	[DATA_SYMBOL_MAPPING] = TYPE(symbol_mapping),
 };
 
+const struct data_schema data_schemas[] = {
+	{ "ohlcv-1s", DATA_OHLCV },
+	{ "ohlcv-1m", DATA_OHLCV },
+	{ "ohlcv-1h", DATA_OHLCV },
+	{ "ohlcv-1d", DATA_OHLCV },
+	{ "ohlcv-eod", DATA_OHLCV },
+	{ "trades", DATA_TRADES },
+	{ "tbbo", DATA_TBBO },
+	{ "statistics", DATA_STATISTICS },
+	{ "definition", DATA_DEFINITION },
+	{ 0 },
+};
+
+const struct data_schema *data_schema_find(const char *name)
+{
+	for (const struct data_schema *s = data_schemas; s->name; s++)
+		if (strcmp(s->name, name) == 0)
+			return s;
+	return NULL;
+}
+
 enum data_type_id data_type_of(const struct record_type *raw)
 {
 	unsigned id = 0;

@@ -29,6 +29,17 @@ struct data_type {
 
 extern const struct data_type data_types[DATA_TYPES];
 
+/* The vendor's schemas that can be loaded, with the type that their records become; ends with a NULL name. */
+struct data_schema {
+	const char *name; /* "ohlcv-1m" */
+	enum data_type_id type;
+};
+
+extern const struct data_schema data_schemas[];
+
+/* NULL: it cannot be loaded. */
+const struct data_schema *data_schema_find(const char *name);
+
 /* The type that this is the raw record of. */
 enum data_type_id data_type_of(const struct record_type *raw);
 
