@@ -94,7 +94,7 @@ int outbox_load(struct outbox *outbox, struct orchestrator *self, const char *so
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
 	if (pg_query(self->pg,
-		     "SELECT a.attempt, t.task, t.run, t.subscription, t.source, t.parameters, a.slot,"
+		     "SELECT a.attempt, t.task, t.run, t.subscription, t.source, " TASK_PARAMETERS_SQL ", a.slot,"
 		     " coalesce(a.slot_offset, 0) FROM etl.attempts a JOIN etl.tasks t USING (task)"
 		     " WHERE a.source = $1 AND a.state = 'sending' AND a.closed_at IS NULL ORDER BY a.attempt LIMIT $2",
 		     PG_PARAMS(source, INT_TEXT(OUTBOX_MAX)), &r, err))

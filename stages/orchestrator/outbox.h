@@ -56,7 +56,12 @@ int reconcile_slots(struct orchestrator *self, const char *topic, struct outbox 
 int skipped_find(struct orchestrator *self, const char *topic, const char *source, struct outbox *outbox,
 		 struct err *err);
 
-/* The message of a task in its columns attempt, task, run, subscription, source, parameters. */
+/*
+ * The message of a task in its columns attempt, task, run, subscription, source, parameters. A window has the rest of
+ * its parameters in its quote's row: hundreds of windows of 2,000 symbols would be hundreds of lists.
+ */
+#define TASK_PARAMETERS_SQL \
+	"coalesce((SELECT q.parameters FROM etl.tasks q WHERE q.task = t.quote), '{}') || t.parameters"
 struct task_columns {
 	int64_t attempt, task, run;
 	const char *subscription, *source, *parameters;

@@ -104,7 +104,8 @@ int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *
 	if (room == 0)
 		return 0;
 	if (pg_query(self->pg,
-		     "SELECT t.task, t.run, t.subscription, t.source, t.parameters FROM etl.tasks t JOIN etl.runs r"
+		     "SELECT t.task, t.run, t.subscription, t.source, " TASK_PARAMETERS_SQL
+		     " FROM etl.tasks t JOIN etl.runs r"
 		     " USING (run) WHERE t.state = 'pending' AND r.status = 'running' AND t.source = $1"
 		     " ORDER BY t.task LIMIT $2",
 		     PG_PARAMS(source, INT_TEXT(room)), &r, err))

@@ -1,24 +1,14 @@
 #include "stages/orchestrator/plan.h"
 
-#include <errno.h>
-#include <glob.h>
 #include <jansson.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/json_out.h"
-#include "common/mem.h"
-#include "stages/orchestrator/subscriptions.h"
+#include "common/clock.h"
+#include "stages/orchestrator/plan_internal.h"
+#include "stages/orchestrator/sources.h"
 
-struct planner {
-	struct plan *plan;
-	struct json_out out;
-	const struct subscriptions *list;
-	const struct subscription *subscription;
-	int64_t tasks_max;
-};
+#define NAMES_MAX 1000 /* bytes of a list in a message */
 
 static void json_freep(json_t **json)
 {
@@ -32,7 +22,7 @@ void plan_release(struct plan *plan)
 
 /* --- tasks of a subscription ------------------------------------------------------------------------------------------- */
 
-static void put_member(struct json_out *out, const char *key, const char *text)
+void plan_put(struct json_out *out, const char *key, const char *text)
 {
 	if (!text[0])
 		return;
@@ -40,165 +30,34 @@ static void put_member(struct json_out *out, const char *key, const char *text)
 	json_put_str(out, str_of(text));
 }
 
-static int add_file(struct planner *p, const char *path, struct err *err)
+void plan_open_task(struct planner *p, const char *action)
 {
-	const struct subscription *s = p->subscription;
-
-	if (!str_is_text(str_of(path)))
-		return err_set(err, ERR_RECORD, "%s:%u: subscription %s: the name of a file is not UTF-8: %.200s",
-			       p->list->file, s->line, s->name, path);
-	if (p->plan->count >= p->tasks_max)
-		return err_set(err, ERR_RECORD,
-			       "subscription %s: more than %lld files in one run; narrow its path or raise tasks_max",
-			       s->name, (long long)p->tasks_max);
 	json_put_open(&p->out, '{');
-	put_member(&p->out, "subscription", s->name);
-	put_member(&p->out, "source", s->source);
+	plan_put(&p->out, "subscription", p->subscription->name);
+	plan_put(&p->out, "source", p->subscription->source);
+	plan_put(&p->out, "action", action);
 	json_put_key(&p->out, "parameters");
 	json_put_open(&p->out, '{');
-	put_member(&p->out, "path", path);
-	put_member(&p->out, "dataset", s->dataset);
-	put_member(&p->out, "schema", s->schema);
-	put_member(&p->out, "parameters", s->parameters);
+}
+
+void plan_close_task(struct planner *p)
+{
 	json_put_close(&p->out, '}');
 	json_put_close(&p->out, '}');
 	p->plan->count++;
-	return 0;
-}
-
-/* Absolute, owned by the caller; NULL where it is longer than a path may be. */
-static char *absolute(const char *folder, const char *path)
-{
-	char *text = path[0] == '/' ? mem_strdup(path) : mem_printf("%s/%s", folder, path);
-
-	if (strlen(text) < PATH_MAX)
-		return text;
-	free(text);
-	return NULL;
-}
-
-/* The folder is a name, not a pattern: glob(3) must not see its special characters as such. */
-static char *escape(const char *folder)
-{
-	char *text = mem_alloc(2 * strlen(folder) + 1), *to = text;
-
-	for (; *folder; folder++) {
-		if (strchr("*?[\\", *folder))
-			*to++ = '\\';
-		*to++ = *folder;
-	}
-	*to = '\0';
-	return text;
-}
-
-static bool is_pattern(const char *path)
-{
-	return strpbrk(path, "*?[") != NULL;
-}
-
-/* In the sorted lists that glob() gives; a file matched by two patterns of a subscription is one task. */
-static bool matched_before(const glob_t *before, unsigned count, const char *path)
-{
-	for (unsigned i = 0; i < count; i++)
-		for (size_t low = 0, high = before[i].gl_pathc; low < high;) {
-			size_t middle = low + (high - low) / 2;
-			int order = strcmp(before[i].gl_pathv[middle], path);
-
-			if (order == 0)
-				return true;
-			if (order < 0)
-				low = middle + 1;
-			else
-				high = middle;
-		}
-	return false;
-}
-
-static int by_bytes(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int expand(struct planner *p, const char *written, glob_t *ret, struct err *err)
-{
-	const struct subscription *s = p->subscription;
-	CLEANUP(freep) char *folder = escape(p->list->folder);
-	bool pattern = is_pattern(written);
-	CLEANUP(freep) char *path = absolute(pattern ? folder : p->list->folder, written);
-	int flags = GLOB_MARK | GLOB_NOSORT;
-
-	if (!path)
-		return err_set(err, ERR_RECORD, "%s:%u: subscription %s: the path is too long: %.100s…", p->list->file,
-			       s->line, s->name, written);
-	if (!pattern) { /* a missing file is the fetcher's to report, with a dead letter */
-		ret->gl_pathv = mem_zalloc(2, sizeof(*ret->gl_pathv));
-		ret->gl_pathv[0] = STEAL(path);
-		ret->gl_pathc = 1;
-		return 0;
-	}
-	switch (glob(path, flags, NULL, ret)) {
-	case 0:
-		qsort(ret->gl_pathv, ret->gl_pathc, sizeof(*ret->gl_pathv), by_bytes);
-		return 0;
-	case GLOB_NOMATCH:
-		return err_set(err, ERR_RECORD, "%s:%u: subscription %s: no file matches %s", p->list->file, s->line,
-			       s->name, path);
-	default:
-		return err_set(err, ERR_RECORD, "%s:%u: subscription %s: %s cannot be read: %s", p->list->file, s->line,
-			       s->name, path, strerror(errno));
-	}
-}
-
-static int add_matches(struct planner *p, const char *written, const glob_t *globs, unsigned before, struct err *err)
-{
-	const glob_t *matches = &globs[before];
-	unsigned files = 0;
-
-	for (size_t i = 0; i < matches->gl_pathc; i++) {
-		const char *path = matches->gl_pathv[i];
-
-		if (is_pattern(written) && path[0] && path[strlen(path) - 1] == '/')
-			continue; /* a folder */
-		files++;
-		if (!matched_before(globs, before, path) && add_file(p, path, err))
-			return -1;
-	}
-	if (files > 0)
-		return 0;
-	return err_set(err, ERR_RECORD, "%s:%u: subscription %s: %s matches folders only", p->list->file,
-		       p->subscription->line, p->subscription->name, written);
-}
-
-static void free_matches(glob_t *globs, unsigned count)
-{
-	for (unsigned i = 0; i < count; i++)
-		globfree(&globs[i]);
-	free(globs);
-}
-
-static int add_files(struct planner *p, struct err *err)
-{
-	const struct subscription *s = p->subscription;
-	glob_t *globs = mem_zalloc(s->path_count, sizeof(*globs));
-	int r = 0;
-
-	for (unsigned i = 0; i < s->path_count && r == 0; i++) {
-		r = expand(p, s->paths[i], &globs[i], err);
-		if (r == 0)
-			r = add_matches(p, s->paths[i], globs, i, err);
-	}
-	free_matches(globs, s->path_count);
-	return r;
 }
 
 static int add_subscription(struct planner *p, const struct subscription *s, struct err *err)
 {
+	CLEANUP(buf_release) struct buf names = BUF_INIT(NAMES_MAX);
+
 	p->subscription = s;
-	if (!s->supported)
-		return err_set(err, ERR_RECORD,
-			       "%s:%u: subscription %s: source '%s' is not one of those that this version has: %s",
-			       p->list->file, s->line, s->name, s->source, subscriptions_sources());
-	return add_files(p, err);
+	if (s->how)
+		return s->how->plan(p, err);
+	source_names(&names);
+	return err_set(err, ERR_RECORD,
+		       "%s:%u: subscription %s: source '%s' is not one of those that this version has: %s",
+		       p->list->file, s->line, s->name, s->source, buf_text(&names));
 }
 
 /* --- which subscriptions ----------------------------------------------------------------------------------------------- */
@@ -240,7 +99,11 @@ int plan_make(struct plan *plan, const struct config *cfg, const char *kind, con
 	CLEANUP(subscriptions_release) struct subscriptions list = SUBSCRIPTIONS_INIT;
 	CLEANUP(json_freep) json_t *chosen = json_loads(options, 0, NULL);
 	struct planner p = {
-		.plan = plan, .out = JSON_OUT(&plan->tasks), .list = &list, .tasks_max = config_int(cfg, "tasks_max")
+		.plan = plan,
+		.out = JSON_OUT(&plan->tasks),
+		.list = &list,
+		.tasks_max = config_int(cfg, "tasks_max"),
+		.now_ns = clock_now_ns(),
 	};
 	const json_t *names = json_object_get(chosen, "subscriptions");
 
@@ -265,8 +128,8 @@ int plan_store(struct plan *plan, struct pg *pg, int64_t run, struct err *err)
 	char id[PG_INT_MAX];
 
 	if (pg_query(pg,
-		     "INSERT INTO etl.tasks (run, subscription, source, parameters)"
-		     " SELECT $1, e.x->>'subscription', e.x->>'source', e.x->'parameters'"
+		     "INSERT INTO etl.tasks (run, subscription, source, action, parameters)"
+		     " SELECT $1, e.x->>'subscription', e.x->>'source', e.x->>'action', e.x->'parameters'"
 		     " FROM jsonb_array_elements($2::jsonb) WITH ORDINALITY AS e (x, n) ORDER BY e.n",
 		     PG_PARAMS(pg_int_text(run, id), buf_text(&plan->tasks)), NULL, err))
 		return err_wrap(err, "storing the plan");

@@ -1,7 +1,8 @@
 #pragma once
 /*
- * A run's plan: its subscriptions as they are now, cut into tasks. One file
- * is one task.
+ * A run's plan: its subscriptions as they are now, as the tasks that the run
+ * begins with. One file is one task; what a vendor sells begins with a quote,
+ * of which quotes.c plans the rest.
  */
 #include <stdint.h>
 
@@ -13,8 +14,9 @@
 #define PLAN_BYTES_MAX (64 * 1024 * 1024)
 
 struct plan {
-	struct buf tasks; /* a JSON array of {subscription, source, parameters} */
+	struct buf tasks; /* a JSON array of {subscription, source, action, parameters} */
 	unsigned count;
+	unsigned quotes; /* of these */
 };
 
 #define PLAN_INIT \

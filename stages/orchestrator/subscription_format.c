@@ -1,22 +1,20 @@
-#include "stages/orchestrator/subscription_format.h"
+#include "stages/orchestrator/subscription_internal.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
 #include "common/csv_settings.h"
+#include "common/data_types.h"
 #include "common/mem.h"
 
 #define PARAMETERS_MAX 8000 /* bytes; a task's strings take no more */
 
-static bool is_bars(const char *schema)
+static bool is_bars(const char *name)
 {
-	static const char *const bars[] = { "ohlcv-1s", "ohlcv-1m", "ohlcv-1h", "ohlcv-1d", "ohlcv-eod" };
+	const struct data_schema *schema = data_schema_find(name);
 
-	for (unsigned i = 0; i < sizeof(bars) / sizeof(*bars); i++)
-		if (strcmp(schema, bars[i]) == 0)
-			return true;
-	return false;
+	return schema && schema->type == DATA_OHLCV;
 }
 
 /* A file of such bars says neither of them. */

@@ -8,26 +8,25 @@
 #include "common/cleanup.h"
 #include "common/mem.h"
 #include "common/yaml_in.h"
-#include "stages/orchestrator/subscription_format.h"
+#include "stages/orchestrator/sources.h"
+#include "stages/orchestrator/subscription_internal.h"
 
 #define SUBSCRIPTIONS_MAX 10000
 #define NAME_MAX_BYTES 128
-#define PATHS_MAX 10000 /* of one subscription */
 
-static const char *const sources[] = { "file", NULL };
-
-const char *subscriptions_sources(void)
+static void free_texts(char **texts, unsigned count)
 {
-	return "file";
+	for (unsigned i = 0; i < count; i++)
+		free(texts[i]);
+	free(texts);
 }
 
 static void release_one(struct subscription *s)
 {
 	free(s->name);
 	free(s->source);
-	for (unsigned i = 0; i < s->path_count; i++)
-		free(s->paths[i]);
-	free(s->paths);
+	free_texts(s->paths, s->path_count);
+	free_texts(s->vendor.symbols, s->vendor.symbol_count);
 	free(s->dataset);
 	free(s->schema);
 	free(s->parameters);
@@ -53,8 +52,8 @@ const struct subscription *subscriptions_find(const struct subscriptions *list, 
 
 /* --- one subscription -------------------------------------------------------------------------------------------------- */
 
-static int required(const struct yaml_doc *doc, const struct yaml_node *map, const char *key, char **ret,
-		    struct err *err)
+int subscription_required(const struct yaml_doc *doc, const struct yaml_node *map, const char *key, char **ret,
+			  struct err *err)
 {
 	const char *text;
 
@@ -66,8 +65,8 @@ static int required(const struct yaml_doc *doc, const struct yaml_node *map, con
 	return 0;
 }
 
-static int optional(const struct yaml_doc *doc, const struct yaml_node *map, const char *key, char **ret,
-		    struct err *err)
+int subscription_optional(const struct yaml_doc *doc, const struct yaml_node *map, const char *key, char **ret,
+			  struct err *err)
 {
 	const char *text;
 
@@ -77,53 +76,37 @@ static int optional(const struct yaml_doc *doc, const struct yaml_node *map, con
 	return 0;
 }
 
-static int add_path(const struct yaml_doc *doc, const struct yaml_node *node, struct subscription *s, struct err *err)
+static int add_text(const struct yaml_doc *doc, const struct yaml_node *node, const struct subscription *s,
+		    const struct text_list *list, struct err *err)
 {
 	const char *text = node ? yaml_text(node) : NULL;
 
 	if (!text || !text[0])
-		return yaml_error(doc, node, err, "subscription %s: path must be a text or a list of texts", s->name);
-	s->paths[s->path_count++] = mem_strdup(text);
+		return yaml_error(doc, node, err, "subscription %s: %s must be a text or a list of texts", s->name,
+				  list->key);
+	(*list->ret)[(*list->ret_count)++] = mem_strdup(text);
 	return 0;
 }
 
-static int read_paths(const struct yaml_doc *doc, const struct yaml_node *map, struct subscription *s, struct err *err)
+int subscription_texts(const struct yaml_doc *doc, const struct yaml_node *map, const struct subscription *s,
+		       const struct text_list *list, struct err *err)
 {
-	const struct yaml_node *path = yaml_get(doc, map, "path");
-	unsigned count = path && yaml_kind(path) == YAML_LIST ? yaml_count(path) : 1;
+	const struct yaml_node *node = yaml_get(doc, map, list->key);
+	unsigned count = node && yaml_kind(node) == YAML_LIST ? yaml_count(node) : 1;
 
-	if (!path || count == 0)
-		return yaml_error(doc, map, err, "subscription %s: source file needs a path: a file, a glob, or a list",
-				  s->name);
-	if (count > PATHS_MAX)
-		return yaml_error(doc, path, err, "subscription %s: more than %d paths", s->name, PATHS_MAX);
-	s->paths = mem_zalloc(count, sizeof(*s->paths));
-	if (yaml_kind(path) != YAML_LIST)
-		return add_path(doc, path, s, err);
+	if (!node || count == 0)
+		return yaml_error(doc, node ? node : map, err, "subscription %s: source %s needs %s", s->name,
+				  s->source, list->what);
+	if (count > list->max)
+		return yaml_error(doc, node, err, "subscription %s: %s: %u are more than %u", s->name, list->key, count,
+				  list->max);
+	*list->ret = mem_zalloc(count, sizeof(**list->ret));
+	if (yaml_kind(node) != YAML_LIST)
+		return add_text(doc, node, s, list, err);
 	for (unsigned i = 0; i < count; i++)
-		if (add_path(doc, yaml_item(doc, path, i), s, err))
+		if (add_text(doc, yaml_item(doc, node, i), s, list, err))
 			return -1;
 	return 0;
-}
-
-static int read_file_source(const struct yaml_doc *doc, const struct yaml_node *map, struct subscription *s,
-			    struct err *err)
-{
-	static const char *const keys[] = { "name", "source", "path", "dataset", "schema", "format", "csv", NULL };
-
-	if (yaml_check_keys(doc, map, keys, err) || read_paths(doc, map, s, err) ||
-	    optional(doc, map, "dataset", &s->dataset, err) || optional(doc, map, "schema", &s->schema, err) ||
-	    subscription_format(doc, map, s, err))
-		return -1;
-	return 0;
-}
-
-static bool is_supported(const char *source)
-{
-	for (unsigned i = 0; sources[i]; i++)
-		if (strcmp(sources[i], source) == 0)
-			return true;
-	return false;
 }
 
 /* The keys of a source that this version lacks are left alone: the run says that the source is not there. */
@@ -137,7 +120,7 @@ static int read_one(const struct yaml_doc *doc, const struct yaml_node *map, str
 		return yaml_error(doc, map, err, "a subscription is a mapping: name, source, …");
 	list->count++; /* from here on it is released with the list */
 	s->line = yaml_line(map);
-	if (required(doc, map, "name", &s->name, err))
+	if (subscription_required(doc, map, "name", &s->name, err))
 		return s->name = mem_strdup(""), -1;
 	if (strlen(s->name) > NAME_MAX_BYTES)
 		return yaml_error(doc, map, err, "a subscription's name has more than %d bytes", NAME_MAX_BYTES);
@@ -145,10 +128,10 @@ static int read_one(const struct yaml_doc *doc, const struct yaml_node *map, str
 	if (same != s)
 		return yaml_error(doc, map, err, "subscription %s stands here twice, first in line %u", s->name,
 				  same->line);
-	if (required(doc, map, "source", &s->source, err))
+	if (subscription_required(doc, map, "source", &s->source, err))
 		return -1;
-	s->supported = is_supported(s->source);
-	return s->supported ? read_file_source(doc, map, s, err) : 0;
+	s->how = source_find(s->source);
+	return s->how ? s->how->read(doc, map, s, err) : 0;
 }
 
 /* --- the file ---------------------------------------------------------------------------------------------------------- */

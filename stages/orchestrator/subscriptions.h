@@ -7,17 +7,34 @@
 #include <stdbool.h>
 
 #include "common/err.h"
+#include "stages/orchestrator/windows.h"
+
+struct source;
+
+/* Source databento: what a vendor is asked for. */
+struct vendor_request {
+	char **symbols;
+	unsigned symbol_count;
+	const char *record_type; /* that the schema's records become */
+	const char *stype_in;
+	const char *via;    /* "stream" or "batch" */
+	int64_t start, end; /* ns; the end is not included */
+	bool has_end;       /* otherwise it is now */
+	enum window_chunk chunk;
+	int64_t cost_max; /* USD, in units of 1e-9 */
+};
 
 struct subscription {
 	char *name;
 	char *source;
-	unsigned line;  /* where it begins */
-	bool supported; /* this version has its source; nothing below is read where it has not */
-	char **paths;   /* source file: paths or globs as written */
+	unsigned line;            /* where it begins */
+	const struct source *how; /* NULL: this version lacks its source; then nothing below is read */
+	char **paths;             /* source file: paths or globs as written */
 	unsigned path_count;
-	char *dataset;    /* "": what the file's metadata says */
-	char *schema;     /* "": what the file's metadata says */
+	char *dataset;    /* of a file, "": what its metadata says */
+	char *schema;     /* of a file, "": what its metadata says */
 	char *parameters; /* "", or JSON: what else its tasks say */
+	struct vendor_request vendor;
 };
 
 struct subscriptions {
@@ -38,6 +55,3 @@ void subscriptions_release(struct subscriptions *list);
 
 /* NULL: there is none of that name. */
 const struct subscription *subscriptions_find(const struct subscriptions *list, const char *name);
-
-/* "file": the sources that this version has, for messages. */
-const char *subscriptions_sources(void);

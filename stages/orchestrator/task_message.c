@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/control.h"
 #include "common/mem.h"
 #include "stages/orchestrator/outbox.h"
@@ -18,7 +19,29 @@ static char *copy_member(const json_t *object, const char *key, const char *fall
 	return mem_strdup(text ? text : fallback);
 }
 
-/* etl.tasks.parameters, as plan.c wrote it, becomes a task that holds all a fetcher needs. */
+static void copy_symbols(const json_t *list, struct fetch_task *task)
+{
+	if (json_array_size(list) == 0)
+		return;
+	task->symbols = mem_zalloc(json_array_size(list), sizeof(*task->symbols));
+	for (size_t i = 0; i < json_array_size(list); i++) {
+		const char *symbol = json_string_value(json_array_get(list, i));
+
+		task->symbols[task->symbol_count++] = mem_strdup(symbol ? symbol : "");
+	}
+}
+
+static int copy_time(const json_t *object, const char *key, bool *ret_has, int64_t *ret, struct err *err)
+{
+	const char *text = json_string_value(json_object_get(object, key));
+
+	*ret_has = text;
+	if (!text || clock_parse(str_of(text), ret))
+		return 0;
+	return err_set(err, ERR_RECORD, "task parameters: %s '%.40s' is no time", key, text);
+}
+
+/* etl.tasks.parameters, as the plan wrote it, becomes a task that holds all a fetcher needs. */
 int task_message(const struct task_columns *columns, struct buf *out, struct err *err)
 {
 	CLEANUP(fetch_task_release) struct fetch_task task = FETCH_TASK_INIT;
@@ -41,5 +64,9 @@ int task_message(const struct task_columns *columns, struct buf *out, struct err
 		.stype_in = copy_member(parameters, "stype_in", ""),
 		.parameters = copy_member(parameters, "parameters", ""),
 	};
+	copy_symbols(json_object_get(parameters, "symbols"), &task);
+	if (copy_time(parameters, "start", &task.has_start, &task.start, err) ||
+	    copy_time(parameters, "end", &task.has_end, &task.end, err))
+		return -1;
 	return fetch_task_encode(&task, out, err);
 }

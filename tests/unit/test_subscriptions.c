@@ -101,18 +101,18 @@ static void test_reads(void **state)
 		   "subscriptions:\n"
 		   "  - name: one\n    source: file\n    path: data/*.dbn\n"
 		   "  - {name: two, source: file, path: [a, b], dataset: XNAS.ITCH, schema: ohlcv-1m}\n"
-		   "  - {name: es, source: databento, symbols: [ES.FUT], start: 2024-01-01}\n");
+		   "  - {name: es, source: polygon, tickers: [AAPL], start: 2024-01-01}\n");
 	assert_int_equal(subscriptions_read(&list, file, &err), 0);
 	assert_int_equal(list.count, 3);
 	s = subscriptions_find(&list, "two");
 	assert_non_null(s);
-	assert_true(s->supported);
+	assert_non_null(s->how);
 	assert_int_equal(s->path_count, 2);
 	assert_string_equal(s->paths[1], "b");
 	assert_string_equal(s->dataset, "XNAS.ITCH");
 	assert_string_equal(s->schema, "ohlcv-1m");
 	assert_int_equal(s->line, 5);
-	assert_false(subscriptions_find(&list, "es")->supported);
+	assert_null(subscriptions_find(&list, "es")->how);
 	assert_null(subscriptions_find(&list, "three"));
 }
 
@@ -194,6 +194,82 @@ static void test_csv_errors_name_the_line(void **state)
 	expect_error("subscriptions:\n  - name: a\n    source: file\n    path: x\n    format: csv\n    dataset: D\n"
 		     "    schema: trades\n    csv: {time: t}\n",
 		     "7", "needs a schema: ohlcv-1s");
+}
+
+#define VENDOR_HEAD "subscriptions:\n  - name: es\n    source: databento\n    dataset: GLBX.MDP3\n"
+#define VENDOR VENDOR_HEAD "    schema: ohlcv-1m\n    symbols: [ES.FUT, NQ.FUT]\n    start: 2024-01-01\n"
+
+static void test_vendor(void **state)
+{
+	CLEANUP(subscriptions_release) struct subscriptions list = SUBSCRIPTIONS_INIT;
+	struct err err = ERR_INIT;
+	const struct vendor_request *v;
+
+	(void)state;
+	write_file(
+		"subscriptions.yaml", VENDOR
+		"    stype_in: parent\n    end: 2024-03-01T12:00:00.5Z\n    chunk: week\n"
+		"    cost_max_usd: 12.345678901\n    via: batch\n"
+		"  - {name: all, source: databento, dataset: D, schema: tbbo, symbols: ALL_SYMBOLS, start: 2024-02-29}\n");
+	if (subscriptions_read(&list, file, &err))
+		fail_msg("%s", err.text);
+	v = &list.items[0].vendor;
+	assert_int_equal(v->symbol_count, 2);
+	assert_string_equal(v->symbols[1], "NQ.FUT");
+	assert_string_equal(v->stype_in, "parent");
+	assert_string_equal(v->record_type, "ohlcv");
+	assert_string_equal(v->via, "batch");
+	assert_true(v->start == INT64_C(1704067200000000000) && v->has_end && v->end == INT64_C(1709294400500000000));
+	assert_true(v->chunk == CHUNK_WEEK && v->cost_max == INT64_C(12345678901));
+	v = &list.items[1].vendor;
+	assert_string_equal(v->symbols[0], "ALL_SYMBOLS");
+	assert_string_equal(v->stype_in, "raw_symbol");
+	assert_string_equal(v->record_type, "tbbo");
+	assert_string_equal(v->via, "stream");
+	assert_true(!v->has_end && v->chunk == CHUNK_MONTH && v->cost_max == 1000000000);
+}
+
+static void test_vendor_errors_name_the_line(void **state)
+{
+	(void)state;
+	expect_error("subscriptions:\n  - {name: es, source: databento}\n", "2", "needs a dataset");
+	expect_error(VENDOR_HEAD, "2", "needs a schema");
+	expect_error(
+		VENDOR_HEAD "    schema: mbo\n", "5",
+		"schema 'mbo' is none of ohlcv-1s, ohlcv-1m, ohlcv-1h, ohlcv-1d, ohlcv-eod, trades, tbbo, statistics, "
+		"definition, which can be loaded");
+	expect_error(VENDOR_HEAD "    schema: trades\n", "2", "needs symbols");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: []\n", "6", "needs symbols");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: {a: b}\n", "6", "symbols must be a text");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: 'A,B'\n", "6", "'A,B' is no symbol");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols:\n      - A\n      - B\n      - A\n", "9", "twice");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: [A, ALL_SYMBOLS]\n", "6", "stands alone");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: ALL_SYMBOLS\n    stype_in: parent\n", "6",
+		     "stands alone");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: A\n", "2", "needs a start");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: A\n    start: yesterday\n", "7", "'yesterday'");
+	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: A\n    start: 1969-12-31\n", "7", "between 1970");
+	expect_error(VENDOR "    end: 2024-01-01\n", "8", "not after its start");
+	expect_error(VENDOR "    stype_in: nasdaq\n", "8",
+		     "stype_in 'nasdaq' is none of raw_symbol, parent, continuous, instrument_id");
+	expect_error(VENDOR "    chunk: decade\n", "8", "chunk 'decade' is none of day, week, month, year");
+	expect_error(VENDOR "    via: post\n", "8", "via 'post' is none of stream, batch");
+	expect_error(VENDOR "    cost_max_usd: five\n", "8", "cost_max_usd");
+	expect_error(VENDOR "    cost_max_usd: -1\n", "8", "less than 0");
+	expect_error(VENDOR "    cost_max_usd: 0.0000000001\n", "8", "cost_max_usd");
+	expect_error(VENDOR "    path: x\n", "8", "path");
+}
+
+static void test_too_many_symbols(void **state)
+{
+	CLEANUP(buf_release) struct buf yaml = BUF_INIT(1 << 20);
+
+	(void)state;
+	buf_put_text(&yaml, VENDOR_HEAD "    schema: trades\n    symbols: [S0");
+	for (unsigned i = 1; i <= 2000; i++)
+		buf_printf(&yaml, ", S%u", i);
+	buf_put_text(&yaml, "]\n");
+	expect_error(buf_text(&yaml), "6", "symbols: 2001 are more than 2000");
 }
 
 static void test_missing_file(void **state)
@@ -292,7 +368,7 @@ static void test_plans(void **state)
 	/* The folder of the YAML file is a name, whatever is in it. */
 	expect_plan("[odd]/", "subscriptions:\n  - {name: a, source: file, path: '*.dbn'}\n", "{}", "[odd]/x.dbn");
 	/* A source that is not asked for does no harm. */
-	expect_plan("", TWO "  - {name: c, source: databento}\n", "{\"subscriptions\": [\"b\"]}", "x.dbn");
+	expect_plan("", TWO "  - {name: c, source: polygon}\n", "{\"subscriptions\": [\"b\"]}", "x.dbn");
 }
 
 static void test_plans_that_fail(void **state)
@@ -307,6 +383,34 @@ static void test_plans_that_fail(void **state)
 	expect_no_plan(TWO, "{}", "tasks_max=2", "more than 2 files");
 	write_file("data/\xff.dbn", "");
 	expect_no_plan(TWO, "{}", NULL, "not UTF-8");
+}
+
+/* A vendor is asked for a quote first; all that windows need later stands in its parameters. */
+static void test_plans_a_quote(void **state)
+{
+	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
+	CLEANUP(freep) char *text = NULL;
+	struct err err = ERR_INIT;
+	json_t *tasks;
+
+	(void)state;
+	if (make(&plan, "", VENDOR "    end: 2024-03-01\n    cost_max_usd: 2.50\n", "{}", NULL, &err))
+		fail_msg("%s", err.text);
+	assert_int_equal(plan.count, 1);
+	assert_int_equal(plan.quotes, 1);
+	tasks = json_loads(buf_text(&plan.tasks), 0, NULL);
+	text = json_dumps(tasks, JSON_COMPACT | JSON_PRESERVE_ORDER);
+	assert_string_equal(
+		text,
+		"[{\"subscription\":\"es\",\"source\":\"databento\",\"action\":\"quote\",\"parameters\":{"
+		"\"dataset\":\"GLBX.MDP3\",\"schema\":\"ohlcv-1m\",\"record_type\":\"ohlcv\",\"stype_in\":\"raw_symbol\","
+		"\"symbols\":[\"ES.FUT\",\"NQ.FUT\"],\"start\":\"2024-01-01T00:00:00.000000000Z\","
+		"\"end\":\"2024-03-01T00:00:00.000000000Z\",\"chunk\":\"month\",\"via\":\"stream\",\"cost_max_usd\":\"2.5\","
+		"\"parameters\":\"{\\\"action\\\":\\\"quote\\\",\\\"from\\\":\\\"2024-01-01\\\","
+		"\\\"to\\\":\\\"2024-02-29\\\"}\"}}]");
+	json_decref(tasks);
+	expect_no_plan(VENDOR_HEAD "    schema: tbbo\n    symbols: A\n    start: 2150-01-01\n", "{}", NULL,
+		       "start is in the future");
 }
 
 static void test_only_kind_full(void **state)
@@ -349,6 +453,10 @@ int main(void)
 		cmocka_unit_test(test_errors_name_the_line),
 		cmocka_unit_test(test_csv),
 		cmocka_unit_test(test_csv_errors_name_the_line),
+		cmocka_unit_test(test_vendor),
+		cmocka_unit_test(test_vendor_errors_name_the_line),
+		cmocka_unit_test(test_too_many_symbols),
+		cmocka_unit_test(test_plans_a_quote),
 		cmocka_unit_test(test_missing_file),
 		cmocka_unit_test(test_plans),
 		cmocka_unit_test(test_plans_that_fail),
