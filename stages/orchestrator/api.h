@@ -42,6 +42,19 @@ int api_status(struct api_call *call, struct err *err);
 int api_runs(struct api_call *call, struct err *err);
 int api_run(struct api_call *call, struct err *err);
 
+/* A column's name in JSON, in the order of the query's columns; lists end with a NULL name. */
+enum member_kind { MEMBER_INT, MEMBER_TEXT, MEMBER_BOOL, MEMBER_RAW };
+struct api_member {
+	const char *name;
+	enum member_kind kind;
+};
+void api_put_members(struct json_out *out, const struct pg_result *r, int row, const struct api_member *members);
+/* A list of objects, `max` of the rows at most. */
+void api_put_rows(struct json_out *out, const struct pg_result *rows, const struct api_member *members, int max);
+
+/* A whole number from 1 to max; false for anything else. */
+bool api_number(const char *text, int64_t max, int64_t *ret);
+
 /* Rows of run objects, newest first: run and before are texts of numbers or NULL. */
 int api_query_runs(struct pg *pg, const char *run, const char *before, const char *limit, struct pg_result **ret,
 		   struct err *err);

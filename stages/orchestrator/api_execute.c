@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "stages/orchestrator/api.h"
 #include "stages/orchestrator/orchestrator.h"
+#include "stages/orchestrator/quotes.h"
 #include "stages/orchestrator/subscriptions.h"
 
 #define NAMES_MAX 1000
@@ -26,6 +27,7 @@ static const struct {
 	{ "executeReferenceDataBootstrap", "reference data bootstrap" },
 	{ "validateAfterExecution", NULL },
 	{ "continueOnComponentFailure", NULL },
+	{ "refetch", NULL },
 };
 
 /* False: the request was refused; the response says why. */
@@ -44,6 +46,18 @@ static bool check_switch(struct http_response *response, const char *key, const 
 		return true;
 	}
 	return api_problem(response, 400, "unknown key '%.100s'", key), false;
+}
+
+/* A text, or a whole number: what JSON calls 0.1 is a binary float somewhere on the way. */
+static bool check_cost(struct http_response *response, const json_t *value)
+{
+	const char *text = json_string_value(value);
+	int64_t cost;
+
+	if (text ? quote_cost(str_of(text), &cost) : json_is_integer(value) && json_integer_value(value) >= 0)
+		return true;
+	return api_problem(response, 400, "costMaxUsd: an amount of USD as a text (\"2.50\"), or a whole number"),
+	       false;
 }
 
 static bool check_name(struct http_response *response, const struct subscriptions *list, const json_t *value)
@@ -80,6 +94,7 @@ static bool check_options(struct api_call *call, json_t *options)
 	json_object_foreach(options, key, value)
 	{
 		if (strcmp(key, "subscriptions") == 0 ? !check_names(call, value)
+		    : strcmp(key, "costMaxUsd") == 0  ? !check_cost(call->response, value)
 						      : !check_switch(call->response, key, value))
 			return false;
 	}

@@ -1,4 +1,3 @@
-#include <errno.h>
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -10,38 +9,7 @@
 
 #define LIMIT_DEFAULT 50
 #define LIMIT_MAX 500
-#define ATTEMPTS_MAX 1000 /* of one run, listed */
 #define ALARMS_MAX 100
-
-/* --- rows to JSON ------------------------------------------------------------------------------------------------------ */
-
-enum member_kind { MEMBER_INT, MEMBER_TEXT, MEMBER_BOOL, MEMBER_RAW };
-
-/* A column's name in JSON, in the order of the query's columns. */
-struct member {
-	const char *name;
-	enum member_kind kind;
-};
-
-static void put_value(struct json_out *out, const struct pg_result *r, int row, int column, enum member_kind kind)
-{
-	if (pg_null(r, row, column))
-		json_put_null(out);
-	else if (kind == MEMBER_TEXT)
-		json_put_str(out, str_of(pg_text(r, row, column)));
-	else if (kind == MEMBER_BOOL)
-		json_put_bool(out, pg_bool(r, row, column));
-	else
-		json_put_raw(out, str_of(pg_text(r, row, column)));
-}
-
-static void put_members(struct json_out *out, const struct pg_result *r, int row, const struct member *members)
-{
-	for (int i = 0; members[i].name; i++) {
-		json_put_key(out, members[i].name);
-		put_value(out, r, row, i, members[i].kind);
-	}
-}
 
 /* --- runs -------------------------------------------------------------------------------------------------------------- */
 
@@ -89,7 +57,7 @@ static const char runs_sql[] =
 	" ORDER BY r.run DESC";
 /* clang-format on */
 
-static const struct member run_members[] = {
+static const struct api_member run_members[] = {
 	{ "run", MEMBER_INT },
 	{ "kind", MEMBER_TEXT },
 	{ "status", MEMBER_TEXT },
@@ -123,17 +91,7 @@ int api_query_runs(struct pg *pg, const char *run, const char *before, const cha
 
 void api_put_run(struct json_out *out, const struct pg_result *rows, int row)
 {
-	put_members(out, rows, row, run_members);
-}
-
-/* A whole number from 1 to max; false for anything else. */
-static bool parse_number(const char *text, int64_t max, int64_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoll(text, &end, 10);
-	return text[0] >= '0' && text[0] <= '9' && *end == '\0' && !errno && *ret >= 1 && *ret <= max;
+	api_put_members(out, rows, row, run_members);
 }
 
 int api_runs(struct api_call *call, struct err *err)
@@ -144,9 +102,9 @@ int api_runs(struct api_call *call, struct err *err)
 	struct json_out out = JSON_OUT(&call->response->body);
 	int64_t limit = LIMIT_DEFAULT, before;
 
-	if (limit_text && !parse_number(limit_text, LIMIT_MAX, &limit))
+	if (limit_text && !api_number(limit_text, LIMIT_MAX, &limit))
 		return api_problem(call->response, 400, "limit: a number from 1 to %d", LIMIT_MAX), 0;
-	if (before_text && !parse_number(before_text, INT64_MAX, &before))
+	if (before_text && !api_number(before_text, INT64_MAX, &before))
 		return api_problem(call->response, 400, "before: the number of a run"), 0;
 	if (api_query_runs(call->pg, NULL, before_text, INT_TEXT(limit), &rows, err))
 		return -1;
@@ -168,63 +126,6 @@ int api_runs(struct api_call *call, struct err *err)
 	return 0;
 }
 
-/* --- one run ----------------------------------------------------------------------------------------------------------- */
-
-static const char attempts_sql[] =
-	"SELECT a.attempt, a.task, t.subscription, a.source, a.slot, a.state, a.fetched, a.refused, a.skipped,"
-	" a.input_bytes, l.records, a.closed_at IS NOT NULL AND l.records = a.fetched AND NOT a.expired, a.expired,"
-	" a.message,"
-	" t.parameters->>'path' FROM etl.attempts a JOIN etl.tasks t USING (task)"
-	" CROSS JOIN LATERAL (SELECT coalesce(sum(records), 0)::bigint AS records FROM etl.ledger"
-	"                     WHERE attempt = a.attempt) l"
-	" WHERE a.run = $1 ORDER BY a.attempt LIMIT $2";
-
-static const struct member attempt_members[] = {
-	{ "attempt", MEMBER_INT },       { "task", MEMBER_INT },
-	{ "subscription", MEMBER_TEXT }, { "source", MEMBER_TEXT },
-	{ "slot", MEMBER_INT },          { "state", MEMBER_TEXT },
-	{ "fetched", MEMBER_INT },       { "refused", MEMBER_INT },
-	{ "skipped", MEMBER_INT },       { "input_bytes", MEMBER_INT },
-	{ "accounted", MEMBER_INT },     { "balanced", MEMBER_BOOL },
-	{ "expired", MEMBER_BOOL },      { "message", MEMBER_TEXT },
-	{ "path", MEMBER_TEXT },         { 0 },
-};
-
-static void put_rows(struct json_out *out, const struct pg_result *rows, const struct member *members, int max)
-{
-	json_put_open(out, '[');
-	for (int i = 0; i < pg_rows(rows) && i < max; i++) {
-		json_put_open(out, '{');
-		put_members(out, rows, i, members);
-		json_put_close(out, '}');
-	}
-	json_put_close(out, ']');
-}
-
-int api_run(struct api_call *call, struct err *err)
-{
-	CLEANUP(pg_result_freep) struct pg_result *run = NULL;
-	CLEANUP(pg_result_freep) struct pg_result *attempts = NULL;
-	struct json_out out = JSON_OUT(&call->response->body);
-	int64_t id;
-
-	if (!parse_number(call->rest, INT64_MAX, &id))
-		return api_problem(call->response, 404, "'%.40s' is not the number of a run", call->rest), 0;
-	if (api_query_runs(call->pg, call->rest, NULL, "1", &run, err) ||
-	    pg_query(call->pg, attempts_sql, PG_PARAMS(call->rest, INT_TEXT(ATTEMPTS_MAX + 1)), &attempts, err))
-		return -1;
-	if (pg_rows(run) == 0)
-		return api_problem(call->response, 404, "there is no run %s", call->rest), 0;
-	json_put_open(&out, '{');
-	api_put_run(&out, run, 0);
-	json_put_key(&out, "attempts");
-	put_rows(&out, attempts, attempt_members, ATTEMPTS_MAX);
-	json_put_key(&out, "attempts_complete");
-	json_put_bool(&out, pg_rows(attempts) <= ATTEMPTS_MAX);
-	json_put_close(&out, '}');
-	return 0;
-}
-
 /* --- status ------------------------------------------------------------------------------------------------------------ */
 
 static const char status_sql[] =
@@ -242,7 +143,7 @@ static const char alarms_sql[] =
 	"(SELECT message FROM etl.gaps ORDER BY since DESC, consumer_group, topic, partition LIMIT $1)"
 	" UNION ALL (SELECT message FROM etl.alarms ORDER BY since DESC, attempt LIMIT $1) LIMIT $1";
 
-static const struct member run_counts[] = {
+static const struct api_member run_counts[] = {
 	{ "pending", MEMBER_INT },
 	{ "running", MEMBER_INT },
 	{ "success", MEMBER_INT },
@@ -307,7 +208,7 @@ int api_status(struct api_call *call, struct err *err)
 	json_put_str(&out, str_of(pg_text(counts, 0, 6)));
 	json_put_key(&out, "runs");
 	json_put_open(&out, '{');
-	put_members(&out, counts, 0, run_counts);
+	api_put_members(&out, counts, 0, run_counts);
 	json_put_close(&out, '}');
 	put_last_run(&out, run);
 	json_put_key(&out, "in_flight");

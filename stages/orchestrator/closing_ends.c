@@ -5,6 +5,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/orchestrator/closing_internal.h"
+#include "stages/orchestrator/coverage.h"
 #include "stages/orchestrator/gauges.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/run.h"
@@ -15,6 +16,14 @@ static int set_task(struct orchestrator *self, const struct ended *e, const char
 	return pg_query(self->pg,
 			"UPDATE etl.tasks SET state = $2, message = $3 WHERE task = $1 AND state = 'dispatched'",
 			PG_PARAMS(INT_TEXT(e->task), state, message), NULL, err);
+}
+
+/* For good. */
+static int fail_task(struct orchestrator *self, const struct ended *e, const char *message, struct err *err)
+{
+	if (e->is_window && coverage_fail(self, e->task, e->attempt, message, err))
+		return -1;
+	return set_task(self, e, "failed", message, err);
 }
 
 /* Another attempt, unless the task was given up that often before. */
@@ -30,18 +39,33 @@ static int try_again(struct orchestrator *self, const struct ended *e, const cha
 	if (e->run_open && pg_int(r, 0, 0) < config_int(self->cfg, "attempts_max"))
 		return set_task(self, e, "pending", why, err);
 	message = mem_printf("given up after %s attempts: %s", pg_text(r, 0, 0), why);
-	return set_task(self, e, "failed", message, err);
+	return fail_task(self, e, message, err);
+}
+
+static int fail_with_run(struct orchestrator *self, const struct ended *e, const char *message, struct err *err)
+{
+	if (fail_task(self, e, message, err))
+		return -1;
+	return run_task_failed(self, e->run, e->options, message, err);
+}
+
+/* All is accounted for; where it was a window, what the vendor says of it has to be understood as well. */
+static int complete_task(struct orchestrator *self, const struct ended *e, struct err *err)
+{
+	CLEANUP(freep) char *why = NULL;
+
+	if (e->is_window && coverage_close(self, e->task, e->attempt, &why, err))
+		return -1;
+	return why ? fail_with_run(self, e, why, err) : set_task(self, e, "closed", "", err);
 }
 
 static int end_task(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
 {
 	if (strcmp(e->state, "done") == 0)
-		return set_task(self, e, "closed", "", err);
+		return complete_task(self, e, err);
 	if (strcmp(e->state, "abandoned") == 0)
 		return try_again(self, e, e->message, ret_busy, err);
-	if (set_task(self, e, "failed", e->message, err))
-		return -1;
-	return run_task_failed(self, e->run, e->options, e->message, err);
+	return fail_with_run(self, e, e->message, err);
 }
 
 int closing_close(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)

@@ -21,6 +21,7 @@ struct ended {
 	bool run_open;
 	const char *subscription;
 	const char *options;
+	bool is_window; /* of a vendor's data: it is covered, or not, when its account is closed */
 };
 
 /* --- alarms (closing_alarms.c): raised once, said once ---------------------------------------------------------------- */

@@ -12,6 +12,7 @@
 #include "stages/orchestrator/dispatch.h"
 #include "stages/orchestrator/events.h"
 #include "stages/orchestrator/gauges.h"
+#include "stages/orchestrator/quotes.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/run.h"
 
@@ -160,7 +161,7 @@ static int lead(struct orchestrator *self, bool *ret_busy, struct err *err)
 {
 	if (run_start_pending(self, ret_busy, err) || read_events(self, ret_busy, err) ||
 	    drain_step(&self->drain, self, closing_waits(&self->closing), err) ||
-	    closing_step(&self->closing, self, ret_busy, err) ||
+	    closing_step(&self->closing, self, ret_busy, err) || quotes_step(self, ret_busy, err) ||
 	    (self->events && dispatch_step(self->dispatch, self, ret_busy, err)) ||
 	    run_finish_ended(self, ret_busy, err) || refresh(self, err))
 		return -1;

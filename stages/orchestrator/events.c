@@ -312,33 +312,6 @@ static int read_batch(struct events *events, struct reader *reader, int64_t *ret
 
 /* --- booking ----------------------------------------------------------------------------------------------------------- */
 
-static const char book_sql[] =
-	"UPDATE etl.attempts SET"
-	" state = CASE WHEN state IN ('done', 'failed', 'abandoned') THEN state ELSE $2 END,"
-	" fetched = greatest(fetched, $3), refused = greatest(refused, $4), skipped = greatest(skipped, $5),"
-	" input_bytes = greatest(input_bytes, $6), worker = $7,"
-	" message = CASE WHEN $8 <> '' THEN $8 ELSE message END,"
-	" sent_at = coalesce(sent_at, now()), last_event_at = now() WHERE attempt = $1";
-
-static int book_event(struct orchestrator *self, const struct task_event *event, struct err *err)
-{
-	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-
-	if (pg_query(self->pg, book_sql,
-		     PG_PARAMS(INT_TEXT(event->attempt), attempt_state_name(event->state), INT_TEXT(event->fetched),
-			       INT_TEXT(event->refused), INT_TEXT(event->skipped), INT_TEXT(event->input_bytes),
-			       event->worker, event->message),
-		     &r, err))
-		return -1;
-	if (pg_affected(r) > 0)
-		return 0;
-	metric_add(&orchestrator_metrics[GAUGE_EVENTS_UNKNOWN], 1);
-	log_warning("event_of_unknown_attempt",
-		    LOG_FIELDS(log_i64("attempt", event->attempt), log_str("worker", event->worker)),
-		    "an event of attempt %" PRId64 ", which is not ours", event->attempt);
-	return 0;
-}
-
 static int move_offset(const struct events *events, struct orchestrator *self, const struct reader *reader,
 		       int64_t next, struct err *err)
 {
@@ -366,7 +339,7 @@ static int book_batch(struct events *events, struct orchestrator *self, struct r
 	if (leader_begin(&self->leader, self->pg, err))
 		return -1;
 	for (unsigned i = 0; i < events->batched; i++)
-		if (book_event(self, &events->batch[i], err))
+		if (event_book(self, &events->batch[i], err))
 			return -1;
 	fault_point("before_events_commit");
 	if (move_offset(events, self, reader, next, err) || pg_commit(self->pg, err))

@@ -26,3 +26,10 @@ bool events_broken(const struct events *events);
 
 /* For asking the broker about offsets of any topic. */
 struct kafka_consumer *events_consumer(const struct events *events);
+
+/* --- between the files of events --------------------------------------------------------------------------------------- */
+
+struct task_event;
+
+/* What one event says of its attempt; inside a transaction. */
+int event_book(struct orchestrator *self, const struct task_event *event, struct err *err);

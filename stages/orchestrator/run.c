@@ -10,6 +10,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/orchestrator/checks.h"
+#include "stages/orchestrator/coverage.h"
 #include "stages/orchestrator/gauges.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/plan.h"
@@ -21,8 +22,7 @@ static void json_freep(json_t **json)
 	json_decref(*json);
 }
 
-/* A switch of the run's options; absent means the default. */
-static bool option(const char *options, const char *name, bool fallback)
+bool run_option(const char *options, const char *name, bool fallback)
 {
 	CLEANUP(json_freep) json_t *object = json_loads(options, 0, NULL);
 	const json_t *value = json_object_get(object, name);
@@ -56,7 +56,7 @@ int run_fail(struct orchestrator *self, int64_t run, const char *message, struct
 
 int run_task_failed(struct orchestrator *self, int64_t run, const char *options, const char *message, struct err *err)
 {
-	if (option(options, "continueOnComponentFailure", true))
+	if (run_option(options, "continueOnComponentFailure", true))
 		return 0;
 	return run_fail(self, run, message, err);
 }
@@ -69,8 +69,9 @@ static int start(struct orchestrator *self, int64_t run, struct plan *plan, stru
 
 	if (leader_begin(&self->leader, self->pg, err) ||
 	    pg_query(self->pg,
-		     "UPDATE etl.runs SET status = 'running', started_at = now() WHERE run = $1 AND status = 'pending'",
-		     PG_PARAMS(INT_TEXT(run)), &r, err))
+		     "UPDATE etl.runs SET status = 'running', started_at = now(), windows_planned = $2"
+		     " WHERE run = $1 AND status = 'pending'",
+		     PG_PARAMS(INT_TEXT(run), plan->quotes > 0 ? "false" : "true"), &r, err))
 		return -1;
 	if (pg_affected(r) == 0) { /* ended by somebody meanwhile */
 		pg_rollback(self->pg);
@@ -81,7 +82,7 @@ static int start(struct orchestrator *self, int64_t run, struct plan *plan, stru
 	return 0;
 }
 
-static int fail_planning(struct orchestrator *self, int64_t run, const struct err *why, struct err *err)
+int run_fail_planning(struct orchestrator *self, int64_t run, const struct err *why, struct err *err)
 {
 	pg_rollback(self->pg);
 	if (leader_begin(&self->leader, self->pg, err) || run_fail(self, run, why->text, err))
@@ -98,14 +99,14 @@ static int start_one(struct orchestrator *self, int64_t run, const char *kind, c
 	log_info("run_started", LOG_FIELDS(log_i64("run", run), log_str("kind", kind)),
 		 "Starting %s ETL pipeline run %" PRId64, kind, run);
 	if (plan_make(&plan, self->cfg, kind, options, &why))
-		return fail_planning(self, run, &why, err);
+		return run_fail_planning(self, run, &why, err);
 	if (start(self, run, &plan, &why) == 0) {
 		log_info("run_planned", LOG_FIELDS(log_i64("run", run), log_i64("tasks", plan.count)),
 			 "run %" PRId64 " has %u tasks", run, plan.count);
 		return 0;
 	}
 	if (why.kind == ERR_RECORD)
-		return fail_planning(self, run, &why, err);
+		return run_fail_planning(self, run, &why, err);
 	*err = why;
 	return -1;
 }
@@ -129,9 +130,11 @@ int run_start_pending(struct orchestrator *self, bool *ret_busy, struct err *err
 
 static const char verdict_sql[] =
 	"SELECT count(*), count(*) FILTER (WHERE state = 'failed'),"
-	" (SELECT format('%s %s: %s', f.subscription, f.parameters->>'path', f.message) FROM etl.tasks f"
-	"  WHERE f.run = $1 AND f.state = 'failed' ORDER BY f.task LIMIT 1),"
-	" (SELECT string_agg(name, ', ' ORDER BY name) FROM etl.run_checks WHERE run = $1 AND NOT passed)"
+	" (SELECT format('%s %s: %s', f.subscription, coalesce(f.parameters->>'path', format('%s%s to %s',"
+	"         CASE f.action WHEN 'quote' THEN 'quote ' END, f.parameters->>'start', f.parameters->>'end')), f.message)"
+	"  FROM etl.tasks f WHERE f.run = $1 AND f.state = 'failed' ORDER BY f.task LIMIT 1),"
+	" (SELECT string_agg(name || coalesce(' (' || nullif(detail, '') || ')', ''), ', ' ORDER BY name)"
+	"  FROM etl.run_checks WHERE run = $1 AND NOT passed)"
 	" FROM etl.tasks WHERE run = $1";
 
 /* Empty: a success. Owned by the caller. */
@@ -183,14 +186,17 @@ static int log_completed(struct orchestrator *self, int64_t run, struct err *err
 	return 0;
 }
 
+/* A success may have something to say, too: symbols that the vendor does not know, for one. */
 static int succeed(struct orchestrator *self, int64_t run, struct err *err)
 {
+	CLEANUP(pg_result_freep) struct pg_result *notes = NULL;
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
-	if (pg_query(self->pg,
-		     "UPDATE etl.runs SET status = 'success', finished_at = now() WHERE run = $1 AND status = "
-		     "'checking'",
-		     PG_PARAMS(INT_TEXT(run)), &r, err))
+	if (coverage_notes(self, run, &notes, err) ||
+	    pg_query(self->pg,
+		     "UPDATE etl.runs SET status = 'success', finished_at = now(), message = $2 WHERE run = $1"
+		     " AND status = 'checking'",
+		     PG_PARAMS(INT_TEXT(run), pg_text(notes, 0, 0)), &r, err))
 		return -1;
 	if (pg_affected(r) > 0)
 		gauges_run_finished("success");
@@ -221,7 +227,7 @@ static int finish_one(struct orchestrator *self, int64_t run, const char *option
 	unsigned failed_checks = 0;
 
 	if (set_checking(self, run, err) ||
-	    (option(options, "validateAfterExecution", true) && checks_run(self, run, &failed_checks, err)) ||
+	    (run_option(options, "validateAfterExecution", true) && checks_run(self, run, &failed_checks, err)) ||
 	    pg_query(self->pg, verdict_sql, PG_PARAMS(INT_TEXT(run)), &tasks, err))
 		return -1;
 	message = verdict(tasks, failed_checks);
@@ -232,11 +238,12 @@ int run_finish_ended(struct orchestrator *self, bool *ret_busy, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
-	if (pg_query(self->pg,
-		     "SELECT r.run, r.options FROM etl.runs r WHERE r.status IN ('running', 'checking')"
-		     " AND NOT EXISTS (SELECT 1 FROM etl.tasks t WHERE t.run = r.run"
-		     "                 AND t.state IN ('pending', 'dispatched')) ORDER BY r.run LIMIT $1",
-		     PG_PARAMS(INT_TEXT(RUNS_PER_STEP)), &r, err))
+	if (pg_query(
+		    self->pg,
+		    "SELECT r.run, r.options FROM etl.runs r WHERE r.status IN ('running', 'checking') AND r.windows_planned"
+		    " AND NOT EXISTS (SELECT 1 FROM etl.tasks t WHERE t.run = r.run"
+		    "                 AND t.state IN ('pending', 'dispatched')) ORDER BY r.run LIMIT $1",
+		    PG_PARAMS(INT_TEXT(RUNS_PER_STEP)), &r, err))
 		return err_wrap(err, "reading ended runs");
 	for (int i = 0; i < pg_rows(r); i++) {
 		*ret_busy = true;

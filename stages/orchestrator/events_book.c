@@ -1,0 +1,55 @@
+#include <inttypes.h>
+#include <jansson.h>
+
+#include "common/cleanup.h"
+#include "common/control.h"
+#include "common/log.h"
+#include "stages/orchestrator/events.h"
+#include "stages/orchestrator/gauges.h"
+#include "stages/orchestrator/orchestrator.h"
+
+static const char book_sql[] =
+	"UPDATE etl.attempts SET"
+	" state = CASE WHEN state IN ('done', 'failed', 'abandoned') THEN state ELSE $2 END,"
+	" fetched = greatest(fetched, $3), refused = greatest(refused, $4), skipped = greatest(skipped, $5),"
+	" input_bytes = greatest(input_bytes, $6), worker = $7,"
+	" message = CASE WHEN $8 <> '' THEN $8 ELSE message END, result = coalesce(result, nullif($9, '')::jsonb),"
+	" sent_at = coalesce(sent_at, now()), last_event_at = now() WHERE attempt = $1";
+
+/* A result that is no JSON object is none: whoever needs it says so. */
+static const char *result_of(const struct task_event *event)
+{
+	json_error_t where;
+	json_t *json;
+	bool is_object;
+
+	if (!event->result[0] || event->state == ATTEMPT_RUNNING)
+		return "";
+	json = json_loads(event->result, JSON_REJECT_DUPLICATES, &where);
+	is_object = json_is_object(json);
+	if (!is_object)
+		log_warning("event_result_unreadable", LOG_FIELDS(log_i64("attempt", event->attempt)),
+			    "the result of attempt %" PRId64 " is no JSON object: %s", event->attempt,
+			    json ? "another value" : where.text);
+	json_decref(json);
+	return is_object ? event->result : "";
+}
+
+int event_book(struct orchestrator *self, const struct task_event *event, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(self->pg, book_sql,
+		     PG_PARAMS(INT_TEXT(event->attempt), attempt_state_name(event->state), INT_TEXT(event->fetched),
+			       INT_TEXT(event->refused), INT_TEXT(event->skipped), INT_TEXT(event->input_bytes),
+			       event->worker, event->message, result_of(event)),
+		     &r, err))
+		return -1;
+	if (pg_affected(r) > 0)
+		return 0;
+	metric_add(&orchestrator_metrics[GAUGE_EVENTS_UNKNOWN], 1);
+	log_warning("event_of_unknown_attempt",
+		    LOG_FIELDS(log_i64("attempt", event->attempt), log_str("worker", event->worker)),
+		    "an event of attempt %" PRId64 ", which is not ours", event->attempt);
+	return 0;
+}
