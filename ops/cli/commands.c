@@ -8,7 +8,8 @@ static int decode(int argc, char **argv)
 }
 
 const struct command cli_commands[] = {
-	{ "run full", "[--subscription NAME]... [--follow] [--json]", "trigger a full ETL run", command_run_full },
+	{ "run full", "[--subscription NAME]... [--cost-max-usd N] [--refetch] [--follow] [--json]",
+	  "trigger a full ETL run", command_run_full },
 	{ "run show", "[ID] [--json]", "what became of a run (default: the last one)", command_run_show },
 	{ "runs", "[--limit N] [--json]", "the last runs", command_runs },
 	{ "status", "[--json]", "the pipeline at a glance; exit code 1 where something is wrong", command_status },

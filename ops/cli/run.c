@@ -80,6 +80,23 @@ static void print_checks(const json_t *run)
 		       number(check, "expected"), text(check, "detail")[0] ? ": " : "", text(check, "detail"));
 }
 
+/* What a vendor asked for what the run was to fetch. */
+static void print_quotes(const json_t *run)
+{
+	size_t i;
+	json_t *quote;
+
+	json_array_foreach(json_object_get(run, "quotes"), i, quote)
+	{
+		const char *cost = text(quote, "cost_usd");
+
+		printf("  quote %-16s %s USD of %s at most, %" PRId64 " records, %" PRId64 " bytes, %" PRId64
+		       " windows to fetch\n",
+		       text(quote, "subscription"), cost[0] ? cost : "?", text(quote, "cost_max_usd"),
+		       number(quote, "records"), number(quote, "bytes"), number(quote, "windows"));
+	}
+}
+
 /* Records per second between the run's start and its end, 0 where they are not known. */
 static double rate_of(const json_t *run, double *ret_seconds)
 {
@@ -103,6 +120,7 @@ static void print_run(const json_t *run)
 	printf("  balanced      %12s  %s\n", json_is_true(json_object_get(run, "balanced")) ? "yes" : "NO",
 	       "fetched = everything that became of it, by count and by mix");
 	print_checks(run);
+	print_quotes(run);
 	printf("  tasks %" PRId64 " of %" PRId64 " closed", number(run, "tasks_closed"), number(run, "tasks"));
 	if (seconds > 0)
 		printf(", %.1f s, %.0f records/s", seconds, rate);
@@ -197,7 +215,12 @@ static int follow(const struct config *cfg, const char *id, bool quiet, json_t *
 static json_t *request_of(int *argc, char **argv)
 {
 	json_t *request = json_object(), *names = json_array();
-	const char *name;
+	const char *name, *cost = cli_option(argc, argv, "--cost-max-usd");
+
+	if (cost)
+		json_object_set_new(request, "costMaxUsd", json_string(cost));
+	if (cli_flag(argc, argv, "--refetch"))
+		json_object_set_new(request, "refetch", json_true());
 
 	while ((name = cli_option(argc, argv, "--subscription")))
 		json_array_append_new(names, json_string(name));
