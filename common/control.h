@@ -11,7 +11,8 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-#define TASK_RESULT_MAX (256 * 1024) /* bytes of an event's result */
+/* Bytes of an event's result: room for the conditions of 25 years' days, within what a client sends in one message. */
+#define TASK_RESULT_MAX (768 * 1024)
 
 /* schemas/avro/fetch_task.avsc */
 struct fetch_task {

@@ -16,7 +16,7 @@
 #include "stages/fetcher/sources/databento/actions.h"
 #include "stages/fetcher/sources/databento/request.h"
 
-#define RESULT_MAX (240 * 1024)
+#define RESULT_MAX (TASK_RESULT_MAX - 1024) /* each day of the window has a condition */
 
 struct quote;
 
