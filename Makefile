@@ -47,7 +47,7 @@ MAIN_C    := $(sort $(wildcard $(WORKERS:%=stages/%/main.c) ops/cli/main.c ops/s
 UNIT_C    := $(sort $(wildcard tests/unit/test_*.c))
 AVSC      := $(sort $(wildcard schemas/avro/*.avsc))
 EMBEDDED  := $(sort $(AVSC) schemas/registry.lock $(wildcard schemas/sql/*.sql topics/*.yaml \
-	stages/validator/rules/*.yaml stages/transformer/*.yaml stages/orchestrator/checks/*.sql))
+	common/*.yaml stages/validator/rules/*.yaml stages/transformer/*.yaml stages/orchestrator/checks/*.sql))
 
 .DEFAULT_GOAL := all
 .PHONY: all help

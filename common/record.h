@@ -68,6 +68,7 @@ struct lineage {
 enum record_flag {
 	FLAG_ROUNDED = 1 << 0,       /* a float source's price, rounded to nine places */
 	FLAG_RULE_VIOLATED = 1 << 1, /* a rule of severity `flag` was violated */
+	FLAG_MARKET_CLOSED = 1 << 2, /* a bar that begins outside of its dataset's trading hours */
 };
 
 #define CONFLUENT_PREFIX 5 /* bytes: 0x00, schema id as big-endian u32 */

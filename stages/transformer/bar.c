@@ -75,6 +75,7 @@ int transform_bar(struct transform *t, const struct ohlcv *in, struct ohlcv_clea
 	if (market_find(t->market, &query, &place, err))
 		return -1;
 	out->interval = interval->name;
+	out->flags |= place.closed && interval->boundary_ns ? FLAG_MARKET_CLOSED : 0;
 	TRANSFORM_PUT_PLACE(out, place, OHLCV_CLEAN_VENUE);
 	return 0;
 }

@@ -1,7 +1,6 @@
 #include "stages/transformer/market.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
@@ -11,17 +10,13 @@
 #include "stages/transformer/session.h"
 #include "stages/transformer/symbol.h"
 
-#define DATASETS_FILE "stages/transformer/datasets.yaml"
 #define PUBLISHERS_FILE "stages/transformer/publishers.yaml"
-#define DATASET_NAME_MAX 64 /* of what is remembered; Databento's are 16 */
-#define SHOWN_MAX 64        /* bytes of a value in an error */
+#define SHOWN_MAX 64 /* bytes of a value in an error */
 
 struct market {
 	struct datasets *datasets;
+	struct sessions *sessions;
 	struct publishers *publishers;
-	char dataset_name[DATASET_NAME_MAX]; /* the dataset asked for last */
-	uint32_t dataset_length;
-	struct dataset *dataset; /* NULL: not in the file */
 	char ticker[TICKER_MAX];
 };
 
@@ -30,6 +25,7 @@ int market_open(struct market **ret, struct err *err)
 	CLEANUP(market_freep) struct market *market = mem_zalloc(1, sizeof(*market));
 
 	if (datasets_read(&market->datasets, DATASETS_FILE, embed_find(DATASETS_FILE), err) ||
+	    sessions_open(&market->sessions, market->datasets, err) ||
 	    publishers_read(&market->publishers, PUBLISHERS_FILE, embed_find(PUBLISHERS_FILE), err))
 		return -1;
 	*ret = STEAL(market);
@@ -40,24 +36,11 @@ void market_freep(struct market **market)
 {
 	if (!*market)
 		return;
+	sessions_freep(&(*market)->sessions);
 	datasets_freep(&(*market)->datasets);
 	publishers_freep(&(*market)->publishers);
 	free(*market);
 	*market = NULL;
-}
-
-static struct dataset *find_dataset(struct market *market, struct str name)
-{
-	if (market->dataset_length == name.len && name.len > 0 &&
-	    memcmp(market->dataset_name, name.data, name.len) == 0)
-		return market->dataset;
-	market->dataset = datasets_find(market->datasets, name);
-	market->dataset_length = 0;
-	if (name.len <= sizeof(market->dataset_name)) {
-		memcpy(market->dataset_name, name.data, name.len);
-		market->dataset_length = name.len;
-	}
-	return market->dataset;
 }
 
 static int find_ticker(struct market *market, struct str symbol, struct str *ret, struct err *err)
@@ -74,12 +57,13 @@ static int find_ticker(struct market *market, struct str symbol, struct str *ret
 
 int market_find(struct market *market, const struct market_query *query, struct market_place *ret, struct err *err)
 {
-	struct dataset *dataset = query->utc ? NULL : find_dataset(market, query->dataset);
+	struct session *session = query->utc ? NULL : sessions_find(market->sessions, query->dataset);
 
 	if (find_ticker(market, query->symbol, &ret->ticker, err))
 		return -1;
 	ret->venue = publishers_venue(market->publishers, query->publisher_id);
-	ret->session_date = dataset ? dataset_session(dataset, query->ts) : clock_day_of(query->ts);
-	ret->session_basis = dataset ? STR_LIT("session") : STR_LIT("utc");
+	ret->session_date = session ? session_date(session, query->ts) : clock_day_of(query->ts);
+	ret->session_basis = session ? STR_LIT("session") : STR_LIT("utc");
+	ret->closed = session && !session_is_open(session, query->ts);
 	return 0;
 }

@@ -1,8 +1,7 @@
 #pragma once
 /*
  * What a row says of its market and the vendor does not: the normalised
- * ticker, the publisher's venue, the trading session. Remembers what it looked
- * up last.
+ * ticker, the publisher's venue, the trading session, which it remembers.
  */
 #include <stdint.h>
 
@@ -11,7 +10,7 @@
 
 struct market;
 
-/* Reads the embedded stages/transformer/{datasets,publishers}.yaml. */
+/* Reads the embedded common/datasets.yaml and stages/transformer/publishers.yaml. */
 int market_open(struct market **ret, struct err *err);
 void market_freep(struct market **market);
 
@@ -29,6 +28,7 @@ struct market_place {
 	struct str venue; /* empty: not known */
 	int32_t session_date;
 	struct str session_basis; /* "utc", "session" */
+	bool closed;              /* outside of the hours in which its dataset trades */
 };
 
 /* ERR_RECORD where the symbol is none. */

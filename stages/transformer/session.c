@@ -6,173 +6,71 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "common/tz.h"
-#include "common/yaml_in.h"
 
 #define DAY 86400
-#define DATASETS_MAX 4096
+#define SATURDAY 2 /* days since 1970 modulo 7: 1970-01-01 was a Thursday */
+#define SUNDAY 3
 
-struct dataset {
-	struct str name;
+struct session {
+	const struct dataset *dataset;
 	struct tz *tz;
-	int32_t start;          /* of a session after midnight of its date, seconds; negative: the evening before */
-	int64_t from_ns, to_ns; /* the session found last */
+	int64_t from_ns, to_ns; /* the one found last */
+	int64_t opens_ns, closes_ns;
 	int32_t date;
 };
 
-struct datasets {
-	struct yaml_doc *doc; /* names point into it */
+struct sessions {
+	const struct datasets *datasets;
 	unsigned count;
-	struct dataset *list; /* by name */
+	struct session *list; /* in the order of `datasets` */
 };
 
-/* --- reading ---------------------------------------------------------------------------------------------------------- */
-
-static bool is_digit(char c)
+int sessions_open(struct sessions **ret, const struct datasets *datasets, struct err *err)
 {
-	return c >= '0' && c <= '9';
-}
+	CLEANUP(sessions_freep) struct sessions *all = mem_zalloc(1, sizeof(*all));
 
-/* "17:00" or "17:00 -1d" */
-static bool parse_start(const char *text, int32_t *ret)
-{
-	int32_t hours, minutes;
+	all->datasets = datasets;
+	all->list = mem_zalloc(datasets_count(datasets) + 1, sizeof(*all->list));
+	for (; all->count < datasets_count(datasets); all->count++) {
+		struct session *s = &all->list[all->count];
 
-	if (!is_digit(text[0]) || !is_digit(text[1]) || text[2] != ':' || !is_digit(text[3]) || !is_digit(text[4]))
-		return false;
-	hours = (text[0] - '0') * 10 + text[1] - '0';
-	minutes = (text[3] - '0') * 10 + text[4] - '0';
-	if (hours > 23 || minutes > 59)
-		return false;
-	*ret = (hours * 60 + minutes) * 60;
-	if (strcmp(text + 5, " -1d") == 0)
-		*ret -= DAY;
-	else if (text[5] != '\0')
-		return false;
-	return true;
-}
-
-static int check_mics(const struct datasets *all, const struct yaml_node *map, struct err *err)
-{
-	const struct yaml_node *list = yaml_get(all->doc, map, "mics");
-
-	if (!list || yaml_kind(list) != YAML_LIST)
-		return yaml_error(all->doc, list ? list : map, err, "`mics` is a list of venues: [XNAS]");
-	for (unsigned i = 0; i < yaml_count(list); i++) {
-		const struct yaml_node *item = yaml_item(all->doc, list, i);
-		const char *mic = yaml_text(item);
-
-		if (!mic || strlen(mic) != 4 || mic[strspn(mic, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")])
-			return yaml_error(all->doc, item, err, "a MIC is four capitals and digits: XNAS");
+		s->dataset = datasets_at(datasets, all->count);
+		if (tz_open(&s->tz, s->dataset->timezone, err))
+			return err_wrap(err, "dataset %.*s", STR_ARG(s->dataset->name));
 	}
-	return 0;
-}
-
-static int read_dataset(struct datasets *all, const struct yaml_node *map, struct err *err)
-{
-	static const char *const keys[] = { "name", "region", "timezone", "session_start", "mics", NULL };
-	struct dataset *d = &all->list[all->count];
-	const char *name, *region, *zone, *start;
-
-	if (yaml_check_keys(all->doc, map, keys, err) || yaml_get_text(all->doc, map, "name", "", &name, err) ||
-	    yaml_get_text(all->doc, map, "region", "", &region, err) ||
-	    yaml_get_text(all->doc, map, "timezone", "", &zone, err) ||
-	    yaml_get_text(all->doc, map, "session_start", "", &start, err) || check_mics(all, map, err))
-		return -1;
-	if (!*name || !*region || !*zone)
-		return yaml_error(all->doc, map, err, "a dataset needs name, region and timezone");
-	if (!parse_start(start, &d->start))
-		return yaml_error(
-			all->doc, map, err,
-			"session_start of %s is a time such as \"00:00\", or \"17:00 -1d\" for the evening before",
-			name);
-	if (tz_open(&d->tz, zone, err))
-		return err_wrap(err, "dataset %s", name);
-	d->name = str_of(name);
-	all->count++;
-	return 0;
-}
-
-static int compare_names(struct str a, struct str b)
-{
-	int order = memcmp(a.data, b.data, a.len < b.len ? a.len : b.len);
-
-	return order ? order : (a.len > b.len) - (a.len < b.len);
-}
-
-static int compare_datasets(const void *a, const void *b)
-{
-	return compare_names(((const struct dataset *)a)->name, ((const struct dataset *)b)->name);
-}
-
-static int read_list(struct datasets *all, const struct yaml_node *root, struct err *err)
-{
-	static const char *const keys[] = { "datasets", NULL };
-	const struct yaml_node *list = yaml_get(all->doc, root, "datasets");
-
-	if (yaml_check_keys(all->doc, root, keys, err))
-		return -1;
-	if (!list || yaml_kind(list) != YAML_LIST || yaml_count(list) > DATASETS_MAX)
-		return yaml_error(all->doc, list, err, "`datasets` is a list of at most %d datasets", DATASETS_MAX);
-	all->list = mem_zalloc(yaml_count(list) + 1, sizeof(*all->list));
-	for (unsigned i = 0; i < yaml_count(list); i++)
-		if (read_dataset(all, yaml_item(all->doc, list, i), err))
-			return -1;
-	qsort(all->list, all->count, sizeof(*all->list), compare_datasets);
-	for (unsigned i = 1; i < all->count; i++)
-		if (str_eq(all->list[i - 1].name, all->list[i].name))
-			return yaml_error(all->doc, list, err, "dataset %.*s is listed twice",
-					  STR_ARG(all->list[i].name));
-	return 0;
-}
-
-int datasets_read(struct datasets **ret, const char *name, struct str yaml, struct err *err)
-{
-	CLEANUP(datasets_freep) struct datasets *all = mem_zalloc(1, sizeof(*all));
-
-	if (yaml_read(&all->doc, name, yaml, err) || read_list(all, yaml_root(all->doc), err))
-		return -1;
 	*ret = STEAL(all);
 	return 0;
 }
 
-void datasets_freep(struct datasets **pointer)
+void sessions_freep(struct sessions **pointer)
 {
-	struct datasets *all = *pointer;
+	struct sessions *all = *pointer;
 
 	if (!all)
 		return;
 	for (unsigned i = 0; i < all->count; i++)
 		tz_freep(&all->list[i].tz);
 	free(all->list);
-	yaml_freep(&all->doc);
 	free(all);
 	*pointer = NULL;
 }
 
-/* --- asking ----------------------------------------------------------------------------------------------------------- */
-
-struct dataset *datasets_find(struct datasets *all, struct str name)
+struct session *sessions_find(struct sessions *all, struct str name)
 {
-	unsigned low = 0, high = all->count;
+	const struct dataset *found = datasets_find(all->datasets, name);
 
-	while (low < high) {
-		unsigned middle = (low + high) / 2;
-		int order = compare_names(name, all->list[middle].name);
-
-		if (order == 0)
-			return &all->list[middle];
-		if (order < 0)
-			high = middle;
-		else
-			low = middle + 1;
-	}
-	return NULL;
+	return found ? &all->list[found - datasets_at(all->datasets, 0)] : NULL;
 }
 
-/* The instant at which the session of that date begins, seconds. */
-static int64_t begin(const struct dataset *d, int32_t date)
+/* The first instant at which the wall clock of that date shows so many seconds after midnight. */
+static int64_t at(const struct session *s, int32_t date, int32_t seconds)
 {
-	return tz_utc(d->tz, (int64_t)date * DAY + d->start);
+	return tz_utc(s->tz, (int64_t)date * DAY + seconds);
+}
+
+static int64_t begin(const struct session *s, int32_t date)
+{
+	return at(s, date, s->dataset->session_start);
 }
 
 /* Nanoseconds of an instant that may be a day beyond what they can tell. */
@@ -190,24 +88,53 @@ static int64_t floor_seconds(int64_t ns)
 	return ns / NS_PER_SECOND - (ns % NS_PER_SECOND < 0);
 }
 
-/* The wall clock gives a date that is off by one at most, where a change of clocks is near. */
-static void find_session(struct dataset *d, int64_t ts_ns)
+static bool is_weekend(int32_t date)
 {
-	int64_t utc = floor_seconds(ts_ns), day = tz_local(d->tz, utc) - d->start;
-	int32_t date = (int32_t)(day / DAY - (day % DAY < 0));
+	int32_t day = (date % 7 + 7) % 7;
 
-	while (utc < begin(d, date))
-		date--;
-	while (utc >= begin(d, date + 1))
-		date++;
-	d->date = date;
-	d->from_ns = to_ns(begin(d, date));
-	d->to_ns = to_ns(begin(d, date + 1));
+	return day == SATURDAY || day == SUNDAY;
 }
 
-int32_t dataset_session(struct dataset *d, int64_t ts_ns)
+static void find_hours(struct session *s)
 {
-	if (ts_ns < d->from_ns || ts_ns >= d->to_ns)
-		find_session(d, ts_ns);
-	return d->date;
+	const struct dataset *d = s->dataset;
+
+	if (!d->has_hours) {
+		s->opens_ns = s->from_ns;
+		s->closes_ns = s->to_ns;
+	} else if (is_weekend(s->date)) {
+		s->opens_ns = s->closes_ns = s->to_ns;
+	} else {
+		s->opens_ns = to_ns(at(s, s->date, d->opens));
+		s->closes_ns = to_ns(at(s, s->date, d->closes));
+	}
+}
+
+/* The wall clock gives a date that is off by one at most, where a change of clocks is near. */
+static void find_session(struct session *s, int64_t ts_ns)
+{
+	int64_t utc = floor_seconds(ts_ns), day = tz_local(s->tz, utc) - s->dataset->session_start;
+	int32_t date = (int32_t)(day / DAY - (day % DAY < 0));
+
+	while (utc < begin(s, date))
+		date--;
+	while (utc >= begin(s, date + 1))
+		date++;
+	s->date = date;
+	s->from_ns = to_ns(begin(s, date));
+	s->to_ns = to_ns(begin(s, date + 1));
+	find_hours(s);
+}
+
+int32_t session_date(struct session *s, int64_t ts_ns)
+{
+	if (ts_ns < s->from_ns || ts_ns >= s->to_ns)
+		find_session(s, ts_ns);
+	return s->date;
+}
+
+bool session_is_open(struct session *s, int64_t ts_ns)
+{
+	session_date(s, ts_ns);
+	return ts_ns >= s->opens_ns && ts_ns < s->closes_ns;
 }

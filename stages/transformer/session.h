@@ -5,20 +5,25 @@
  * evening before, and lasts to the beginning of the next, so that every
  * instant is in exactly one, also where clocks are changed.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
+#include "common/datasets.h"
 #include "common/err.h"
 #include "common/str.h"
 
-struct datasets;
-struct dataset;
+struct sessions;
+struct session;
 
-/* `name` stands in errors: stages/transformer/datasets.yaml has the format. */
-int datasets_read(struct datasets **ret, const char *name, struct str yaml, struct err *err);
-void datasets_freep(struct datasets **datasets);
+/* Opens the time zones; keeps `datasets`, which is to live as long. */
+int sessions_open(struct sessions **ret, const struct datasets *datasets, struct err *err);
+void sessions_freep(struct sessions **sessions);
 
-/* NULL where it is not in the file. */
-struct dataset *datasets_find(struct datasets *datasets, struct str name);
+/* NULL where the dataset is not in the file. */
+struct session *sessions_find(struct sessions *sessions, struct str dataset);
 
 /* Days since 1970. Keeps the session it found for the next call. */
-int32_t dataset_session(struct dataset *dataset, int64_t ts_ns);
+int32_t session_date(struct session *session, int64_t ts_ns);
+
+/* In its hours on a day from Monday to Friday; true where the hours are not known. */
+bool session_is_open(struct session *session, int64_t ts_ns);

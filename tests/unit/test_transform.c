@@ -318,7 +318,11 @@ static void test_other_sessions(void **state)
 static void test_utc_dates(void **state)
 {
 	(void)state;
-	expect_session("ohlcv-1d", "XNAS.ITCH", "2024-07-01", "2024-07-01", "utc");
+	expect_session("ohlcv-1d", "XNAS.ITCH", "2024-07-01", "2024-07-01", "utc"); /* a Monday, and not Sunday's */
+	expect_session("ohlcv-1d", "XNAS.ITCH", "2024-01-02", "2024-01-02", "utc");
+	expect_session("ohlcv-1d", "XNAS.ITCH", "2024-03-11", "2024-03-11",
+		       "utc"); /* New York's clocks changed the day before */
+	expect_session("ohlcv-1d", "XNAS.ITCH", "2024-11-04", "2024-11-04", "utc");
 	expect_session("ohlcv-1d", "EQUS.MINI", "2023-03-28", "2023-03-28", "utc");
 	expect_session("ohlcv-1d", "GLBX.MDP3", "2020-12-28", "2020-12-28", "utc");
 	expect_session("ohlcv-eod", "XNAS.ITCH", "2024-07-01T20:00:00", "2024-07-01", "session");
@@ -330,21 +334,109 @@ static void test_utc_dates(void **state)
 	expect_session("ohlcv-1m", "GLBX.MDP3", "2024-07-01T22:00:00", "2024-07-02", "session");
 }
 
-/* --- files ------------------------------------------------------------------------------------------------------------ */
+/* --- hours ------------------------------------------------------------------------------------------------------------ */
 
-static struct datasets *read_datasets(const char *yaml, struct err *err)
+static void expect_open(const char *schema, const char *dataset, const char *ts, bool open)
 {
-	struct datasets *all = NULL;
+	struct ohlcv in = bar();
+	struct ohlcv_clean out;
 
-	return datasets_read(&all, "d.yaml", str_of(yaml), err) ? NULL : all;
+	in.schema = str_of(schema);
+	in.dataset = str_of(dataset);
+	in.ts_event = ns(ts);
+	in.flags = 0;
+	out = clean(&in);
+	if (out.flags != (open ? 0 : FLAG_MARKET_CLOSED))
+		fail_msg("%s %s at %s: flags %d", dataset, schema, ts, out.flags);
 }
 
-static int32_t session_of(struct datasets *all, const char *name, const char *ts)
+/* From 17:00 to 16:30 in Chicago, Sunday evening to Friday; clocks change in the night of Sundays, when it is closed. */
+static void test_hours_of_futures(void **state)
 {
-	struct dataset *d = datasets_find(all, str_of(name));
+	static const char *const open[] = { "2024-03-08T22:29:00", "2024-03-10T22:00:00", "2024-03-11T21:29:00",
+					    "2024-03-11T22:00:00", "2024-11-01T21:29:00", "2024-11-03T23:00:00",
+					    "2024-11-04T22:29:00", "2024-11-04T23:00:00", "2020-12-28T00:00:00" };
+	static const char *const closed[] = { "2024-03-08T22:30:00", "2024-03-08T23:00:00", "2024-03-09T12:00:00",
+					      "2024-03-10T21:59:00", "2024-03-11T21:30:00", "2024-03-11T21:59:00",
+					      "2024-11-01T21:30:00", "2024-11-03T22:59:00", "2024-11-04T22:30:00",
+					      "2024-11-04T22:59:00" };
 
-	assert_non_null(d);
-	return dataset_session(d, ns(ts));
+	(void)state;
+	for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++)
+		expect_open("ohlcv-1m", "GLBX.MDP3", open[i], true);
+	for (size_t i = 0; i < sizeof(closed) / sizeof(closed[0]); i++)
+		expect_open("ohlcv-1m", "GLBX.MDP3", closed[i], false);
+}
+
+static void test_hours_of_shares(void **state)
+{
+	(void)state;
+	expect_open("ohlcv-1m", "XNAS.ITCH", "2024-03-08T08:59:00", false);
+	expect_open("ohlcv-1m", "XNAS.ITCH", "2024-03-08T09:00:00", true);
+	expect_open("ohlcv-1m", "XNAS.ITCH", "2024-03-11T07:59:00", false);
+	expect_open("ohlcv-1m", "XNAS.ITCH", "2024-03-11T08:00:00", true);
+	expect_open("ohlcv-1h", "XNAS.ITCH", "2024-03-11T23:00:00", true);
+	expect_open("ohlcv-1h", "XNAS.ITCH", "2024-03-12T00:00:00", false);
+	expect_open("ohlcv-1m", "XNAS.ITCH", "2024-03-09T15:00:00", false); /* a Saturday */
+	expect_open("ohlcv-1m", "XNAS.ITCH", "2024-03-10T15:00:00", false); /* a Sunday */
+}
+
+/* Nothing is said of bars of a day, nor where hours are not known. */
+static void test_hours_that_nobody_knows(void **state)
+{
+	(void)state;
+	expect_open("ohlcv-1d", "XNAS.ITCH", "2024-03-11", true);
+	expect_open("ohlcv-1d", "GLBX.MDP3", "2024-03-09", true);
+	expect_open("ohlcv-eod", "XNAS.ITCH", "2024-03-12T00:30:00", true);
+	expect_open("ohlcv-1m", "IFEU.IMPACT", "2024-03-09T12:00:00", true);
+	expect_open("ohlcv-1m", "OPRA.PILLAR", "2024-03-09T12:00:00", true);
+	expect_open("ohlcv-1m", "ACME.FEED", "2024-03-09T12:00:00", true);
+}
+
+/* What a rule flagged stays flagged. */
+static void test_flags_are_kept(void **state)
+{
+	struct ohlcv in = bar();
+	struct ohlcv_clean out;
+
+	(void)state;
+	in.flags = FLAG_RULE_VIOLATED;
+	in.ts_event = ns("2024-03-09T12:00:00");
+	out = clean(&in);
+	assert_int_equal(out.flags, FLAG_RULE_VIOLATED | FLAG_MARKET_CLOSED);
+}
+
+/* --- files ------------------------------------------------------------------------------------------------------------ */
+
+/* Datasets and their sessions from a text. */
+struct read {
+	struct datasets *datasets;
+	struct sessions *sessions;
+};
+
+static void read_release(struct read *read)
+{
+	sessions_freep(&read->sessions);
+	datasets_freep(&read->datasets);
+}
+
+static struct read read_sessions(const char *yaml)
+{
+	struct read read = { NULL, NULL };
+	struct err err = ERR_INIT;
+
+	if (datasets_read(&read.datasets, "d.yaml", str_of(yaml), &err) ||
+	    sessions_open(&read.sessions, read.datasets, &err))
+		fail_msg("%s", err.text);
+	return read;
+}
+
+static int32_t session_of(const struct read *read, const char *name, const char *ts)
+{
+	struct session *s = sessions_find(read->sessions, str_of(name));
+
+	assert_non_null(s);
+	return session_date(s, ns(ts));
 }
 
 /* Where midnight is skipped, and where it comes twice, sessions still follow each other without gap or overlap. */
@@ -352,66 +444,45 @@ static void test_sessions_without_midnight(void **state)
 {
 	static const char yaml[] =
 		"datasets:\n"
-		"  - {name: B, region: BR, timezone: America/Sao_Paulo, session_start: '00:00', mics: []}\n"
-		"  - {name: A, region: WS, timezone: Pacific/Apia, session_start: '00:00', mics: []}\n";
-	struct err err = ERR_INIT;
-	CLEANUP(datasets_freep) struct datasets *all = read_datasets(yaml, &err);
+		"  - {name: B, region: BR, asset_class: x, timezone: America/Sao_Paulo, session_start: '00:00', mics: []}\n"
+		"  - {name: A, region: WS, asset_class: x, timezone: Pacific/Apia, session_start: '00:00', mics: []}\n";
+	CLEANUP(read_release) struct read all = read_sessions(yaml);
+	struct session *brazil = sessions_find(all.sessions, STR_LIT("B"));
 	int32_t before = 0;
 
 	(void)state;
-	assert_non_null(all);
 	/* 2018-11-04 began at 01:00 there, and 2018-02-17 had 25 hours, 23:00 to 24:00 twice. */
-	assert_int_equal(session_of(all, "B", "2018-11-04T02:59:59"), clock_day_of(ns("2018-11-03")));
-	assert_int_equal(session_of(all, "B", "2018-11-04T03:00:00"), clock_day_of(ns("2018-11-04")));
-	assert_int_equal(session_of(all, "B", "2018-02-18T02:30:00"), clock_day_of(ns("2018-02-17")));
-	assert_int_equal(session_of(all, "B", "2018-02-18T03:00:00"), clock_day_of(ns("2018-02-18")));
+	assert_int_equal(session_of(&all, "B", "2018-11-04T02:59:59"), clock_day_of(ns("2018-11-03")));
+	assert_int_equal(session_of(&all, "B", "2018-11-04T03:00:00"), clock_day_of(ns("2018-11-04")));
+	assert_int_equal(session_of(&all, "B", "2018-02-18T02:30:00"), clock_day_of(ns("2018-02-17")));
+	assert_int_equal(session_of(&all, "B", "2018-02-18T03:00:00"), clock_day_of(ns("2018-02-18")));
 	/* Samoa had no 30 December 2011. */
-	assert_int_equal(session_of(all, "A", "2011-12-30T09:59:59"), clock_day_of(ns("2011-12-29")));
-	assert_int_equal(session_of(all, "A", "2011-12-30T10:00:00"), clock_day_of(ns("2011-12-31")));
+	assert_int_equal(session_of(&all, "A", "2011-12-30T09:59:59"), clock_day_of(ns("2011-12-29")));
+	assert_int_equal(session_of(&all, "A", "2011-12-30T10:00:00"), clock_day_of(ns("2011-12-31")));
 	for (int64_t t = ns("2018-01-01"); t < ns("2019-01-01"); t += 1800 * NS_PER_SECOND) {
-		int32_t date = dataset_session(datasets_find(all, STR_LIT("B")), t);
+		int32_t date = session_date(brazil, t);
 
 		assert_true(date == before || date == before + 1 || before == 0);
+		assert_true(session_is_open(brazil, t));
 		before = date;
 	}
-	assert_int_equal(dataset_session(datasets_find(all, STR_LIT("B")), INT64_MAX), clock_day_of(INT64_MAX));
-	assert_int_equal(dataset_session(datasets_find(all, STR_LIT("B")), INT64_MIN), clock_day_of(INT64_MIN) - 1);
+	assert_int_equal(session_date(brazil, INT64_MAX), clock_day_of(INT64_MAX));
+	assert_int_equal(session_date(brazil, INT64_MIN), clock_day_of(INT64_MIN) - 1);
 }
 
-static void expect_bad_dataset(const char *yaml, const char *part)
+static void test_bad_zone(void **state)
 {
+	static const char yaml[] =
+		"datasets:\n- {name: A, region: U, asset_class: x, timezone: No/Where, session_start: '17:00', mics: []}\n";
+	CLEANUP(datasets_freep) struct datasets *datasets = NULL;
+	struct sessions *sessions = NULL;
 	struct err err = ERR_INIT;
 
-	assert_null(read_datasets(yaml, &err));
-	assert_int_equal(err.kind, ERR_FATAL);
-	if (!strstr(err.text, part))
-		fail_msg("'%s' lacks '%s'", err.text, part);
-}
-
-static void test_bad_datasets(void **state)
-{
 	(void)state;
-	expect_bad_dataset("", "d.yaml:1: a mapping is needed here (datasets)");
-	expect_bad_dataset("datasets: 1\n", "d.yaml:1: `datasets` is a list");
-	expect_bad_dataset("datasets:\n- {name: A, zone: UTC}\n", "d.yaml:2: unknown key 'zone'");
-	expect_bad_dataset("datasets:\n- {name: A, region: U, timezone: UTC, session_start: '7:00', mics: []}\n",
-			   "d.yaml:2: session_start of A");
-	expect_bad_dataset("datasets:\n- {name: A, region: U, timezone: UTC, session_start: '24:00', mics: []}\n",
-			   "session_start of A");
-	expect_bad_dataset("datasets:\n- {name: A, region: U, timezone: UTC, session_start: '17:00 +1d', mics: []}\n",
-			   "session_start of A");
-	expect_bad_dataset("datasets:\n- {name: A, region: U, timezone: UTC, session_start: '17:00', mics: [XNASD]}\n",
-			   "four capitals");
-	expect_bad_dataset("datasets:\n- {name: A, region: U, timezone: UTC, session_start: '17:00'}\n",
-			   "`mics` is a list");
-	expect_bad_dataset("datasets:\n- {name: A, region: U, timezone: No/Where, session_start: '17:00', mics: []}\n",
-			   "dataset A: time zone No/Where");
-	expect_bad_dataset("datasets:\n- {name: A, region: U, session_start: '17:00', mics: []}\n",
-			   "needs name, region and timezone");
-	expect_bad_dataset("datasets:\n"
-			   "- {name: A, region: U, timezone: UTC, session_start: '17:00', mics: []}\n"
-			   "- {name: A, region: U, timezone: UTC, session_start: '18:00', mics: []}\n",
-			   "dataset A is listed twice");
+	assert_int_equal(datasets_read(&datasets, "d.yaml", str_of(yaml), &err), 0);
+	assert_int_equal(sessions_open(&sessions, datasets, &err), -1);
+	assert_int_equal(err.kind, ERR_FATAL);
+	assert_non_null(strstr(err.text, "dataset A: time zone No/Where"));
 }
 
 static void expect_bad_publisher(const char *yaml, const char *part)
@@ -450,8 +521,12 @@ int main(void)
 		cmocka_unit_test(test_futures_sessions),
 		cmocka_unit_test(test_other_sessions),
 		cmocka_unit_test(test_utc_dates),
+		cmocka_unit_test(test_hours_of_futures),
+		cmocka_unit_test(test_hours_of_shares),
+		cmocka_unit_test(test_hours_that_nobody_knows),
+		cmocka_unit_test(test_flags_are_kept),
 		cmocka_unit_test(test_sessions_without_midnight),
-		cmocka_unit_test(test_bad_datasets),
+		cmocka_unit_test(test_bad_zone),
 		cmocka_unit_test(test_bad_publishers),
 	};
 
