@@ -4,13 +4,6 @@
 #include "common/commit_kafka.h"
 #include "common/mem.h"
 
-const struct config_key forward_keys[] = {
-	{ "batch.ms", CONFIG_INT, "100", 1, 5000, "ms",
-	  "A transaction is committed this long after its first record." },
-	{ "batch.records_max", CONFIG_INT, "50000", 1, 1000000, "records", "A transaction is committed at this size." },
-	{ 0 },
-};
-
 static int run_stage(const struct forward *forward, struct worker *worker, struct commit_kafka *commit, struct err *err)
 {
 	CLEANUP(freep) char *group_base = mem_printf("penstock.%s", forward->stage);

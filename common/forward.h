@@ -8,7 +8,12 @@
 #include "common/stage.h"
 #include "common/worker.h"
 
-extern const struct config_key forward_keys[]; /* batch.ms, batch.records_max */
+/* Keys of every such stage. */
+#define FORWARD_KEYS \
+	{ "batch.ms", CONFIG_INT, "100", 1, 5000, "ms", "A transaction ends this long after its first record." }, \
+	{ \
+		"batch.records_max", CONFIG_INT, "50000", 1, 1000000, "records", "A transaction ends at this size." \
+	}
 
 /* Opens what the stage needs (self), given the producer of its transactions. */
 typedef int forward_open_fn(void **ret_self, struct worker *worker, struct kafka_producer *producer,

@@ -281,13 +281,19 @@ static int run(const struct worker_spec *spec, struct config *cfg, struct err *e
 	return spec->run(&worker, err);
 }
 
+static int check_config(const struct config *cfg, struct err *err)
+{
+	return kafka_check(cfg, err) || (self.spec->check && self.spec->check(cfg, err)) ? -1 : 0;
+}
+
 int worker_main(const struct worker_spec *spec, int argc, char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
 	struct err err = ERR_INIT;
 	enum log_level level = LOG_INFO;
 
-	switch (config_load(&cfg, &spec->config, kafka_check, argc, argv)) {
+	self.spec = spec;
+	switch (config_load(&cfg, &spec->config, check_config, argc, argv)) {
 	case CONFIG_EXIT:
 		return EXIT_OK;
 	case CONFIG_BAD:
@@ -295,7 +301,6 @@ int worker_main(const struct worker_spec *spec, int argc, char **argv)
 	case CONFIG_RUN:
 		break;
 	}
-	self.spec = spec;
 	srandom((unsigned)getpid());
 	if (!log_level_parse(config_text(cfg, "log.level"), &level)) {
 		fprintf(stderr, "%s: log.level: debug, info, warning or error\n", spec->config.binary);

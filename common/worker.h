@@ -36,6 +36,7 @@ struct worker_spec {
 	/* Serves paths that the worker itself does not; NULL: only /metrics, /healthz, /readyz. */
 	http_handler_fn *handler;
 	unsigned http_threads;
+	config_check_fn *check; /* what else --check and a start look at; NULL: nothing */
 	int (*run)(struct worker *worker, struct err *err);
 };
 

@@ -191,25 +191,32 @@ static void closep(FILE **file)
 		fclose(*file);
 }
 
-int yaml_read_file(struct yaml_doc **ret, const char *path, struct err *err)
+int yaml_read_text(struct buf *text, const char *path, struct err *err)
 {
 	CLEANUP(closep) FILE *in = fopen(path, "r");
-	CLEANUP(buf_release) struct buf text = BUF_INIT(YAML_TEXT_MAX + 1);
 	size_t n;
 
+	*text = (struct buf)BUF_INIT(YAML_TEXT_MAX + 1);
 	if (!in)
 		return err_set(err, ERR_FATAL, "%s: %s", path, strerror(errno));
 	do {
-		uint8_t *room = buf_room(&text, 65536);
+		uint8_t *room = buf_room(text, 65536);
 
 		if (!room)
 			return err_set(err, ERR_FATAL, "%s: larger than %d bytes", path, YAML_TEXT_MAX);
 		n = fread(room, 1, 65536, in);
-		text.len += n;
+		text->len += n;
 	} while (n > 0);
 	if (ferror(in))
 		return err_set(err, ERR_FATAL, "%s: %s", path, strerror(errno));
-	return yaml_read(ret, path, buf_str(&text), err);
+	return 0;
+}
+
+int yaml_read_file(struct yaml_doc **ret, const char *path, struct err *err)
+{
+	CLEANUP(buf_release) struct buf text = BUF_INIT(0);
+
+	return yaml_read_text(&text, path, err) ? -1 : yaml_read(ret, path, buf_str(&text), err);
 }
 
 void yaml_freep(struct yaml_doc **doc)

@@ -9,6 +9,7 @@
  */
 #include <stdbool.h>
 
+#include "common/buf.h"
 #include "common/err.h"
 #include "common/str.h"
 
@@ -21,6 +22,8 @@ struct yaml_node;
 /* `name` stands in errors. The text need not outlive the call. ERR_FATAL "name:line:column: …". */
 int yaml_read(struct yaml_doc **ret, const char *name, struct str text, struct err *err);
 int yaml_read_file(struct yaml_doc **ret, const char *path, struct err *err);
+/* The file's text as it is, into a buffer that is released in any case. */
+int yaml_read_text(struct buf *ret, const char *path, struct err *err);
 void yaml_freep(struct yaml_doc **doc);
 
 /* NULL where the document is empty. */

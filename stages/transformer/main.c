@@ -2,6 +2,7 @@
 #include "common/forward.h"
 #include "stages/transformer/transformer.h"
 
+static const struct config_key keys[] = { FORWARD_KEYS, { 0 } };
 static const struct config_key *const shared[] = { config_common_keys, NULL };
 
 static int open_transformer(void **ret_self, struct worker *worker, struct kafka_producer *producer,
@@ -35,7 +36,7 @@ int main(int argc, char **argv)
 	const struct worker_spec spec = {
 		.config = { .binary = "transformer",
 			    .summary = "Brings validated records into the shape of their table.",
-			    .keys = forward_keys,
+			    .keys = keys,
 			    .shared = shared },
 		.run = run,
 	};

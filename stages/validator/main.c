@@ -1,7 +1,14 @@
 /* validator: etl.raw.<type> -> etl.valid.<type> | etl.dlq */
 #include "common/forward.h"
+#include "stages/validator/rule_files.h"
 #include "stages/validator/validator.h"
 
+static const struct config_key keys[] = {
+	FORWARD_KEYS,
+	{ "rules.folder", CONFIG_TEXT, "", 0, 0, NULL,
+	  "Rule files <type>.yaml that stand in for those that are built in; the same for every validator." },
+	{ 0 },
+};
 static const struct config_key *const shared[] = { config_common_keys, NULL };
 
 static int open_validator(void **ret_self, struct worker *worker, struct kafka_producer *producer,
@@ -30,15 +37,21 @@ static int run(struct worker *worker, struct err *err)
 	return forward_run(&forward, worker, err);
 }
 
+static int check(const struct config *cfg, struct err *err)
+{
+	return rule_files_check(config_text(cfg, "rules.folder"), err);
+}
+
 int main(int argc, char **argv)
 {
 	const struct worker_spec spec = {
 		.config = { .binary = "validator",
 			    .summary = "Checks raw records against the rules of their type.",
-			    .keys = forward_keys,
+			    .keys = keys,
 			    .shared = shared },
 		.metrics = validator_metrics,
 		.metric_count = validator_metric_count,
+		.check = check,
 		.run = run,
 	};
 

@@ -142,32 +142,40 @@ static int parse_condition(struct expr *expr, const struct yaml_node *node, cons
 	return *ret ? 0 : -1;
 }
 
-static int read_rule(struct ruleset *set, const struct yaml_node *map, struct expr *expr, struct err *err)
+static int read_text(const struct ruleset *set, const struct yaml_node *map, struct rule_text *rule, struct err *err)
 {
 	static const char *const keys[] = { "name", "violated", "severity", "when", "doc", NULL };
-	struct rule *rule = &set->rules[set->count];
-	const struct node *when = NULL, *violated;
-	const char *text;
-	bool rejects;
 
 	if (yaml_check_keys(set->doc, map, keys, err) ||
 	    read_name(set, map, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_", &rule->name, err) ||
-	    read_severity(set, map, &rejects, err) || yaml_get_text(set->doc, map, "doc", "", &text, err) ||
-	    yaml_get_text(set->doc, map, "when", NULL, &text, err) ||
-	    yaml_get_text(set->doc, map, "violated", "", &rule->condition, err))
+	    read_severity(set, map, &rule->rejects, err) || yaml_get_text(set->doc, map, "doc", "", &rule->doc, err) ||
+	    yaml_get_text(set->doc, map, "when", "", &rule->when, err) ||
+	    yaml_get_text(set->doc, map, "violated", "", &rule->violated, err))
 		return -1;
 	for (unsigned i = 0; i < set->count; i++)
-		if (strcmp(set->rules[i].name, rule->name) == 0)
+		if (strcmp(set->rules[i].text.name, rule->name) == 0)
 			return yaml_error(set->doc, map, err, "there are two rules %s", rule->name);
-	if (!*rule->condition)
+	if (!*rule->violated)
 		return yaml_error(set->doc, map, err, "rule %s lacks `violated`, its condition", rule->name);
+	if (!*rule->when && yaml_get(set->doc, map, "when"))
+		return yaml_error(set->doc, map, err, "`when` of rule %s is empty: leave it out", rule->name);
+	return 0;
+}
+
+static int read_rule(struct ruleset *set, const struct yaml_node *map, struct expr *expr, struct err *err)
+{
+	struct rule *rule = &set->rules[set->count];
+	const struct node *when = NULL, *violated;
+
+	if (read_text(set, map, &rule->text, err))
+		return -1;
 	expr->count = 0;
-	if ((text && parse_condition(expr, yaml_get(set->doc, map, "when"), &when)) ||
+	if ((*rule->text.when && parse_condition(expr, yaml_get(set->doc, map, "when"), &when)) ||
 	    parse_condition(expr, yaml_get(set->doc, map, "violated"), &violated) ||
 	    rule_compile(set, expr, when, violated))
 		return -1;
 	add_fields(rule, set, expr);
-	set->rejecting |= (uint64_t)rejects << set->count++;
+	set->rejecting |= (uint64_t)rule->text.rejects << set->count++;
 	return 0;
 }
 
@@ -218,7 +226,7 @@ int ruleset_compile(struct ruleset **ret, const char *name, struct str yaml, con
 	CLEANUP(freep) struct expr *expr = mem_zalloc(1, sizeof(*expr));
 
 	set->type = type;
-	*expr = (struct expr){ .type = type, .name = name, .source = yaml, .err = err };
+	*expr = (struct expr){ .type = type, .name = name, .source = yaml, .datasets = &set->datasets, .err = err };
 	if (yaml_read(&set->doc, name, yaml, err) || read_set(set, yaml, expr, err))
 		return -1;
 	*ret = STEAL(set);
@@ -229,6 +237,7 @@ void ruleset_freep(struct ruleset **set)
 {
 	if (!*set)
 		return;
+	datasets_freep(&(*set)->datasets);
 	yaml_freep(&(*set)->doc);
 	free(*set);
 	*set = NULL;
@@ -246,9 +255,9 @@ unsigned ruleset_count(const struct ruleset *set)
 	return set->count;
 }
 
-const char *ruleset_rule_name(const struct ruleset *set, unsigned index)
+struct rule_text ruleset_rule(const struct ruleset *set, unsigned index)
 {
-	return set->rules[index].name;
+	return set->rules[index].text;
 }
 
 void ruleset_names(const struct ruleset *set, uint64_t violated, struct buf *out)
@@ -259,7 +268,7 @@ void ruleset_names(const struct ruleset *set, uint64_t violated, struct buf *out
 		if (!(violated >> i & 1))
 			continue;
 		buf_put_text(out, separator);
-		buf_put_text(out, set->rules[i].name);
+		buf_put_text(out, set->rules[i].text.name);
 		separator = ",";
 	}
 }
@@ -323,7 +332,7 @@ static void put_condition(struct buf *out, const char *text)
 
 static void put_rule(struct buf *out, const struct ruleset *set, const struct rule *rule, const void *record)
 {
-	put_condition(out, rule->condition);
+	put_condition(out, rule->text.violated);
 	buf_put_text(out, " (");
 	for (unsigned k = 0; k < rule->field_count; k++) {
 		const struct record_field *field = &set->type->fields[rule->fields[k]];

@@ -4,6 +4,7 @@
  * against its descriptor. A rule names what is wrong: it is violated where
  * its condition holds. Every violated rule is reported.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "common/buf.h"
@@ -28,7 +29,13 @@ void ruleset_freep(struct ruleset **ruleset);
 /* "ohlcv@1a2b3c4d": name and a fingerprint of the text. */
 const char *ruleset_version(const struct ruleset *ruleset);
 unsigned ruleset_count(const struct ruleset *ruleset);
-const char *ruleset_rule_name(const struct ruleset *ruleset, unsigned index);
+
+/* A rule as the file has it: `when` is "" where it always applies. */
+struct rule_text {
+	const char *name, *when, *violated, *doc;
+	bool rejects;
+};
+struct rule_text ruleset_rule(const struct ruleset *ruleset, unsigned index);
 
 /* now_ns: for rules about the future. No allocation. */
 struct verdict ruleset_check(const struct ruleset *ruleset, const void *record, int64_t now_ns);

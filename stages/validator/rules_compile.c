@@ -136,12 +136,26 @@ static int compile_fields(struct compiler *c, const struct node *node, enum op o
 	return 0;
 }
 
+static int compile_class(struct compiler *c, const struct node *node, const struct node *field,
+			 const struct node *literal, struct jump jump)
+{
+	struct insn *i = emit_test(c, node, OP_ASSET_CLASS, node->accepts, jump);
+
+	if (!i)
+		return -1;
+	i->a = field->field->offset;
+	i->k = literal->number;
+	return 0;
+}
+
 static int compile_strings(struct compiler *c, const struct node *node, struct jump jump)
 {
-	const struct node *field = node->left->kind == NODE_FIELD ? node->left : node->right;
+	const struct node *field = node->left->kind != NODE_LITERAL ? node->left : node->right;
 	const struct node *literal = field == node->left ? node->right : node->left;
 	struct insn *i;
 
+	if (field->kind == NODE_ASSET_CLASS)
+		return compile_class(c, node, field, literal, jump);
 	if (literal->kind == NODE_FIELD)
 		return compile_fields(c, node, OP_STRING_FIELDS, jump);
 	if (c->set->string_count == STRINGS_MAX)
@@ -230,6 +244,8 @@ static int compile_comparison(struct compiler *c, const struct node *node, struc
 	return compile_registers(c, node, jump);
 }
 
+static int compile_condition(struct compiler *c, const struct node *node, struct jump jump);
+
 static int compile_field_test(struct compiler *c, const struct node *node, struct jump jump)
 {
 	const struct node *field = node->kind == NODE_FIELD ? node : node->left;
@@ -240,6 +256,44 @@ static int compile_field_test(struct compiler *c, const struct node *node, struc
 		return -1;
 	i->a = field->field->offset;
 	return 0;
+}
+
+static bool is_bound(const struct node *n, uint8_t accepts)
+{
+	return n->kind == NODE_COMPARE && n->accepts == accepts && is_wide(n->left) && n->right->kind == NODE_LITERAL;
+}
+
+/* True for `a < 1 or a > 5`, the bounds of most rules: one look for two. */
+static bool is_outside(const struct compiler *c, const struct node *below, const struct node *above)
+{
+	return is_bound(below, ORDER_LESS) && is_bound(above, ORDER_GREATER) &&
+	       below->left->field == above->left->field && below->right->number <= above->right->number &&
+	       c->set->span_count < SPANS_MAX;
+}
+
+static int compile_outside(struct compiler *c, const struct node *below, const struct node *above, struct jump jump)
+{
+	struct insn *i = emit_test(c, below, OP_OUTSIDE, ORDER_EQUAL, jump);
+
+	if (!i)
+		return -1;
+	i->a = below->left->field->offset;
+	i->b = (uint16_t)c->set->span_count;
+	i->k = below->right->number;
+	c->set->spans[c->set->span_count++] = (uint64_t)above->right->number - (uint64_t)below->right->number;
+	return 0;
+}
+
+/* `or` that jumps where a side is true. Chains lean to the left, so the neighbour of the right side is at its end. */
+static int compile_chain(struct compiler *c, const struct node *node, struct jump jump)
+{
+	const struct node *left = node->left, *before = left->kind == NODE_OR ? left->right : left;
+
+	if (!is_outside(c, before, node->right))
+		return compile_condition(c, left, jump) || compile_condition(c, node->right, jump) ? -1 : 0;
+	if (before != left && compile_condition(c, left->left, jump))
+		return -1;
+	return compile_outside(c, before, node->right, jump);
 }
 
 /* True for `a is null or b is null or …`: one look at the presence bits. Their nodes need these bits. */
@@ -265,6 +319,8 @@ static int compile_condition(struct compiler *c, const struct node *node, struct
 		return compile_comparison(c, node, jump);
 	if (node->kind != NODE_AND && node->kind != NODE_OR)
 		return compile_field_test(c, node, jump);
+	if (node->kind == NODE_OR && jump.sense)
+		return compile_chain(c, node, jump);
 	if (jump.sense == decides)
 		return compile_condition(c, node->left, jump) || compile_condition(c, node->right, jump) ? -1 : 0;
 	behind = c->labels++;

@@ -53,6 +53,16 @@ static bool is_text(struct str s)
 	return str_is_text((struct str){ s.data + i, s.len - i });
 }
 
+#define CLASS_NOT_ASKED (-2)
+#define CLASS_NONE (-1)
+
+static int find_class(const struct ruleset *set, struct str name)
+{
+	const struct dataset *dataset = datasets_find(set->datasets, name);
+
+	return dataset ? dataset->asset_class : CLASS_NONE;
+}
+
 /* An instruction that makes a value; false: it overflowed. */
 static inline bool calculate(const struct insn *i, int64_t *registers, const char *record, int64_t now_ns)
 {
@@ -93,6 +103,7 @@ static inline __attribute__((always_inline)) uint64_t run(const struct ruleset *
 {
 	const uint64_t present = (uint64_t)load64(record);
 	int64_t registers[REGISTERS_MAX], right;
+	int asset_class = CLASS_NOT_ASKED;
 	uint64_t violated = 0;
 	bool jump;
 
@@ -108,6 +119,9 @@ static inline __attribute__((always_inline)) uint64_t run(const struct ruleset *
 			continue;
 		}
 		switch ((enum op)i->op) {
+		case OP_OUTSIDE:
+			jump = jumps_if(i, (uint64_t)load64(at) - (uint64_t)i->k > set->spans[i->b]);
+			break;
 		case OP_COMPARE_INT:
 			jump = jumps(i, load32(at), i->k);
 			break;
@@ -131,6 +145,11 @@ static inline __attribute__((always_inline)) uint64_t run(const struct ruleset *
 		case OP_STRING_CONST:
 			jump = jumps_if(i, str_eq(load_str(at), set->strings[i->k]));
 			break;
+		case OP_ASSET_CLASS:
+			if (asset_class == CLASS_NOT_ASKED) /* one dataset, however many rules ask */
+				asset_class = find_class(set, load_str(at));
+			jump = jumps_if(i, asset_class == i->k);
+			break;
 		case OP_IS_TEXT:
 			jump = jumps_if(i, is_text(load_str(at)));
 			break;
@@ -153,7 +172,8 @@ static inline __attribute__((always_inline)) uint64_t run(const struct ruleset *
 	}
 }
 
-struct verdict ruleset_check(const struct ruleset *set, const void *record, int64_t now_ns)
+/* Aligned, as where the linker puts the loop makes a difference of 7 ns a bar. */
+__attribute__((aligned(64))) struct verdict ruleset_check(const struct ruleset *set, const void *record, int64_t now_ns)
 {
 	bool complete = ((uint64_t)load64(record) & set->needs) == set->needs;
 	uint64_t violated = complete ? run(set, record, now_ns, true) : run(set, record, now_ns, false);

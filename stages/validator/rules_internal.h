@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "common/datasets.h"
 #include "common/err.h"
 #include "common/record.h"
 #include "common/str.h"
@@ -17,6 +18,7 @@
 #define EXPR_DEPTH_MAX 32  /* parentheses, `not` and signs inside each other */
 #define CODE_MAX 4096      /* instructions of one set */
 #define STRINGS_MAX 256    /* literals of one set */
+#define SPANS_MAX 256      /* pairs of bounds of one set; what is more is compared one by one */
 #define REGISTERS_MAX 16
 
 /* --- expressions ------------------------------------------------------------------------------------------------------ */
@@ -44,7 +46,8 @@ enum node_kind {
 	NODE_FIELD,
 	NODE_LITERAL, /* number, or text for TYPE_NUMBER and TYPE_STRING */
 	NODE_NOW,
-	NODE_LENGTH, /* of a string field */
+	NODE_LENGTH,      /* of a string field */
+	NODE_ASSET_CLASS, /* of the dataset in a string field */
 	NODE_ADD,
 	NODE_SUBTRACT,
 	NODE_MULTIPLY,
@@ -73,8 +76,9 @@ struct node {
 /* One expression while it is read. Slices of it live as long as the document. */
 struct expr {
 	const struct record_type *type;
-	const char *name;  /* of the file */
-	struct str source; /* the file's text */
+	const char *name;           /* of the file */
+	struct str source;          /* the file's text */
+	struct datasets **datasets; /* read when they are asked for first */
 	const struct yaml_node *at;
 	const char *text;
 	struct node nodes[EXPR_NODES_MAX];
@@ -93,6 +97,7 @@ struct node *expr_parse(struct expr *expr);
 /* All return NULL, and set *expr->err, where the operands do not go together. */
 struct node *expr_node(struct expr *expr, enum node_kind kind, enum value_type type, uint32_t pos);
 struct node *expr_field(struct expr *expr, struct str name, uint32_t pos);
+struct node *expr_asset_class(struct expr *expr, uint32_t pos);
 struct node *expr_arithmetic(struct expr *expr, enum node_kind kind, struct node *left, struct node *right,
 			     uint32_t pos);
 struct node *expr_negative(struct expr *expr, struct node *operand, uint32_t pos);
@@ -113,12 +118,14 @@ struct node *expr_logic(struct expr *expr, enum node_kind kind, struct node *lef
 enum op {
 	/* conditions */
 	OP_COMPARE_WIDE,   /* 64 bits at a with 64 bits at b of the record, or of this instruction: &k */
+	OP_OUTSIDE,        /* 64 bits at a: below k, or above k + span b? */
 	OP_COMPARE_INT,    /* 32 bits at a with k */
 	OP_COMPARE_LENGTH, /* of the string at a with k */
 	OP_COMPARE_NOW,    /* 64 bits at a with now + k; overflow jumps to b */
 	OP_COMPARE,        /* register a with register b */
 	OP_STRING_FIELDS,
 	OP_STRING_CONST, /* string at a with literal k */
+	OP_ASSET_CLASS,  /* of the dataset in the string at a: is it number k? */
 	OP_IS_TEXT,
 	OP_IS_TRUE, /* bool at a */
 	OP_IS_PRESENT,
@@ -148,8 +155,7 @@ struct insn {
 };
 
 struct rule {
-	const char *name;
-	const char *condition;
+	struct rule_text text;
 	uint16_t end; /* of its code */
 	uint8_t field_count;
 	uint8_t fields[64]; /* in order of appearance */
@@ -158,14 +164,16 @@ struct rule {
 struct ruleset {
 	char version[96];
 	const struct record_type *type;
-	struct yaml_doc *doc; /* names, conditions and literals point into it */
+	struct yaml_doc *doc;      /* names, conditions and literals point into it */
+	struct datasets *datasets; /* NULL: no rule asks for them */
 	unsigned count;
 	uint64_t rejecting; /* bit i: rule i is of severity reject */
 	uint64_t needs;     /* presence bits of the nullable fields in any rule */
 	struct rule rules[RULES_MAX];
-	unsigned code_count, string_count;
+	unsigned code_count, string_count, span_count;
 	struct insn code[CODE_MAX + 1 + RULES_MAX]; /* OP_END and the OP_VIOLATED */
 	struct str strings[STRINGS_MAX];
+	uint64_t spans[SPANS_MAX];
 };
 
 /* Appends the program of rule set->count: `violated`, where `when` (NULL: always) holds. */

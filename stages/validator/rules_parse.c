@@ -6,7 +6,7 @@
  * sum       = product { ( + - ) product }
  * product   = sign { * sign }
  * sign      = "-" sign | primary
- * primary   = number | duration | time | 'string' | "now" | "length" "(" field ")" | field | "(" or ")"
+ * primary   = number | duration | time | 'string' | "now" | "asset_class" | "length" "(" field ")" | field | "(" or ")"
  */
 #include "stages/validator/rules_tokens.h"
 
@@ -75,6 +75,8 @@ static struct node *parse_word(struct parser *p)
 		return NULL;
 	if (str_eq(t.text, STR_LIT("length")) && token_is_sign(p, "("))
 		return parse_length(p, t.pos);
+	if (str_eq(t.text, STR_LIT("asset_class")))
+		return expr_asset_class(p->expr, t.pos);
 	if (!str_eq(t.text, STR_LIT("now")))
 		return expr_field(p->expr, t.text, t.pos);
 	n = expr_node(p->expr, NODE_NOW, TYPE_TIME, t.pos);

@@ -2,6 +2,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/decimal.h"
+#include "common/embed.h"
 #include "stages/validator/rules_internal.h"
 
 static const char *const type_names[] = {
@@ -80,6 +81,18 @@ struct node *expr_field(struct expr *expr, struct str name, uint32_t pos)
 	n->field = field;
 	n->varies = true;
 	n->needs = field->nullable ? UINT64_C(1) << field->bit : 0;
+	return n;
+}
+
+struct node *expr_asset_class(struct expr *expr, uint32_t pos)
+{
+	struct node *n = expr_field(expr, STR_LIT("dataset"), pos);
+
+	if (!n || n->type != TYPE_STRING)
+		return NULL;
+	if (!*expr->datasets && datasets_read(expr->datasets, DATASETS_FILE, embed_find(DATASETS_FILE), expr->err))
+		return NULL;
+	n->kind = NODE_ASSET_CLASS;
 	return n;
 }
 
@@ -218,6 +231,25 @@ struct node *expr_negative(struct expr *expr, struct node *operand, uint32_t pos
 
 /* --- conditions ------------------------------------------------------------------------------------------------------- */
 
+/* Its literal becomes the number of a class. One that no dataset is of would never be equal: a slip. */
+static int class_to_number(struct expr *expr, struct node *n)
+{
+	CLEANUP(buf_release) struct buf list = BUF_INIT(1024);
+	const char *name;
+	int number;
+
+	if (n->kind != NODE_LITERAL)
+		return expr_error(expr, n->pos, "asset_class is compared with a string: 'equities'");
+	number = datasets_class(*expr->datasets, n->text);
+	for (unsigned i = 0; number < 0 && (name = datasets_class_name(*expr->datasets, i)); i++)
+		buf_printf(&list, "%s%s", i ? ", " : "", name);
+	if (number < 0)
+		return expr_error(expr, n->pos, "no dataset is of class '%.*s' (there are: %s)", STR_ARG(n->text),
+				  buf_text(&list));
+	n->number = number;
+	return 0;
+}
+
 struct node *expr_compare(struct expr *expr, uint8_t accepts, struct node *left, struct node *right, uint32_t pos)
 {
 	struct node *n;
@@ -236,6 +268,9 @@ struct node *expr_compare(struct expr *expr, uint8_t accepts, struct node *left,
 		expr_error(expr, pos, "strings have no order here: == and != compare them");
 		return NULL;
 	}
+	if ((left->kind == NODE_ASSET_CLASS && class_to_number(expr, right)) ||
+	    (right->kind == NODE_ASSET_CLASS && class_to_number(expr, left)))
+		return NULL;
 	n = join(expr, NODE_COMPARE, TYPE_CONDITION, left, right, pos);
 	if (n)
 		n->accepts = accepts;

@@ -5,11 +5,9 @@
 #include "common/cleanup.h"
 #include "common/data_types.h"
 #include "common/dead_letter.h"
-#include "common/embed.h"
 #include "common/mem.h"
-#include "stages/validator/rules.h"
+#include "stages/validator/rule_files.h"
 
-#define RULES_FILE "stages/validator/rules/%s.yaml"
 #define SCRATCH_MAX ((size_t)16 * 1024 * 1024)
 
 enum { METRIC_VALID, METRIC_FLAGGED, METRIC_REJECTED, METRICS };
@@ -42,14 +40,12 @@ struct validator {
 };
 
 static int open_kind(struct validator *v, const struct data_type *type, struct kind *kind, const struct topics *topics,
-		     struct err *err)
+		     const char *rules_folder, struct err *err)
 {
-	CLEANUP(freep) char *rules = mem_printf(RULES_FILE, type->name);
-
 	kind->type = type->raw;
 	kind->flags = record_field_find(type->raw, STR_LIT("flags"));
 	kind->record = mem_zalloc(1, type->raw->size);
-	if (ruleset_compile(&kind->rules, rules, embed_find(rules), type->raw, err))
+	if (rule_file_open(&kind->rules, rules_folder, type, err))
 		return -1;
 	return kafka_producer_topic(v->producer, topics_name(topics, type->topics[DATA_VALID]), &kind->out, err);
 }
@@ -62,7 +58,8 @@ int validator_open(struct validator **ret, struct worker *worker, struct kafka_p
 	v->encoded = v->letter = v->names = v->reasons = (struct buf)BUF_INIT(SCRATCH_MAX);
 	data_topics_open(&v->topics, worker->topics, DATA_RAW);
 	for (unsigned id = 0; id < DATA_TYPES; id++)
-		if (open_kind(v, &data_types[id], &v->kinds[id], worker->topics, err))
+		if (open_kind(v, &data_types[id], &v->kinds[id], worker->topics,
+			      config_text(worker->cfg, "rules.folder"), err))
 			return -1;
 	if (dead_letter_topic(producer, worker->topics, &v->dlq, err))
 		return -1;
@@ -88,15 +85,15 @@ void validator_freep(struct validator **pointer)
 	*pointer = NULL;
 }
 
-static int refuse(struct validator *v, const struct kind *kind, const struct kafka_message *m, uint64_t rejected,
+static int refuse(struct validator *v, const struct kind *kind, const struct kafka_message *m, uint64_t violated,
 		  struct err *err)
 {
 	struct dead_letter letter = DEAD_LETTER_INIT;
 
 	buf_reset(&v->names);
 	buf_reset(&v->reasons);
-	ruleset_names(kind->rules, rejected, &v->names);
-	ruleset_explain(kind->rules, kind->record, rejected, &v->reasons);
+	ruleset_names(kind->rules, violated, &v->names);
+	ruleset_explain(kind->rules, kind->record, violated, &v->reasons);
 	dead_letter_describe(&letter, m, kind->type, kind->record, &v->letter);
 	letter.class = "validation_failures";
 	letter.stage = "validator";
@@ -131,7 +128,7 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 		now_ns = INT64_MAX;
 	verdict = ruleset_check(kind->rules, kind->record, now_ns);
 	if (verdict.rejected)
-		return refuse(v, kind, m, verdict.rejected, err);
+		return refuse(v, kind, m, verdict.rejected | verdict.flagged, err);
 	if (verdict.flagged)
 		return forward_flagged(v, kind, m, err);
 	metric_add(&validator_metrics[METRIC_VALID], 1);

@@ -17,6 +17,11 @@ BROKEN = {
     "LOW_GREATER_THAN_CLOSE": {"close": price("3702")},
     "PRICE_MISSING": {"close": None},
     "PRICE_OUT_OF_RANGE": {"high": price("9000000000")},
+    "PRICE_OF_SHARE_NOT_POSITIVE": {
+        "symbol": "AAPL",
+        "dataset": "XNAS.ITCH",
+        **dict.fromkeys(("open", "high", "low", "close"), price("-1")),
+    },
     "VOLUME_OUT_OF_RANGE": {"volume": 9 * 10**18},
     "TIMESTAMP_OUT_OF_RANGE": {"ts_event": 315_532_800 * 10**9},
     "SYMBOL_INVALID": {"symbol": ""},
@@ -68,11 +73,29 @@ def test_every_violated_rule_is_reported(pipeline, codec):
     }
 
 
-def test_a_price_below_zero_is_flagged_and_passes(pipeline, codec):
-    """Crude oil settled at -37.63 on 20 April 2020."""
+def test_a_letter_names_the_rules_that_only_flag_too(pipeline, codec):
     pipeline.start("validator")
-    prices = {name: price("-37.63") for name in ("open", "high", "low", "close")}
-    bar = raw_bar(ATTEMPT, 1, symbol="CLK0", **prices)
+    bad = raw_bar(ATTEMPT, 1, symbol="AAPL", dataset="XNAS.ITCH", low=price("-1"), volume=0)
+    pipeline.produce(RAW, messages(codec, [bad]))
+    _, (letter,) = outcomes(pipeline, VALID, 1)
+    headers = pipeline.headers(letter)
+    assert headers["etl.rules"].split(",") == [
+        "PRICE_NOT_POSITIVE",
+        "PRICE_OF_SHARE_NOT_POSITIVE",
+        "PRICE_MOVED_WITHOUT_VOLUME",
+    ]
+    assert "(dataset='XNAS.ITCH', open=3702.75, high=3704.75, low=-1, close=3704.75)" in headers["etl.message"]
+
+
+@pytest.mark.parametrize(
+    "symbol, dataset, text",
+    [("CLK0", "GLBX.MDP3", "-37.63"), ("CLM4-CLN4", "GLBX.MDP3", "-0.35"), ("AAPL", "ACME.FEED", "0")],
+)
+def test_a_price_below_zero_is_flagged_and_passes(pipeline, codec, symbol, dataset, text):
+    """Crude oil settled at -37.63 on 20 April 2020, and spreads trade there every day."""
+    pipeline.start("validator")
+    prices = {name: price(text) for name in ("open", "high", "low", "close")}
+    bar = raw_bar(ATTEMPT, 1, symbol=symbol, dataset=dataset, **prices)
     pipeline.produce(RAW, messages(codec, [bar]))
     (valid,), letters = outcomes(pipeline, VALID, 1)
     assert not letters

@@ -294,6 +294,39 @@ static void test_overflow(void **state)
 	assert_false(holds("count + 1 < 0", &record));
 }
 
+/* Both bounds of a field are one look: at the bounds, next to them, at the ends of what 64 bits hold. */
+static void test_bounds_of_a_field(void **state)
+{
+	static const struct {
+		int64_t count;
+		bool outside;
+	} cases[] = { { -5, false }, { 7, false },        { 0, false },       { -6, true },
+		      { 8, true },   { INT64_MIN, true }, { INT64_MAX, true } };
+	struct thing record = thing(), empty = nulls();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		record.count = cases[i].count;
+		assert_int_equal(holds("count < -5 or count > 7", &record), cases[i].outside);
+		assert_int_equal(holds("good or count < -5 or count > 7 or good", &record), cases[i].outside);
+		assert_int_equal(holds("good or good or count < -5 or count > 7", &record), cases[i].outside);
+		assert_int_equal(holds("not (count < -5 or count > 7)", &record), !cases[i].outside);
+		assert_int_equal(holds("final and (count < -5 or count > 7)", &record), cases[i].outside);
+		assert_int_equal(holds("not count >= -5 or count > 7", &record), cases[i].outside);
+		assert_true(holds("count < 7 or count > -5", &record));
+	}
+	record.count = INT64_MAX;
+	assert_false(holds("count < -9223372036854775807 or count > 9223372036854775807", &record));
+	record.count = INT64_MIN;
+	assert_true(holds("count < -9223372036854775807 or count > 9223372036854775807", &record));
+	assert_true(holds("count < 3 or count > 3", &record));
+	assert_false(holds("total < 0 or total > 1", &empty));
+	assert_true(holds("not (total < 0 or total > 1)", &empty));
+	assert_true(holds("total < 0 or total > 1 or total is null", &empty));
+	assert_true(holds("amount < 0 or limit > 1000", &record)); /* of two fields */
+	assert_true(holds("limit < 0 or limit > 100.249999999 or amount < -40 or amount > 40", &record));
+}
+
 static void test_text(void **state)
 {
 	struct thing record = thing();
@@ -415,6 +448,7 @@ static void test_wrong_syntax(void **state)
 	expect_wrong("time > now + 1.5h", 13, "a duration is a whole number and a unit");
 	expect_wrong("time > now + 999999d", 13, "at most 292 years");
 	expect_wrong("length > 1", 0, "no field 'length'");
+	expect_wrong("asset_class == 'equities'", 0, "thing has no field 'dataset'");
 }
 
 static void test_places(void **state)
@@ -506,7 +540,7 @@ static void test_many_rules(void **state)
 	assert_non_null(set);
 	assert_int_equal(ruleset_count(set), RULES_MAX);
 	assert_true(ruleset_check(set, &record, 0).rejected == UINT64_MAX);
-	assert_string_equal(ruleset_rule_name(set, 63), "R63");
+	assert_string_equal(ruleset_rule(set, 63).name, "R63");
 	buf_put_text(&yaml, "  - {name: R64, violated: count > 1}\n");
 	expect_error(buf_text(&yaml), "t.yaml:4: ", "at most 64 rules");
 }
@@ -679,7 +713,10 @@ static void test_bar_others(void **state)
 
 	(void)state;
 	record.volume = 0;
-	expect_bar(&record, "", "");
+	expect_bar(&record, "", "PRICE_REPEATED_WITHOUT_VOLUME");
+	record.high = 2 * DECIMAL_ONE;
+	expect_bar(&record, "", "PRICE_MOVED_WITHOUT_VOLUME");
+	record.high = good.high;
 	record.volume = -1;
 	expect_bar(&record, "VOLUME_OUT_OF_RANGE", "");
 	record.volume = INT64_MAX;
@@ -726,13 +763,21 @@ static void test_bar_all(void **state)
 int main(void)
 {
 	const struct CMUnitTest language[] = {
-		cmocka_unit_test(test_true),        cmocka_unit_test(test_false),
-		cmocka_unit_test(test_null),        cmocka_unit_test(test_overflow),
-		cmocka_unit_test(test_text),        cmocka_unit_test(test_when),
-		cmocka_unit_test(test_wrong_types), cmocka_unit_test(test_wrong_syntax),
-		cmocka_unit_test(test_places),      cmocka_unit_test(test_wrong_files),
-		cmocka_unit_test(test_bounds),      cmocka_unit_test(test_many_rules),
-		cmocka_unit_test(test_explain),     cmocka_unit_test(test_version),
+		cmocka_unit_test(test_true),
+		cmocka_unit_test(test_false),
+		cmocka_unit_test(test_null),
+		cmocka_unit_test(test_overflow),
+		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_when),
+		cmocka_unit_test(test_wrong_types),
+		cmocka_unit_test(test_wrong_syntax),
+		cmocka_unit_test(test_places),
+		cmocka_unit_test(test_wrong_files),
+		cmocka_unit_test(test_bounds),
+		cmocka_unit_test(test_many_rules),
+		cmocka_unit_test(test_bounds_of_a_field),
+		cmocka_unit_test(test_explain),
+		cmocka_unit_test(test_version),
 	};
 	const struct CMUnitTest own[] = {
 		cmocka_unit_test(test_bar_prices),  cmocka_unit_test(test_bar_order_alone),
