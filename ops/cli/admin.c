@@ -2,6 +2,8 @@
 #include <stdio.h>
 
 #include "common/cleanup.h"
+#include "common/datasets_pg.h"
+#include "common/embed.h"
 #include "common/pg.h"
 #include "common/topics.h"
 #include "ops/cli/cli.h"
@@ -39,6 +41,16 @@ int command_topics_check(int argc, char **argv)
 	return differences ? EXIT_FAILED : EXIT_OK;
 }
 
+static int store_datasets(struct pg *pg, struct err *err)
+{
+	CLEANUP(datasets_freep) struct datasets *datasets = NULL;
+
+	return datasets_read(&datasets, DATASETS_FILE, embed_find(DATASETS_FILE), err) ||
+			       datasets_store(datasets, pg, err)
+		       ? -1
+		       : 0;
+}
+
 int command_db_migrate(int argc, char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
@@ -50,7 +62,8 @@ int command_db_migrate(int argc, char **argv)
 		return cli_fail("db migrate", &err), EXIT_USAGE;
 	if (cli_leftover("db migrate", argc, argv, 0))
 		return EXIT_USAGE;
-	if (pg_open(&pg, cfg, "penstock.migrate", &err) || pg_migrate(pg, dry_run, cli_print_line, NULL, &err))
+	if (pg_open(&pg, cfg, "penstock.migrate", &err) || pg_migrate(pg, dry_run, cli_print_line, NULL, &err) ||
+	    (!dry_run && store_datasets(pg, &err)))
 		return cli_fail("db migrate", &err);
 	return EXIT_OK;
 }

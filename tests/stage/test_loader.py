@@ -482,7 +482,7 @@ def test_a_column_that_somebody_made_narrower(pipeline, clean):
     """Refused by the staging table as well."""
     pipeline.start("loader")
     load(pipeline, clean, [clean_bar(ATTEMPT, n) for n in range(1, 11)])
-    pipeline.query("DROP VIEW market_data; ALTER TABLE ohlcv_data ALTER COLUMN volume TYPE numeric(6)")
+    pipeline.query("DROP VIEW market_data, daily_bars CASCADE; ALTER TABLE ohlcv_data ALTER COLUMN volume TYPE numeric(6)")
     for worker in pipeline.of("loader"):
         assert worker.stop() == 0
     pipeline.start("loader")
