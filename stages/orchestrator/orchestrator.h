@@ -51,6 +51,9 @@ struct orchestrator {
 	int64_t events_retry_ns; /* a gap in etl.events: not before this is it looked at again */
 };
 
+/* Its configuration, also for tools that read what it reads. */
+extern const struct config_key orchestrator_keys[];
+
 /* Wakes the core thread; safe from any thread. */
 void orchestrator_wake(void);
 

@@ -38,6 +38,10 @@ void plan_open_task(struct planner *p, const char *action)
 	plan_put(&p->out, "action", action);
 	json_put_key(&p->out, "parameters");
 	json_put_open(&p->out, '{');
+	if (!p->subscription->symbol_mappings)
+		return;
+	json_put_key(&p->out, "symbol_mappings");
+	json_put_bool(&p->out, true);
 }
 
 void plan_close_task(struct planner *p)

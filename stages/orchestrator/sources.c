@@ -5,14 +5,14 @@
 #include "stages/orchestrator/plan_internal.h"
 #include "stages/orchestrator/subscription_internal.h"
 
-static const struct source sources[] = {
+static const struct subscription_source sources[] = {
 	{ "file", subscription_read_file, plan_files },
 	{ "databento", subscription_read_databento, plan_quote },
 };
 
 #define SOURCES (sizeof(sources) / sizeof(*sources))
 
-const struct source *source_find(const char *name)
+const struct subscription_source *source_find(const char *name)
 {
 	for (unsigned i = 0; i < SOURCES; i++)
 		if (strcmp(sources[i].name, name) == 0)

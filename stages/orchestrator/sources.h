@@ -10,14 +10,14 @@
 struct planner;
 struct subscription;
 
-struct source {
+struct subscription_source {
 	const char *name;
 	int (*read)(const struct yaml_doc *doc, const struct yaml_node *map, struct subscription *s, struct err *err);
 	int (*plan)(struct planner *p, struct err *err);
 };
 
 /* NULL: this version has no such source. */
-const struct source *source_find(const char *name);
+const struct subscription_source *source_find(const char *name);
 
 /* "file, databento", for messages. */
 void source_names(struct buf *out);

@@ -175,8 +175,9 @@ static int read_cost(const struct yaml_doc *doc, const struct yaml_node *map, st
 int subscription_read_databento(const struct yaml_doc *doc, const struct yaml_node *map, struct subscription *s,
 				struct err *err)
 {
-	static const char *const keys[] = { "name",  "source", "dataset", "schema",       "symbols", "stype_in",
-					    "start", "end",    "chunk",   "cost_max_usd", "via",     NULL };
+	static const char *const keys[] = { "name",         "source",          "dataset", "schema", "symbols",
+					    "stype_in",     "start",           "end",     "chunk",  "via",
+					    "cost_max_usd", "symbol_mappings", NULL };
 	unsigned stype, chunk, way;
 
 	s->parameters = mem_strdup("");
@@ -188,5 +189,8 @@ int subscription_read_databento(const struct yaml_doc *doc, const struct yaml_no
 	s->vendor.stype_in = stypes[stype];
 	s->vendor.chunk = (enum window_chunk)chunk;
 	s->vendor.via = ways[way];
-	return read_symbols(doc, map, s, err) || read_times(doc, map, s, err) || read_cost(doc, map, s, err) ? -1 : 0;
+	return read_symbols(doc, map, s, err) || read_times(doc, map, s, err) || read_cost(doc, map, s, err) ||
+			       subscription_mappings(doc, map, s, err)
+		       ? -1
+		       : 0;
 }

@@ -19,6 +19,10 @@ int subscription_required(const struct yaml_doc *doc, const struct yaml_node *ma
 int subscription_optional(const struct yaml_doc *doc, const struct yaml_node *map, const char *key, char **ret,
 			  struct err *err);
 
+/* `symbol_mappings:`, true where nothing is said. */
+int subscription_mappings(const struct yaml_doc *doc, const struct yaml_node *map, struct subscription *s,
+			  struct err *err);
+
 /* A text or a list of texts, none of them empty; what: what the key needs, for the message where there is none. */
 struct text_list {
 	const char *key, *what;

@@ -109,6 +109,20 @@ int subscription_texts(const struct yaml_doc *doc, const struct yaml_node *map, 
 	return 0;
 }
 
+int subscription_mappings(const struct yaml_doc *doc, const struct yaml_node *map, struct subscription *s,
+			  struct err *err)
+{
+	const char *text;
+
+	if (yaml_get_text(doc, map, "symbol_mappings", "true", &text, err))
+		return -1;
+	s->symbol_mappings = strcmp(text, "true") == 0;
+	if (s->symbol_mappings || strcmp(text, "false") == 0)
+		return 0;
+	return yaml_error(doc, yaml_get(doc, map, "symbol_mappings"), err,
+			  "subscription %s: symbol_mappings is true or false, not '%.40s'", s->name, text);
+}
+
 /* The keys of a source that this version lacks are left alone: the run says that the source is not there. */
 static int read_one(const struct yaml_doc *doc, const struct yaml_node *map, struct subscriptions *list,
 		    struct err *err)

@@ -9,7 +9,7 @@
 #include "common/err.h"
 #include "stages/orchestrator/windows.h"
 
-struct source;
+struct subscription_source;
 
 /* Source databento: what a vendor is asked for. */
 struct vendor_request {
@@ -27,13 +27,14 @@ struct vendor_request {
 struct subscription {
 	char *name;
 	char *source;
-	unsigned line;            /* where it begins */
-	const struct source *how; /* NULL: this version lacks its source; then nothing below is read */
-	char **paths;             /* source file: paths or globs as written */
+	unsigned line;                         /* where it begins */
+	const struct subscription_source *how; /* NULL: this version lacks its source; then nothing below is read */
+	char **paths;                          /* source file: paths or globs as written */
 	unsigned path_count;
-	char *dataset;    /* of a file, "": what its metadata says */
-	char *schema;     /* of a file, "": what its metadata says */
-	char *parameters; /* "", or JSON: what else its tasks say */
+	char *dataset;        /* of a file, "": what its metadata says */
+	char *schema;         /* of a file, "": what its metadata says */
+	char *parameters;     /* "", or JSON: what else its tasks say */
+	bool symbol_mappings; /* what the vendor's metadata says of symbols is loaded, too */
 	struct vendor_request vendor;
 };
 

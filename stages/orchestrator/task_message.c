@@ -41,6 +41,23 @@ static int copy_time(const json_t *object, const char *key, bool *ret_has, int64
 	return err_set(err, ERR_RECORD, "task parameters: %s '%.40s' is no time", key, text);
 }
 
+/* What the source is told, and whether what the metadata says of symbols is to be fetched. */
+static int copy_told(const json_t *object, char **ret, struct err *err)
+{
+	const char *told = json_string_value(json_object_get(object, "parameters"));
+	CLEANUP(json_freep) json_t *merged = told && told[0] ? json_loads(told, 0, NULL) : json_object();
+
+	if (!json_is_true(json_object_get(object, "symbol_mappings"))) {
+		*ret = mem_strdup(told ? told : "");
+		return 0;
+	}
+	if (!json_is_object(merged))
+		return err_set(err, ERR_RECORD, "task parameters: what the source is told is no object");
+	json_object_set_new(merged, "symbol_mappings", json_true());
+	*ret = json_dumps(merged, JSON_COMPACT);
+	return 0;
+}
+
 /* etl.tasks.parameters, as the plan wrote it, becomes a task that holds all a fetcher needs. */
 int task_message(const struct task_columns *columns, struct buf *out, struct err *err)
 {
@@ -62,10 +79,10 @@ int task_message(const struct task_columns *columns, struct buf *out, struct err
 		.schema = copy_member(parameters, "schema", ""),
 		.path = copy_member(parameters, "path", ""),
 		.stype_in = copy_member(parameters, "stype_in", ""),
-		.parameters = copy_member(parameters, "parameters", ""),
 	};
 	copy_symbols(json_object_get(parameters, "symbols"), &task);
-	if (copy_time(parameters, "start", &task.has_start, &task.start, err) ||
+	if (copy_told(parameters, &task.parameters, err) ||
+	    copy_time(parameters, "start", &task.has_start, &task.start, err) ||
 	    copy_time(parameters, "end", &task.has_end, &task.end, err))
 		return -1;
 	return fetch_task_encode(&task, out, err);

@@ -88,9 +88,12 @@ class Pipeline:
         self.configure("kafka", **SHORT_SESSIONS)
 
     def subscribe(self, name, path, **more):
-        """A subscription to files; `path` may be a glob or a list of them. Replaces one of the same name."""
+        """A subscription to files; `path` may be a glob or a list of them. Replaces one of the same name.
+
+        The records alone, so that their count is known; with symbol_mappings="true" those of the metadata, too.
+        """
         paths = [str(each) for each in path] if isinstance(path, (list, tuple)) else str(path)
-        entry = {"name": name, "source": "file", "path": paths} | more
+        entry = {"name": name, "source": "file", "path": paths, "symbol_mappings": "false"} | more
         self.subscriptions = [each for each in self.subscriptions if each["name"] != name] + [entry]
         self.write_subscriptions()
 

@@ -483,3 +483,40 @@ def test_a_job_is_not_bought_twice(pipeline, simulator, fetch):
     send(pipeline, task(later, task=13, **BATCH))
     assert wait_over(pipeline, later)[0]["state"] == "done"
     assert len(jobs(simulator)) == 3
+
+
+# --- symbol mappings ------------------------------------------------------------------------------------------------------
+
+MAPPED = {"symbol_mappings": True}
+
+
+@pytest.mark.parametrize("via", ["stream", "batch"])
+def test_mappings_of_the_metadata_come_once(pipeline, simulator, fetch, via):
+    """Before the records, and not again where the answer broke off."""
+    simulator.fault(path="/v0/timeseries.get_range", count=2, cut_after_bytes=200_000)
+    fetch(**POLLED)
+    send(pipeline, task(**MONTH, parameters=json.dumps(MAPPED | {"via": via})))
+    end, result = wait_over(pipeline)
+    simulator.control("DELETE", "faults")
+    mappings = raw(pipeline, "symbol_mapping")
+    asked = {"symbols": ",".join(MONTH["symbols"]), "dataset": "XNAS.ITCH", "schema": "ohlcv-1m", "encoding": "dbn"}
+    asked |= {"start": MONDAY, "end": MONTH["end"]}
+    metadata = databento.DBNStore.from_bytes(io.BytesIO(simulator.raw(**asked)))
+    days = sum((m["d1"] - m["d0"]).days if hasattr(m["d1"] - m["d0"], "days") else m["d1"] - m["d0"] for m in mappings)
+    wanted = sum((i["end_date"] - i["start_date"]).days for each in metadata.mappings.values() for i in each)
+    assert days == wanted > 0
+    assert {m["symbol"] for m in mappings} == set(MONTH["symbols"]) and {m["schema"] for m in mappings}
+    assert end["state"] == "done" and end["fetched"] == result["records"] + len(mappings)
+    assert result["records"] == result["expected_records"]
+    if via == "stream":
+        assert [m["ordinal"] for m in mappings] == list(range(1, len(mappings) + 1))
+
+
+def test_a_quote_begins_where_the_vendor_does(pipeline, simulator, fetch):
+    fetch()
+    ranges = simulator.request("GET", "/v0/metadata.get_dataset_range", params={"dataset": "XNAS.ITCH"}).json()
+    first = ns(ranges["start"][:10])
+    send(pipeline, task(start=first - 400 * DAY, end=first + 3 * DAY, **QUOTE))
+    end, quote = wait_over(pipeline)
+    assert end["state"] == "done" and quote["available_start"][:10] == ranges["start"][:10], end
+    assert quote["conditions"] and min(day["date"] for day in quote["conditions"]) >= ranges["start"][:10]

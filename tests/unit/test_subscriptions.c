@@ -402,7 +402,7 @@ static void test_plans_a_quote(void **state)
 	text = json_dumps(tasks, JSON_COMPACT | JSON_PRESERVE_ORDER);
 	assert_string_equal(
 		text,
-		"[{\"subscription\":\"es\",\"source\":\"databento\",\"action\":\"quote\",\"parameters\":{"
+		"[{\"subscription\":\"es\",\"source\":\"databento\",\"action\":\"quote\",\"parameters\":{\"symbol_mappings\":true,"
 		"\"dataset\":\"GLBX.MDP3\",\"schema\":\"ohlcv-1m\",\"record_type\":\"ohlcv\",\"stype_in\":\"raw_symbol\","
 		"\"symbols\":[\"ES.FUT\",\"NQ.FUT\"],\"start\":\"2024-01-01T00:00:00.000000000Z\","
 		"\"end\":\"2024-03-01T00:00:00.000000000Z\",\"chunk\":\"month\",\"via\":\"stream\",\"cost_max_usd\":\"2.5\","

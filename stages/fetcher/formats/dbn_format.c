@@ -5,6 +5,7 @@
  * loaded is skipped, what it does not define is refused.
  */
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdlib.h>
 
 #include "common/bytes.h"
@@ -12,6 +13,7 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "stages/fetcher/formats/dbn_fill.h"
+#include "stages/fetcher/formats/dbn_mappings.h"
 #include "stages/fetcher/formats/dbn_types.h"
 #include "stages/fetcher/formats/format.h"
 
@@ -32,6 +34,8 @@ struct dbn_format {
 	const struct fetch_task *task; /* whose metadata has not arrived yet; NULL: it has */
 	struct loaded loaded[256];     /* by record type */
 	const char *schema;            /* of the file */
+	bool with_mappings;            /* the metadata's come first */
+	struct dbn_mappings mappings;
 	struct dbn_filler filler;
 	struct dbn_about about; /* the record at hand */
 	struct err refusal;     /* text of the last refused record */
@@ -107,12 +111,23 @@ static void free_format(struct format *format)
 	free(self);
 }
 
+/* The task asks for them: {"symbol_mappings": true}. Parameters that are none are refused where they are looked at. */
+static bool wants_mappings(const struct fetch_task *task)
+{
+	json_t *parameters = task->parameters ? json_loads(task->parameters, 0, NULL) : NULL;
+	bool wanted = json_is_true(json_object_get(parameters, "symbol_mappings"));
+
+	json_decref(parameters);
+	return wanted;
+}
+
 static int begin(struct dbn_format *self, const struct fetch_task *task, struct err *err)
 {
 	if (check_metadata(self, task, err))
 		return -1;
 	self->filler.version = dbn_metadata(self->reader)->version;
 	self->about.dataset = dbn_metadata(self->reader)->dataset;
+	self->with_mappings = wants_mappings(task);
 	self->task = NULL;
 	return 0;
 }
@@ -293,30 +308,49 @@ static void take(struct dbn_format *self, const struct dbn_record *record, struc
 	ret_item->symbol = self->filler.out.head.symbol;
 }
 
-/* The metadata, where it is still to come, then the next record. */
-static enum dbn_step step(struct dbn_format *self, struct dbn_record *record, struct err *err)
+static bool next_mapping(struct dbn_format *self, struct source_item *ret_item)
+{
+	struct symbol_mapping *out = &self->mappings.out;
+
+	if (!self->with_mappings || !dbn_mappings_next(&self->mappings, dbn_metadata(self->reader)))
+		return false;
+	*ret_item = (struct source_item){
+		.kind = SOURCE_RECORD,
+		.type = &symbol_mapping_type,
+		.record = out,
+		.lineage = (struct lineage *)&out->attempt,
+		.symbol = out->symbol,
+		.schema = out->schema.data,
+	};
+	return true;
+}
+
+/* The metadata, where it is still to come. */
+static enum dbn_step await_metadata(struct dbn_format *self, struct err *err)
 {
 	enum dbn_step step = self->task ? dbn_begin(self->reader, err) : DBN_READ;
 
-	if (step != DBN_READ)
-		return step;
-	if (self->task && begin(self, self->task, err))
+	if (step == DBN_READ && self->task && begin(self, self->task, err))
 		return DBN_FAILED;
-	return dbn_next(self->reader, record, err);
+	return step;
 }
 
 static int next_item(struct format *format, struct source_item *ret_item, struct err *err)
 {
 	struct dbn_format *self = (struct dbn_format *)format;
 	struct dbn_record record;
-	enum dbn_step outcome = step(self, &record, err);
+	enum dbn_step step = await_metadata(self, err);
 
-	if (outcome == DBN_FAILED)
+	if (step == DBN_READ && next_mapping(self, ret_item))
+		return 0;
+	if (step == DBN_READ)
+		step = dbn_next(self->reader, &record, err);
+	if (step == DBN_FAILED)
 		return -1;
-	*ret_item = (struct source_item){ .kind = outcome == DBN_LATER ? SOURCE_LATER : SOURCE_END,
+	*ret_item = (struct source_item){ .kind = step == DBN_LATER ? SOURCE_LATER : SOURCE_END,
 					  .schema = self->schema,
 					  .ready_ns = INT64_MAX };
-	if (outcome == DBN_READ)
+	if (step == DBN_READ)
 		take(self, &record, ret_item);
 	return 0;
 }

@@ -1,6 +1,7 @@
 #include "stages/fetcher/sources/databento/delivery.h"
 
 #include "common/json_out.h"
+#include "schemas.h"
 #include "stages/fetcher/formats/dbn.h"
 
 #define RESULT_MAX (240 * 1024)
@@ -27,6 +28,8 @@ void delivery_release(struct delivery *delivery)
 
 void delivery_take(struct delivery *delivery, const struct source_item *item)
 {
+	if (item->type == &symbol_mapping_type) /* of the metadata: the vendor counts no such records */
+		return;
 	delivery->records++;
 	if (item->kind == SOURCE_RECORD)
 		tally_add(&delivery->tally, item->symbol, item->ts_index);
@@ -79,5 +82,5 @@ const char *delivery_result(struct delivery *delivery)
 	json_put_key(&out, "days");
 	tally_put(&delivery->tally, &out);
 	json_put_close(&out, '}');
-	return buf_text(&delivery->result);
+	return delivery->result.overflow ? "" : buf_text(&delivery->result);
 }

@@ -34,7 +34,7 @@ struct quote {
 	struct databento_call call;
 	const struct quote_step *step; /* behind the last one: all is known */
 	int64_t available_start, available_end;
-	int64_t end; /* of what can be had of the window */
+	int64_t start, end; /* of what can be had of the window */
 	int64_t records, bytes, cost;
 	json_t *conditions, *partial, *not_found;
 	struct buf result;
@@ -54,19 +54,19 @@ static void ask_dataset(struct quote *q)
 
 static void ask_window(struct quote *q)
 {
-	databento_put_request(&q->call, q->task, q->task->start, q->end);
+	databento_put_request(&q->call, q->task, q->start, q->end);
 }
 
 static void ask_days(struct quote *q)
 {
 	ask_dataset(q);
-	databento_call_date(&q->call, "start_date", databento_first_day(q->task->start));
+	databento_call_date(&q->call, "start_date", databento_first_day(q->start));
 	databento_call_date(&q->call, "end_date", databento_last_day(q->end));
 }
 
 static void ask_symbols(struct quote *q)
 {
-	databento_put_symbols(&q->call, q->task, q->task->start, q->end);
+	databento_put_symbols(&q->call, q->task, q->start, q->end);
 }
 
 /* --- their answers --------------------------------------------------------------------------------------------------------- */
@@ -98,6 +98,8 @@ static int take_range(struct quote *q, struct err *err)
 		return bad(q, "end", err);
 	if (q->available_end < q->end)
 		q->end = q->available_end;
+	if (q->available_start > q->start)
+		q->start = q->available_start;
 	return 0;
 }
 
@@ -166,7 +168,7 @@ static bool is_needed(const struct quote *q)
 {
 	if (q->step == steps)
 		return true;
-	if (q->end <= q->task->start) /* the vendor has nothing of it */
+	if (q->end <= q->start) /* the vendor has nothing of it */
 		return false;
 	return q->step->take != take_symbols || !databento_is_all_symbols(q->task);
 }
@@ -248,7 +250,7 @@ static const char *quote_result(struct source *source)
 	put_json(&out, "not_found", q->not_found);
 	json_put_close(&out, '}');
 	json_put_close(&out, '}');
-	return buf_text(&q->result);
+	return q->result.overflow ? "" : buf_text(&q->result);
 }
 
 static const char *quote_identity(const struct source *source)
@@ -292,6 +294,7 @@ int databento_open_quote(struct source **ret, const struct source_env *env, cons
 	(void)err;
 	q->base.ops = &quote_ops;
 	q->task = task;
+	q->start = task->start;
 	q->end = task->end;
 	q->result = (struct buf)BUF_INIT(RESULT_MAX);
 	q->step = steps;

@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/number_text.h"
+#include "schemas.h"
 #include "stages/fetcher/formats/byte_stream.h"
 #include "stages/fetcher/formats/format.h"
 #include "stages/fetcher/sources/databento/actions.h"
@@ -36,6 +37,8 @@ struct stream {
 	enum state state;
 	struct delivery delivery;
 	struct place place; /* what was handed out */
+	int64_t mappings;   /* of the metadata that were handed out, before any record */
+	int64_t mappings_seen;
 	struct place again; /* what was read once more so far, until it is the same */
 	bool behind;        /* it is not yet */
 	struct format *format;
@@ -173,6 +176,7 @@ static void open_body(struct stream *self)
 	format_dbn_open_input(&self->format, name, &input, self->task);
 	self->again = (struct place){ .index = self->place.index };
 	self->behind = self->place.count > 0;
+	self->mappings_seen = 0;
 	self->state = STATE_READ;
 }
 
@@ -235,12 +239,23 @@ static void hand_out(struct stream *self, const struct source_item *item)
 	databento_call_progress(&self->call);
 }
 
+/* Each answer has those of its own part of the window: only the first one's are of the whole. */
+static bool take_mapping(struct stream *self)
+{
+	if (self->place.count > 0 || ++self->mappings_seen <= self->mappings)
+		return false;
+	self->mappings++;
+	return true;
+}
+
 /* True: the item is the caller's. */
 static bool take_item(struct stream *self, struct source_item *item)
 {
 	delivery_take_names(&self->delivery, format_dbn_metadata(self->format));
 	if (item->kind == SOURCE_LATER)
 		return true;
+	if (item->type == &symbol_mapping_type)
+		return take_mapping(self);
 	if (read_again(self, item))
 		return item->kind == SOURCE_CHANGED;
 	if (item->kind == SOURCE_END) {
@@ -315,20 +330,21 @@ static const char *stream_resume(const struct source *source)
 
 	snprintf(self->resume, sizeof(self->resume),
 		 "{\"index\":%" PRId64 ",\"count\":%" PRId64 ",\"hash\":\"%016" PRIx64 "\",\"end\":%" PRId64
-		 ",\"expected\":%" PRId64 ",\"records\":%" PRId64 ",\"billed\":%" PRId64 "}",
+		 ",\"expected\":%" PRId64 ",\"records\":%" PRId64 ",\"billed\":%" PRId64 ",\"mappings\":%" PRId64 "}",
 		 self->place.index, self->place.count, self->place.hash, self->delivery.end, self->delivery.expected,
-		 self->delivery.records, stream_input_bytes(source));
+		 self->delivery.records, stream_input_bytes(source), self->mappings);
 	return self->resume;
 }
 
 static int read_resume(struct stream *self, const char *text, struct err *err)
 {
 	CLEANUP(json_freep) json_t *json = json_loads(text, 0, NULL);
-	json_int_t index, count, end, expected, records, billed;
+	json_int_t index, count, end, expected, records, billed, mappings;
 	const char *hash;
 
-	if (!json || json_unpack(json, "{s:I, s:I, s:s, s:I, s:I, s:I, s:I}", "index", &index, "count", &count, "hash",
-				 &hash, "end", &end, "expected", &expected, "records", &records, "billed", &billed))
+	if (!json || json_unpack(json, "{s:I, s:I, s:s, s:I, s:I, s:I, s:I, s:I}", "index", &index, "count", &count,
+				 "hash", &hash, "end", &end, "expected", &expected, "records", &records, "billed",
+				 &billed, "mappings", &mappings))
 		return err_set(err, ERR_RECORD, "databento: the cursor says nothing of where to go on: %.200s", text);
 	self->place = (struct place){ index, count, strtoull(hash, NULL, 16) };
 	self->delivery.end = end;
@@ -336,6 +352,7 @@ static int read_resume(struct stream *self, const char *text, struct err *err)
 	self->delivery.records = records;
 	self->delivery.billed = billed;
 	self->delivery.tally.incomplete = count > 0;
+	self->mappings = mappings;
 	return 0;
 }
 
