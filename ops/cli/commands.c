@@ -15,6 +15,8 @@ const struct command cli_commands[] = {
 	{ "status", "[--json]", "the pipeline at a glance; exit code 1 where something is wrong", command_status },
 	{ "cat", "TOPIC [-n N] [--partition P] [--follow]", "records of a topic as JSON lines", command_cat },
 	{ "decode", "FILE... [--metadata]", "a vendor's file as JSON lines", decode },
+	{ "subscription check", "NAME [--json]", "what a vendor would bring and cost; exit code 1 above cost_max_usd",
+	  command_subscription_check },
 	{ "config test-api", "SOURCE [--verbose] [--json]", "is a vendor's API there, and does it take our key?",
 	  command_config_test_api },
 	{ "rules check", "FILE [--json]", "the rules of a file, or the first that is wrong with it",

@@ -236,10 +236,11 @@ static void print_text(const struct test *test, bool passed, bool verbose)
 int command_config_test_api(int argc, char **argv)
 {
 	CLEANUP(test_release) struct test test = { .vendor = VENDOR_INIT };
+	const char *config = cli_option(&argc, argv, "--config");
 	bool verbose = cli_flag(&argc, argv, "--verbose"), json = cli_flag(&argc, argv, "--json"), passed;
 	struct err err = ERR_INIT;
 
-	if (vendor_open(&test.vendor, &argc, argv, &err))
+	if (vendor_open(&test.vendor, config, &argc, argv, &err))
 		return cli_fail(COMMAND, &err), EXIT_USAGE;
 	if (cli_leftover(COMMAND, argc, argv, 1))
 		return EXIT_USAGE;

@@ -12,7 +12,7 @@ static void wake(void *self)
 	wakeup_wake(self);
 }
 
-static int read_config(struct vendor *vendor, int *argc, char **argv, struct err *err)
+static int read_config(struct vendor *vendor, const char *config, int *argc, char **argv, struct err *err)
 {
 	static const struct config_key *const shared[] = { config_common_keys, NULL };
 	static const struct config_spec spec = {
@@ -20,7 +20,7 @@ static int read_config(struct vendor *vendor, int *argc, char **argv, struct err
 	};
 	const char *assignment;
 
-	if (config_open(&vendor->cfg, &spec, cli_option(argc, argv, "--config"), err))
+	if (config_open(&vendor->cfg, &spec, config, err))
 		return -1;
 	while ((assignment = cli_option(argc, argv, "--set")))
 		if (config_set(vendor->cfg, assignment, err))
@@ -28,9 +28,9 @@ static int read_config(struct vendor *vendor, int *argc, char **argv, struct err
 	return databento_account_read(&vendor->account, vendor->cfg, err);
 }
 
-int vendor_open(struct vendor *vendor, int *argc, char **argv, struct err *err)
+int vendor_open(struct vendor *vendor, const char *config, int *argc, char **argv, struct err *err)
 {
-	if (read_config(vendor, argc, argv, err))
+	if (read_config(vendor, config, argc, argv, err))
 		return -1;
 	wakeup_init(&vendor->woken);
 	vendor->opened = true;

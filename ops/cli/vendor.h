@@ -24,8 +24,8 @@ struct vendor {
 		.cfg = NULL \
 	}
 
-/* Takes --config and --set out of argv. ERR_FATAL: the configuration. */
-int vendor_open(struct vendor *vendor, int *argc, char **argv, struct err *err);
+/* `config`: as --config says, NULL where it does not. Takes --set out of argv. ERR_FATAL: the configuration. */
+int vendor_open(struct vendor *vendor, const char *config, int *argc, char **argv, struct err *err);
 void vendor_release(struct vendor *vendor);
 
 /* Until something arrives, or that time (monotonic ns) has come. */

@@ -57,7 +57,7 @@ ENTRY = '  - name: {}\n    source: file\n    path: "{}"\n'
 def test_subscribe_touches_its_own_entry_only(tmp_path, before, after):
     file = tmp_path / "subscriptions.yaml"
     file.write_text(before)
-    assert call(os.path.join(LOCAL, "subscribe"), str(file), "a", "/x/*").returncode == 0
+    assert call(os.path.join(LOCAL, "subscribe"), str(file), "a", "source=file", "path=/x/*").returncode == 0
     text = file.read_text()
     assert text.count("name: a\n") == 1
     assert ENTRY.format("a", "/x/*") in text
@@ -72,7 +72,7 @@ def test_subscribe_touches_its_own_entry_only(tmp_path, before, after):
 def test_subscribe_says_what_to_add_where_it_cannot(tmp_path):
     file = tmp_path / "subscriptions.yaml"
     file.write_text("{subscriptions: []}\n")
-    done = call(os.path.join(LOCAL, "subscribe"), str(file), "a", "/x/*")
+    done = call(os.path.join(LOCAL, "subscribe"), str(file), "a", "source=file", "path=/x/*")
     assert done.returncode == 1
     assert "has no line `subscriptions:`" in done.stderr
     assert file.read_text() == "{subscriptions: []}\n"
