@@ -1,8 +1,16 @@
 /* fetcher: etl.tasks.<source> -> etl.raw.<type> | etl.events | etl.dlq */
 #include "stages/fetcher/fetcher.h"
 #include "stages/fetcher/metrics.h"
+#include "stages/fetcher/sources/databento/account.h"
 
 static const struct config_key *const shared[] = { config_common_keys, NULL };
+
+static int check(const struct config *cfg, struct err *err)
+{
+	struct databento_account account;
+
+	return databento_account_read(&account, cfg, err);
+}
 
 int main(int argc, char **argv)
 {
@@ -13,6 +21,7 @@ int main(int argc, char **argv)
 			    .shared = shared },
 		.metrics = fetcher_metrics,
 		.metric_count = FETCHER_METRICS,
+		.check = check,
 		.run = fetcher_run,
 	};
 
