@@ -24,7 +24,7 @@ def refusal(decoded, record):
     if (
         record.high < max(record.low, record.open, record.close)
         or record.low > min(record.open, record.close)
-        or any(abs(price) > PRICE_MAX for price in prices)
+        or any(not 0 < price <= PRICE_MAX for price in prices)  # the dataset is one of shares
         or record.volume > VOLUME_MAX
         or not YEAR_1990_NS <= record.ts_event <= YEAR_2100_NS
     ):

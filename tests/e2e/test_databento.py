@@ -22,7 +22,7 @@ def vendor(pipeline, tmp_path):
 
 def subscribe(pipeline, **changes):
     entry = {"name": "minutes", "source": "databento", "dataset": "XNAS.ITCH", "schema": "ohlcv-1m"}
-    entry |= {"symbols": ["AAPL", "MSFT"], "chunk": "week", "cost_max_usd": 1000} | WEEK | changes
+    entry |= {"symbols": ["AAPL", "MSFT"], "chunk": "week", "cost_max_usd": 1000, "symbol_mappings": "false"} | WEEK | changes
     pipeline.subscriptions = [entry]
     pipeline.write_subscriptions()
 

@@ -2,10 +2,11 @@
 
 import io
 import json
+from datetime import timedelta
 
 import databento
 import pytest
-from harness.bars import assert_good
+from harness.bars import assert_good, simulate
 from harness.simulator import KEY, Simulator
 
 MINUTES = {
@@ -153,3 +154,46 @@ def test_the_test_of_the_api_names_what_is_wrong(started, pipeline, vendor, monk
     monkeypatch.setenv("DATABENTO_API_KEY", "")
     assert "DATABENTO_API_KEY" in pipeline.cli("config", "test-api", "databento", code=1).stdout
     assert pipeline.cli("config", "test-api", "nasdaq", code=2).returncode == 2
+
+
+def days_of(intervals):
+    """(symbol, other symbol, day) of each day that is mapped."""
+    return {
+        (symbol, other, first + timedelta(days=n))
+        for symbol, other, first, behind in intervals
+        for n in range((behind - first).days)
+    }
+
+
+@pytest.mark.parametrize("via", ["stream", "batch"])
+def test_what_the_metadata_says_of_symbols_is_loaded(started, pipeline, vendor, via):
+    """Ids of shares change from day to day: each window's metadata has its part of them."""
+    pipeline.configure("fetcher", databento={"poll_ms": 50})
+    started(MINUTES | {"symbol_mappings": "true", "via": via})
+    run = pipeline.run(seconds=120)
+    assert (run["status"], run["balanced"]) == ("success", True), run
+    form = {"dataset": "XNAS.ITCH", "symbols": "AAPL,MSFT", "schema": "ohlcv-1m", "stype_in": "raw_symbol"}
+    form |= {"start": "2024-03-01", "end": "2024-04-10", "encoding": "dbn"}
+    metadata = databento.DBNStore.from_bytes(io.BytesIO(vendor.raw(**form))).mappings
+    wanted = {
+        (symbol, interval["symbol"], interval["start_date"], interval["end_date"])
+        for symbol, intervals in metadata.items()
+        for interval in intervals
+    }
+    found = pipeline.query("SELECT input_symbol, output_symbol, d0, d1 FROM symbol_mappings")
+    assert days_of(found) == days_of(wanted) and found
+    assert rows(pipeline) == bars(vendor)
+    assert run["fetched"] > len(rows(pipeline))
+
+
+def test_mappings_of_a_file_are_loaded(pipeline, tmp_path):
+    simulate(pipeline, tmp_path, bars=3000, symbols=5)
+    pipeline.subscribe("bars", tmp_path / "bars.dbn.zst", symbol_mappings="true")
+    pipeline.start_all()
+    run = pipeline.run()
+    metadata = databento.DBNStore.from_file(tmp_path / "bars.dbn.zst").mappings
+    wanted = sorted((s, i["symbol"], i["start_date"], i["end_date"]) for s, each in metadata.items() for i in each)
+    assert_good(run, 3000 + len(wanted))
+    assert sorted(pipeline.query("SELECT input_symbol, output_symbol, d0, d1 FROM symbol_mappings")) == wanted
+    again = pipeline.run()
+    assert (again["inserted"], again["unchanged"]) == (0, 3000 + len(wanted))

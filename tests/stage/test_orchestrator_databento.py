@@ -101,6 +101,7 @@ def subscribe(pipeline, name="es", **changes):
     entry = {
         "name": name,
         "source": "databento",
+        "symbol_mappings": "false",
         "dataset": "GLBX.MDP3",
         "schema": "ohlcv-1m",
         "symbols": ["ESH4", "NQH4"],
@@ -608,3 +609,14 @@ def test_a_run_between_quotes_and_windows_does_not_end(pipeline, fetcher):
     for task in fetcher.take(2):
         fetcher.fetch(task, RECORDS)
     assert pipeline.wait_run(run)["tasks"] == 3
+
+
+def test_symbol_mappings_are_asked_for_unless_they_are_not_wanted(pipeline, fetcher):
+    subscribe(pipeline, symbol_mappings="true")
+    pipeline.start("orchestrator")
+    pipeline.api.start_run()
+    (quote,) = fetcher.take()
+    assert json.loads(quote["parameters"])["symbol_mappings"] is True
+    fetcher.quote(quote)
+    windows = fetcher.take(2)
+    assert all(json.loads(task["parameters"])["symbol_mappings"] is True for task in windows)
