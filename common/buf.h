@@ -46,9 +46,9 @@ static inline uint8_t *buf_room(struct buf *buf, size_t n)
 
 static inline void buf_put(struct buf *buf, const void *bytes, size_t n)
 {
-	uint8_t *room = buf_room(buf, n);
+	uint8_t *room = n > 0 ? buf_room(buf, n) : NULL;
 
-	if (room && n > 0) {
+	if (room) {
 		memcpy(room, bytes, n);
 		buf->len += n;
 	}

@@ -20,7 +20,9 @@ struct bytes {
 
 static inline struct bytes bytes_of(const void *data, size_t len)
 {
-	return (struct bytes){ (const uint8_t *)data, (const uint8_t *)data + len, false };
+	const uint8_t *pos = data;
+
+	return (struct bytes){ pos, len > 0 ? pos + len : pos, false }; /* nothing may stand at NULL */
 }
 
 static inline size_t bytes_left(const struct bytes *b)

@@ -46,11 +46,11 @@ static inline bool is_ascii_text(const char *p)
 
 static bool is_text(struct str s)
 {
-	uint32_t i = 0;
-
-	while (s.len - i >= 8 && is_ascii_text(s.data + i))
-		i += 8;
-	return str_is_text((struct str){ s.data + i, s.len - i });
+	while (s.len >= 8 && is_ascii_text(s.data)) {
+		s.data += 8;
+		s.len -= 8;
+	}
+	return str_is_text(s);
 }
 
 #define CLASS_NOT_ASKED (-2)
