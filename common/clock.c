@@ -71,7 +71,7 @@ unsigned clock_format(int64_t ns, unsigned digits, char text[CLOCK_TEXT_MAX])
 {
 	static const uint32_t divisor[] = { 1000000000, 100000000, 10000000, 1000000, 100000, 10000, 1000, 100, 10, 1 };
 	int32_t day = clock_day_of(ns);
-	int64_t rest = ns - day * NS_PER_DAY;
+	int64_t rest = ns % NS_PER_DAY + (ns % NS_PER_DAY < 0 ? NS_PER_DAY : 0); /* the first day begins out of range */
 	unsigned s = (unsigned)(rest / NS_PER_SECOND);
 	unsigned n = clock_format_date(day, text);
 

@@ -142,6 +142,18 @@ static void clock_text_round_trips(void **state)
 	assert_int_equal(ns, INT64_C(1706659200) * NS_PER_SECOND);
 }
 
+/* Whatever an integer of a record is: the day of the least time begins before it. */
+static void clock_shows_every_time(void **state)
+{
+	char text[CLOCK_TEXT_MAX];
+
+	(void)state;
+	clock_format(INT64_MIN, 9, text);
+	assert_string_equal(text, "1677-09-21T00:12:43.145224192Z");
+	clock_format(INT64_MAX, 9, text);
+	assert_string_equal(text, "2262-04-11T23:47:16.854775807Z");
+}
+
 static void clock_refuses_what_is_no_time(void **state)
 {
 	static const char *const cases[] = { "",
@@ -237,6 +249,7 @@ int main(void)
 		cmocka_unit_test(decimal_refuses_what_is_not_exact),
 		cmocka_unit_test(numeric_is_postgresqls),
 		cmocka_unit_test(clock_text_round_trips),
+		cmocka_unit_test(clock_shows_every_time),
 		cmocka_unit_test(clock_refuses_what_is_no_time),
 		cmocka_unit_test(days_and_dates_agree_over_four_centuries),
 		cmocka_unit_test(a_buffer_stops_at_its_maximum),
