@@ -274,13 +274,16 @@ static int take_answer(struct databento_call *call, enum call_step *ret, struct 
 
 int databento_call_step(struct databento_call *call, enum call_step *ret, int64_t *ready_ns, struct err *err)
 {
+	enum http_state state;
+
 	*ret = CALL_LATER;
 	*ready_ns = INT64_MAX;
 	if (!call->transfer && !take_turn(call, ready_ns))
 		return 0;
 	*ready_ns = INT64_MAX;
+	state = http_state(call->transfer); /* asked first: an answer may come at any time, and an end has a status */
 	if (http_status(call->transfer) == 0) {
-		if (http_state(call->transfer) == HTTP_GOING)
+		if (state == HTTP_GOING)
 			return 0;
 		if (databento_call_again(call, http_failure(call->transfer), err))
 			return -1;
