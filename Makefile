@@ -3,21 +3,29 @@
 # Knobs (make VAR=value):
 #   DEVELOPER=1   warnings are errors (on in a git checkout)
 #   SANITIZE=...  address,undefined or thread: objects go to a folder of their own
+#   FUZZ=1        for the fuzzer, by clang, in a folder of their own
 #   FAULTS=1      with the points and defects of the chaos tests (common/fault.h), in a folder of their own
 #   CC, CFLAGS    as usual
 #   DATA=...      make demo: a DBN file or glob to load instead of generated bars
 #   CHAOS=...     make chaos: its arguments
 #   PROCESSES=N   make test: how many tests run side by side; they mostly wait
+#   FUZZ_SECONDS  make fuzz, make test: how long each fuzz target runs (30)
 #   YES=1         install missing packages without asking
 
 SANITIZE  ?=
 FAULTS    ?=
+FUZZ      ?=
+FUZZ_SECONDS ?= 30
+ifneq ($(FUZZ),)
+CC        := clang
+override SANITIZE := fuzzer-no-link,address,undefined
+endif
 PROCESSES ?= 3
 DEVELOPER ?= $(if $(wildcard .git),1,)
 empty     :=
 comma     := ,
 space     := $(empty) $(empty)
-B         := build$(if $(FAULTS),/faults)$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE)))
+B         := build$(if $(FAULTS),/faults)$(if $(FUZZ),/fuzz,$(if $(SANITIZE),/$(subst $(comma),-,$(SANITIZE))))
 GEN       := build/gen
 
 CFLAGS    ?= -O2 -g
@@ -27,7 +35,7 @@ LIBS      := -lrdkafka -lavro -lpq -ljansson -lyaml -lmicrohttpd -lzstd -lcurl -
 PQ_CFLAGS := $(shell pkg-config --cflags libpq 2>/dev/null)
 BASE_CFLAGS := -std=gnu17 -D_GNU_SOURCE -I. -I$(GEN) $(PQ_CFLAGS) -Wall -Wextra -Wshadow -Wstrict-prototypes \
 	-Wmissing-prototypes -Wpointer-arith -Wvla -fno-common -fstack-protector-strong \
-	$(if $(DEVELOPER),-Werror) $(if $(FAULTS),-DPENSTOCK_WITH_FAULTS) \
+	$(if $(DEVELOPER),$(if $(FUZZ),,-Werror)) $(if $(FAULTS),-DPENSTOCK_WITH_FAULTS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 LINK      = $(CC) $(CFLAGS) $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
@@ -44,6 +52,7 @@ CLI_C     := $(call sources,ops/cli)
 SIM_C     := $(call sources,ops/simulator)
 GEN_C     := $(GEN)/schemas.c $(GEN)/embedded.c
 MAIN_C    := $(sort $(wildcard $(WORKERS:%=stages/%/main.c) ops/cli/main.c ops/simulator/main.c))
+FUZZ_C    := $(sort $(wildcard tests/fuzz/fuzz*.c))
 UNIT_C    := $(sort $(wildcard tests/unit/test_*.c))
 AVSC      := $(sort $(wildcard schemas/avro/*.avsc))
 EMBEDDED  := $(sort $(AVSC) schemas/registry.lock $(wildcard schemas/sql/*.sql topics/*.yaml \
@@ -117,7 +126,17 @@ $(B)/unit/%: $(B)/obj/tests/unit/%.o $(ALL_LIBS)
 .PHONY: units
 units: $(UNITS) ## build the unit tests (with SANITIZE=... into a folder of their own)
 
--include $(patsubst %.c,$(B)/obj/%.d,$(COMMON_C) $(GEN_C) $(STAGES_C) $(CLI_C) $(SIM_C) $(MAIN_C) $(UNIT_C))
+FUZZERS := $(patsubst tests/fuzz/%.c,$(B)/bin/%,$(filter tests/fuzz/fuzz_%,$(FUZZ_C)))
+$(B)/bin/fuzz_http: LDFLAGS += -Wl,--wrap=clock_monotonic_ns
+$(B)/bin/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/fuzz.o $(foreach l,fetcher validator common,$(B)/lib/lib$(l).a)
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
+.PHONY: fuzzers fuzzers-if-usable
+fuzzers: $(FUZZERS)
+fuzzers-if-usable:
+	@! tests/fuzz/usable || $(SUBMAKE) fuzzers FUZZ=1
+
+-include $(patsubst %.c,$(B)/obj/%.d,$(COMMON_C) $(GEN_C) $(STAGES_C) $(CLI_C) $(SIM_C) $(MAIN_C) $(UNIT_C) $(FUZZ_C))
 
 
 # Objects that only lead to a program are kept too.
@@ -149,21 +168,28 @@ logs: ## the last lines of their logs
 	@ops/local/stack logs
 
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
-	@ops/local/install run test lint
+	@ops/local/install run test fuzz lint
 
-.PHONY: test check chaos bench lint headers format clean
-test: ## every test: units, units under ASan and UBSan, stages, end to end, a part of the chaos
-	@ops/local/install run test
+.PHONY: test check fuzz chaos bench lint headers format clean
+test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
+	@ops/local/install run test fuzz
 	@$(SUBMAKE) all units
 	@$(SUBMAKE) all FAULTS=1
 	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
 	@$(SUBMAKE) $(THREADED:%=build/thread/unit/%) SANITIZE=thread
-	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) --processes $(PROCESSES) -- stage e2e chaos
+	@$(MAKE) -s --no-print-directory fuzzers-if-usable
+	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) --fuzz $(FUZZ_SECONDS) --processes $(PROCESSES) -- stage e2e chaos
 
 check: ## units and one way through the pipeline, in under two minutes
 	@ops/local/install run test
 	@$(SUBMAKE) all units
 	@tests/run --units build/unit -- -m slice stage e2e
+
+fuzz: ## bytes that others wrote, made up (FUZZ_SECONDS=1200 FUZZ_TARGETS="dbn http")
+	@ops/local/install run test fuzz
+	@$(SUBMAKE) all
+	@$(MAKE) -s --no-print-directory fuzzers-if-usable
+	@build/venv/bin/python tests/fuzz/run --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--seed 7 --faults 50", CHAOS=--list)
 	@ops/local/install run test
