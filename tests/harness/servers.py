@@ -49,12 +49,22 @@ def remove(folder):
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def unmount_below(folder):
+    """What a chaos test had mounted when it was killed would keep the folder from being removed."""
+    with open("/proc/mounts") as mounts:
+        points = [line.split()[1] for line in mounts]
+    for point in points:
+        if folder and point.startswith(folder + "/"):
+            subprocess.run(["umount", "--lazy", point], check=False)
+
+
 def sweep():
     """Servers of sessions that were killed: their folder names a process that is gone."""
     base = session_folders()
     for name in os.listdir(base) if os.path.isdir(base) else []:
         folder = os.path.join(base, name)
         if PidFile(os.path.join(folder, "session.pid")).pid() is None:
+            unmount_below(Postgres(Place(folder)).outside)
             remove(folder)
 
 
