@@ -9,7 +9,7 @@
 #   DATA=...      make demo: a DBN file or glob to load instead of generated bars
 #   CHAOS=...     make chaos: its arguments
 #   PROCESSES=N   make test: how many tests run side by side; they mostly wait
-#   FUZZ_SECONDS  make fuzz, make test: how long each fuzz target runs (30)
+#   FUZZ_SECONDS  make fuzz, make test: how long each fuzz target runs (30; 0 in make test: none)
 #   YES=1         install missing packages without asking
 
 SANITIZE  ?=
@@ -131,10 +131,8 @@ $(B)/bin/fuzz_http: LDFLAGS += -Wl,--wrap=clock_monotonic_ns
 $(B)/bin/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/fuzz.o $(foreach l,fetcher validator common,$(B)/lib/lib$(l).a)
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(LDFLAGS) -fsanitize=fuzzer,address,undefined -o $@ $^ $(LIBS)
-.PHONY: fuzzers fuzzers-if-usable
+.PHONY: fuzzers
 fuzzers: $(FUZZERS)
-fuzzers-if-usable:
-	@! tests/fuzz/usable || $(SUBMAKE) fuzzers FUZZ=1
 
 -include $(patsubst %.c,$(B)/obj/%.d,$(COMMON_C) $(GEN_C) $(STAGES_C) $(CLI_C) $(SIM_C) $(MAIN_C) $(UNIT_C) $(FUZZ_C))
 
@@ -178,7 +176,7 @@ test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, en
 	@$(SUBMAKE) all FAULTS=1
 	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
 	@$(SUBMAKE) $(THREADED:%=build/thread/unit/%) SANITIZE=thread
-	@$(MAKE) -s --no-print-directory fuzzers-if-usable
+	@! tests/fuzz/usable || $(SUBMAKE) fuzzers FUZZ=1
 	@tests/run $(addprefix --units ,$(UNIT_FOLDERS)) --fuzz $(FUZZ_SECONDS) --processes $(PROCESSES) -- stage e2e chaos
 
 check: ## units and one way through the pipeline, in under two minutes
@@ -189,7 +187,7 @@ check: ## units and one way through the pipeline, in under two minutes
 fuzz: ## bytes that others wrote, made up (FUZZ_SECONDS=1200 FUZZ_TARGETS="dbn http")
 	@ops/local/install run test fuzz
 	@$(SUBMAKE) all
-	@$(MAKE) -s --no-print-directory fuzzers-if-usable
+	@! tests/fuzz/usable || $(SUBMAKE) fuzzers FUZZ=1
 	@build/venv/bin/python tests/fuzz/run --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--seed 7 --faults 50", CHAOS=--list)
