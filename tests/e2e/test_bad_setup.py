@@ -318,7 +318,7 @@ def test_an_orchestrator_without_a_broker_goes_on_and_says_so(pipeline, nowhere)
     assert pipeline.api.anonymous("GET", "/health").json()["kafka"] == "disconnected"
     assert any("kafka" in alarm for alarm in pipeline.api.get("/api/etl/status").json()["alarms"])
     assert "kafka" in pipeline.cli("status", code=1).stdout
-    assert worker.stop(STOP_SECONDS) == 0
+    assert worker.stop(STOP_SECONDS) in (0, 3)  # 3: within a call to the broker, which nobody can end
 
 
 def test_commands_without_a_broker_say_so(pipeline, nowhere):

@@ -91,7 +91,7 @@ def test_many_years_are_quoted(pipeline, vendor):
     """The condition of each day is told with the quote."""
     glbx = {"dataset": "GLBX.MDP3", "schema": "ohlcv-1d", "symbols": "ES.FUT", "stype_in": "parent"}
     subscribe(pipeline, **glbx, start="2010-06-07", end="2026-06-07", chunk="year", cost_max_usd="0.000000001")
-    run = pipeline.run()
+    run = pipeline.run(seconds=240)
     assert "USD is more than cost_max_usd" in run["message"], run["message"]
     told = pipeline.value("SELECT jsonb_array_length(result->'conditions') FROM etl.attempts")
     assert told > 3500, told
