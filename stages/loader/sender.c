@@ -294,13 +294,13 @@ static void *run(void *self)
 			wakeup_wait(&sender->wakeup, IDLE_MS);
 			continue;
 		}
-		drop_clients(sender);
 		if (err.kind != ERR_RETRY) {
 			give_up(sender, &err);
 			break;
 		}
 		if (backoff_ms == BACKOFF_FIRST_MS)
 			log_warning("letters_wait", NULL, "%s; dead letters wait in the database", err.text);
+		drop_clients(sender);
 		backoff_ms = worker_backoff(backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
 		err_clear(&err);
 	}

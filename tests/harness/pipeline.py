@@ -301,6 +301,12 @@ class Pipeline:
 
         wait_until(known, KAFKA_SECONDS, f"messages of {topic} are limited to {size} bytes")
 
+    def delete_topic(self, topic):
+        """The controller says "deleted" before the broker, which may still take a record that then is gone with it."""
+        admin, name = AdminClient(self.kafka()), self.topic(topic)
+        admin.delete_topics([name])[name].result(KAFKA_SECONDS)
+        wait_until(lambda: name not in admin.list_topics(timeout=KAFKA_SECONDS).topics, 30, f"{name} is gone")
+
     def headers(self, message):
         """A message's headers as text; of a repeated one the last."""
         return {key: value.decode() if value is not None else None for key, value in message.headers() or []}

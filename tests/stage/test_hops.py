@@ -205,7 +205,7 @@ def make_anew(pipeline, topic):
     admin = AdminClient(pipeline.kafka())
     name = pipeline.topic(topic)
     count = len(pipeline.partitions(topic))
-    admin.delete_topics([name])[name].result(KAFKA_SECONDS)
+    pipeline.delete_topic(topic)
     new = NewTopic(name, count, 1, config={"message.timestamp.type": "LogAppendTime"})
 
     def created():

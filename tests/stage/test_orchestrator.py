@@ -444,9 +444,7 @@ def test_a_task_that_is_skipped_is_sent_again(pipeline, files):
 
 def test_a_topic_that_is_gone_is_a_gap(pipeline):
     pipeline.start("orchestrator")
-    admin = AdminClient(pipeline.kafka())
-    for future in admin.delete_topics([pipeline.topic(VALID)]).values():
-        future.result(KAFKA_SECONDS)
+    pipeline.delete_topic(VALID)
     wait_alarm(pipeline, VALID, "there is no such partition", "topics apply")
     wait_until(lambda: pipeline.cli("topics", "apply", code=None).returncode == 0, 30, "the topic is made anew")
     wait_no_alarm(pipeline)
@@ -489,9 +487,7 @@ def test_an_attempt_with_expired_records_is_fetched_again(pipeline, tmp_path):
 def test_a_log_made_anew_expires_what_was_in_it(pipeline, files):
     """Its groups got a first offset, so that nothing was left to be skipped; what it had is gone all the same."""
     orchestrator = pipeline.start("orchestrator", settings={"attempts_max": 1})
-    admin = AdminClient(pipeline.kafka())
-    for future in admin.delete_topics([pipeline.topic(VALID)]).values():
-        future.result(KAFKA_SECONDS)
+    pipeline.delete_topic(VALID)
     wait_alarm(pipeline, VALID, "there is no such partition")
     run, _ = missing_one(pipeline)
     wait_until(lambda: pipeline.cli("topics", "apply", code=None).returncode == 0, 30, "the topic is made anew")
