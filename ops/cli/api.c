@@ -5,15 +5,11 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/json_in.h"
 #include "common/mem.h"
 
 #define ANSWER_MAX (64 * 1024 * 1024) /* bytes */
 #define TIMEOUT_S 60L
-
-void api_decrefp(json_t **json)
-{
-	json_decref(*json);
-}
 
 static void cleanup_curlp(CURL **curl)
 {

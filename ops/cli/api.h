@@ -13,5 +13,3 @@
  */
 int api_call(const struct config *cfg, const char *method, const char *path, const char *body, json_t **ret,
 	     struct err *err);
-
-void api_decrefp(json_t **json);

@@ -9,6 +9,7 @@
 #include "common/buf.h"
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/json_in.h"
 #include "common/mem.h"
 #include "ops/cli/api.h"
 #include "ops/cli/cli.h"
@@ -129,7 +130,7 @@ static void print_run(const json_t *run)
 
 static int fetch_run(const struct config *cfg, const char *id, json_t **ret, struct err *err)
 {
-	CLEANUP(api_decrefp) json_t *list = NULL;
+	CLEANUP(json_freep) json_t *list = NULL;
 	CLEANUP(freep) char *path = NULL;
 	json_t *last;
 
@@ -149,7 +150,7 @@ static int fetch_run(const struct config *cfg, const char *id, json_t **ret, str
 int command_run_show(int argc, char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
-	CLEANUP(api_decrefp) json_t *run = NULL;
+	CLEANUP(json_freep) json_t *run = NULL;
 	struct err err = ERR_INIT;
 	bool as_json = cli_flag(&argc, argv, "--json");
 
@@ -233,9 +234,9 @@ static json_t *request_of(int *argc, char **argv)
 int command_run_full(int argc, char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
-	CLEANUP(api_decrefp) json_t *request = request_of(&argc, argv);
-	CLEANUP(api_decrefp) json_t *accepted = NULL;
-	CLEANUP(api_decrefp) json_t *run = NULL;
+	CLEANUP(json_freep) json_t *request = request_of(&argc, argv);
+	CLEANUP(json_freep) json_t *accepted = NULL;
+	CLEANUP(json_freep) json_t *run = NULL;
 	bool as_json = cli_flag(&argc, argv, "--json"), wait = cli_flag(&argc, argv, "--follow");
 	CLEANUP(freep) char *body = json_dumps(request, 0);
 	CLEANUP(freep) char *id = NULL;
@@ -270,7 +271,7 @@ int command_run_full(int argc, char **argv)
 int command_runs(int argc, char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
-	CLEANUP(api_decrefp) json_t *list = NULL;
+	CLEANUP(json_freep) json_t *list = NULL;
 	bool as_json = cli_flag(&argc, argv, "--json");
 	const char *limit = cli_option(&argc, argv, "--limit");
 	CLEANUP(freep) char *path = NULL;
@@ -318,7 +319,7 @@ static void print_status(const json_t *status)
 int command_status(int argc, char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
-	CLEANUP(api_decrefp) json_t *status = NULL;
+	CLEANUP(json_freep) json_t *status = NULL;
 	bool as_json = cli_flag(&argc, argv, "--json");
 	struct err err = ERR_INIT;
 

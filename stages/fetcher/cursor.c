@@ -5,12 +5,8 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/json_in.h"
 #include "common/json_out.h"
-
-static void decrefp(json_t **json)
-{
-	json_decref(*json);
-}
 
 void cursor_format(const struct cursor *cursor, char text[CURSOR_TEXT_MAX])
 {
@@ -40,7 +36,7 @@ void cursor_format(const struct cursor *cursor, char text[CURSOR_TEXT_MAX])
 
 bool cursor_parse(const char *text, struct cursor *ret)
 {
-	CLEANUP(decrefp) json_t *json = json_loads(text, 0, NULL);
+	CLEANUP(json_freep) json_t *json = json_loads(text, 0, NULL);
 	json_int_t attempt, as_of, fetched, refused, skipped, task = 0, run = 0, starts = 0;
 	const char *identity, *resume = "";
 

@@ -5,17 +5,13 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/json_in.h"
 #include "stages/orchestrator/api.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/quotes.h"
 #include "stages/orchestrator/subscriptions.h"
 
 #define NAMES_MAX 1000
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 /* The guides' switches. One with a component asks for what this version does not have. */
 static const struct {

@@ -5,15 +5,11 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/json_in.h"
 #include "stages/orchestrator/plan_internal.h"
 #include "stages/orchestrator/sources.h"
 
 #define NAMES_MAX 1000 /* bytes of a list in a message */
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 void plan_release(struct plan *plan)
 {

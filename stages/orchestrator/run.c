@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/json_in.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/orchestrator/checks.h"
@@ -16,11 +17,6 @@
 #include "stages/orchestrator/plan.h"
 
 #define RUNS_PER_STEP 10
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 bool run_option(const char *options, const char *name, bool fallback)
 {

@@ -4,13 +4,9 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/control.h"
+#include "common/json_in.h"
 #include "common/mem.h"
 #include "stages/orchestrator/outbox.h"
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 static char *copy_member(const json_t *object, const char *key, const char *fallback)
 {

@@ -4,13 +4,9 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/json_in.h"
 #include "ops/simulator/vendor/calls.h"
 #include "ops/simulator/vendor/moment.h"
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 static void answer_err(struct answer *answer, const struct err *err)
 {

@@ -3,11 +3,7 @@
 #include <jansson.h>
 
 #include "common/cleanup.h"
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
+#include "common/json_in.h"
 
 void csv_plan_release(struct csv_plan *plan)
 {

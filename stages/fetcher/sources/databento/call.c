@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/http_client.h"
+#include "common/json_in.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/fetcher/formats/byte_stream.h"
@@ -18,11 +19,6 @@
 #define FORM_MAX (1024 * 1024)
 #define CHUNK_BYTES 65536
 #define RETRY_AFTER_MAX_S 3600
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 void databento_call_init(struct databento_call *call, const struct source_env *env)
 {
