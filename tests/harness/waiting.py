@@ -1,12 +1,15 @@
 """The one place where a test waits: for a condition, with a deadline."""
 
+import os
 import time
 
 POLL_SECONDS = 0.05
+PATIENCE = float(os.environ.get("PENSTOCK_PATIENCE", "1"))  # deadlines are for what never comes, not for slow machines
 
 
 def wait_until(condition, seconds, what):
     """The condition's first true value. `what` says in the failure what was waited for; it may be a callable."""
+    seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() >= deadline:
