@@ -53,6 +53,7 @@ SIM_C     := $(call sources,ops/simulator)
 GEN_C     := $(GEN)/schemas.c $(GEN)/embedded.c
 MAIN_C    := $(sort $(wildcard $(WORKERS:%=stages/%/main.c) ops/cli/main.c ops/simulator/main.c))
 FUZZ_C    := $(sort $(wildcard tests/fuzz/fuzz*.c))
+BENCH_C   := tests/bench/decode.c
 UNIT_C    := $(sort $(wildcard tests/unit/test_*.c))
 AVSC      := $(sort $(wildcard schemas/avro/*.avsc))
 EMBEDDED  := $(sort $(AVSC) schemas/registry.lock $(wildcard schemas/sql/*.sql topics/*.yaml \
@@ -134,7 +135,11 @@ $(B)/bin/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/fuzz.o $(forea
 .PHONY: fuzzers
 fuzzers: $(FUZZERS)
 
--include $(patsubst %.c,$(B)/obj/%.d,$(COMMON_C) $(GEN_C) $(STAGES_C) $(CLI_C) $(SIM_C) $(MAIN_C) $(UNIT_C) $(FUZZ_C))
+$(B)/bin/bench-decode: $(B)/obj/tests/bench/decode.o $(B)/lib/libfetcher.a $(B)/lib/libcommon.a
+	@mkdir -p $(@D)
+	$(LINK) -o $@ $^ $(LIBS)
+
+-include $(patsubst %.c,$(B)/obj/%.d,$(COMMON_C) $(GEN_C) $(STAGES_C) $(CLI_C) $(SIM_C) $(MAIN_C) $(UNIT_C) $(FUZZ_C) $(BENCH_C))
 
 
 # Objects that only lead to a program are kept too.
@@ -168,7 +173,7 @@ logs: ## the last lines of their logs
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test fuzz lint
 
-.PHONY: test check fuzz chaos bench lint headers format clean
+.PHONY: test check fuzz chaos bench bench-decode lint headers format clean
 test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
 	@ops/local/install run test
 	@ops/local/install fuzz || echo '  the fuzz targets will be skipped: the fuzzer could not be installed'
@@ -199,6 +204,11 @@ bench: ## direct COPY and the whole pipeline with the same bars, and their ratio
 	@ops/local/install run test
 	@$(SUBMAKE) all
 	@build/venv/bin/python tests/bench/bench.py $(BENCH)
+
+bench-decode: ## what reading the vendor's files into records costs, by type and encoding
+	@ops/local/install run test
+	@$(SUBMAKE) all $(B)/bin/bench-decode
+	@build/venv/bin/python tests/bench/decode.py $(BENCH)
 
 # --- style ----------------------------------------------------------------------------------------------------------
 OWN_C := $(sort $(shell find common stages ops schemas tests -name '*.c'))
