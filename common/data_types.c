@@ -29,6 +29,7 @@ const struct data_schema data_schemas[] = {
 	{ "tbbo", DATA_TBBO },
 	{ "statistics", DATA_STATISTICS },
 	{ "definition", DATA_DEFINITION },
+	{ "symbol_mapping", DATA_SYMBOL_MAPPING },
 	{ 0 },
 };
 

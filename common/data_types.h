@@ -29,7 +29,10 @@ struct data_type {
 
 extern const struct data_type data_types[DATA_TYPES];
 
-/* The vendor's schemas that can be loaded, with the type that their records become; ends with a NULL name. */
+/*
+ * The vendor's schemas that can be loaded, with the type that their records become; ends with a NULL name.
+ * symbol_mapping is none that the vendor sells: its symbology.resolve answers with them.
+ */
 struct data_schema {
 	const char *name; /* "ohlcv-1m" */
 	enum data_type_id type;

@@ -63,6 +63,18 @@ static int read_schema(const struct yaml_doc *doc, const struct yaml_node *map, 
 	return none_of(doc, map, s, "schema", s->schema, &names, err);
 }
 
+/* What the vendor answers for nothing is not in its files. */
+static int check_way(const struct yaml_doc *doc, const struct yaml_node *map, const struct subscription *s,
+		     struct err *err)
+{
+	const struct data_schema *schema = data_schema_find(s->schema);
+
+	if (schema->type != DATA_SYMBOL_MAPPING || strcmp(s->vendor.via, ways[0]) == 0)
+		return 0;
+	return yaml_error(doc, yaml_get(doc, map, "via"), err, "subscription %s: schema %s comes via %s only", s->name,
+			  s->schema, ways[0]);
+}
+
 /* --- symbols ----------------------------------------------------------------------------------------------------------- */
 
 static bool is_symbol(const char *text)
@@ -189,8 +201,8 @@ int subscription_read_databento(const struct yaml_doc *doc, const struct yaml_no
 	s->vendor.stype_in = stypes[stype];
 	s->vendor.chunk = (enum window_chunk)chunk;
 	s->vendor.via = ways[way];
-	return read_symbols(doc, map, s, err) || read_times(doc, map, s, err) || read_cost(doc, map, s, err) ||
-			       subscription_mappings(doc, map, s, err)
+	return check_way(doc, map, s, err) || read_symbols(doc, map, s, err) || read_times(doc, map, s, err) ||
+			       read_cost(doc, map, s, err) || subscription_mappings(doc, map, s, err)
 		       ? -1
 		       : 0;
 }

@@ -2,7 +2,7 @@
 
 import io
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 
 import databento
 import pytest
@@ -184,6 +184,27 @@ def test_what_the_metadata_says_of_symbols_is_loaded(started, pipeline, vendor, 
     assert days_of(found) == days_of(wanted) and found
     assert rows(pipeline) == bars(vendor)
     assert run["fetched"] > len(rows(pipeline))
+
+
+def test_what_symbols_resolve_to_is_loaded_for_nothing(started, pipeline, vendor):
+    changes = {"name": "names", "dataset": "GLBX.MDP3", "symbols": ["ES.c.0", "CL.c.1"], "stype_in": "continuous"}
+    started(MINUTES | changes | {"schema": "symbol_mapping", "chunk": "month", "cost_max_usd": "0"})
+    run = pipeline.run(seconds=120)
+    assert (run["status"], run["balanced"]) == ("success", True), run
+    form = {"dataset": "GLBX.MDP3", "symbols": "ES.c.0,CL.c.1", "stype_in": "continuous", "stype_out": "instrument_id"}
+    form |= {"start_date": "2024-03-01", "end_date": "2024-04-10"}
+    answer = vendor.request("POST", "/v0/symbology.resolve", data=form).json()["result"]
+    wanted = {
+        (symbol, i["s"], date.fromisoformat(i["d0"]), date.fromisoformat(i["d1"]))
+        for symbol, intervals in answer.items()
+        for i in intervals
+    }
+    found = pipeline.query("SELECT input_symbol, output_symbol, d0, d1 FROM symbol_mappings")
+    assert days_of(found) == days_of(wanted) and found and run["fetched"] == len(found)
+    assert billed(vendor) == 0
+    assert {state for _, state, _ in pipeline.query(COVERED)} == {"complete"}
+    again = pipeline.run(seconds=60)
+    assert (again["status"], again["fetched"]) == ("success", 0), "what is covered is not asked for again"
 
 
 def test_mappings_of_a_file_are_loaded(pipeline, tmp_path):

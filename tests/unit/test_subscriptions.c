@@ -237,7 +237,7 @@ static void test_vendor_errors_name_the_line(void **state)
 	expect_error(
 		VENDOR_HEAD "    schema: mbo\n", "5",
 		"schema 'mbo' is none of ohlcv-1s, ohlcv-1m, ohlcv-1h, ohlcv-1d, ohlcv-eod, trades, tbbo, statistics, "
-		"definition, which can be loaded");
+		"definition, symbol_mapping, which can be loaded");
 	expect_error(VENDOR_HEAD "    schema: trades\n", "2", "needs symbols");
 	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: []\n", "6", "needs symbols");
 	expect_error(VENDOR_HEAD "    schema: trades\n    symbols: {a: b}\n", "6", "symbols must be a text");
@@ -254,6 +254,8 @@ static void test_vendor_errors_name_the_line(void **state)
 		     "stype_in 'nasdaq' is none of raw_symbol, parent, continuous, instrument_id");
 	expect_error(VENDOR "    chunk: decade\n", "8", "chunk 'decade' is none of day, week, month, year");
 	expect_error(VENDOR "    via: post\n", "8", "via 'post' is none of stream, batch");
+	expect_error(VENDOR_HEAD "    schema: symbol_mapping\n    via: batch\n", "6",
+		     "schema symbol_mapping comes via stream only");
 	expect_error(VENDOR "    cost_max_usd: five\n", "8", "cost_max_usd");
 	expect_error(VENDOR "    cost_max_usd: -1\n", "8", "less than 0");
 	expect_error(VENDOR "    cost_max_usd: 0.0000000001\n", "8", "cost_max_usd");

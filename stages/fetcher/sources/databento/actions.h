@@ -16,3 +16,7 @@ int databento_open_stream(struct source **ret, const struct source_env *env, con
 /* The same by a batch job: files that the vendor prepares, fetched whole and checked before they are read. */
 int databento_open_batch(struct source **ret, const struct source_env *env, const struct fetch_task *task,
 			 const char *resume, struct err *err);
+
+/* Which symbols stand for which, of a window's days: symbology.resolve, as records. */
+int databento_open_mappings(struct source **ret, const struct source_env *env, const struct fetch_task *task,
+			    const char *resume, struct err *err);

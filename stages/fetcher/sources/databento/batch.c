@@ -4,7 +4,6 @@
  * known, so that a window is not bought twice; each file is fetched whole,
  * gone on with where its transfer breaks, and checked before it is read.
  */
-#include <ctype.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -13,19 +12,19 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/json_in.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/record.h"
 #include "stages/fetcher/formats/byte_stream.h"
 #include "stages/fetcher/formats/format.h"
 #include "stages/fetcher/sources/databento/account.h"
 #include "stages/fetcher/sources/databento/actions.h"
+#include "stages/fetcher/sources/databento/batch_job.h"
 #include "stages/fetcher/sources/databento/delivery.h"
 #include "stages/fetcher/sources/databento/request.h"
 #include "stages/fetcher/sources/databento/spool.h"
 
 #define FILES_MAX 10000
-#define NAME_MAX_BYTES 200
 #define COPY_BYTES 65536
 #define COPY_TURN 64 /* of these at most before others have their turn */
 
@@ -51,9 +50,9 @@ struct batch {
 	const struct fetch_task *task;
 	struct databento_call call;
 	enum state state;
-	char job[NAME_MAX_BYTES];
+	char job[BATCH_NAME_MAX];
 	bool mark; /* the job is to be committed before anything else */
-	char path[2 * NAME_MAX_BYTES + 32];
+	char path[2 * BATCH_NAME_MAX + 32];
 	struct batch_file *files;
 	unsigned file_count, at;
 	struct spool *spool;
@@ -61,24 +60,6 @@ struct batch {
 	struct delivery delivery;
 	char resume[SOURCE_RESUME_MAX];
 };
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
-
-/* Names become a part of an address. */
-static bool is_plain_name(const char *name)
-{
-	size_t n = name ? strlen(name) : 0;
-
-	if (n == 0 || n >= NAME_MAX_BYTES || name[0] == '.')
-		return false;
-	for (; *name; name++)
-		if (!isalnum((unsigned char)*name) && !strchr(".-_", *name))
-			return false;
-	return true;
-}
 
 static int bad(const struct batch *self, const char *what, struct err *err)
 {
@@ -136,77 +117,11 @@ static int ask_file(struct batch *self, struct err *err)
 
 /* --- jobs ---------------------------------------------------------------------------------------------------------------- */
 
-static bool text_is(const json_t *job, const char *key, const char *wanted)
-{
-	const char *text = json_string_value(json_object_get(job, key));
-
-	return text && strcmp(text, wanted) == 0;
-}
-
-/* One symbol is a text, several are a list; texts may hold several, too. */
-static bool same_symbols(const json_t *job, const struct fetch_task *task)
-{
-	CLEANUP(buf_release) struct buf ours = BUF_INIT(1024 * 1024), theirs = BUF_INIT(1024 * 1024);
-	const json_t *symbols = json_object_get(job, "symbols");
-	size_t i;
-	json_t *symbol;
-
-	for (unsigned n = 0; n < task->symbol_count; n++)
-		buf_printf(&ours, "%s,", task->symbols[n]);
-	if (json_is_string(symbols))
-		buf_printf(&theirs, "%s,", json_string_value(symbols));
-	json_array_foreach(symbols, i, symbol)
-		buf_printf(&theirs, "%s,", json_is_string(symbol) ? json_string_value(symbol) : "");
-	return str_eq(buf_str(&ours), buf_str(&theirs));
-}
-
-/* "2022-05-17 00:00:00+00:00", or ISO 8601. */
-static bool read_time(const json_t *job, const char *key, int64_t *ret_ns)
-{
-	char text[CLOCK_TEXT_MAX + 16];
-	char *zone;
-
-	snprintf(text, sizeof(text), "%s",
-		 json_is_string(json_object_get(job, key)) ? json_string_value(json_object_get(job, key)) : "");
-	if (strlen(text) > 10 && text[10] == ' ')
-		text[10] = 'T';
-	zone = strstr(text, "+00:00");
-	if (zone)
-		*zone = '\0';
-	return clock_parse(str_of(text), ret_ns);
-}
-
-static bool same_time(const json_t *job, const char *key, int64_t ns)
-{
-	int64_t found;
-
-	return read_time(job, key, &found) && found == ns;
-}
-
-/* An older one has the data as they were then: this attempt is to fetch them as they are. */
-static bool is_of_attempt(const struct fetch_task *task, const json_t *job)
-{
-	int64_t received;
-
-	return read_time(job, "ts_received", &received) && received / NS_PER_MS >= task->attempt >> ATTEMPT_RANDOM_BITS;
-}
-
-static bool is_ours(const struct batch *self, const json_t *job)
-{
-	const struct fetch_task *task = self->task;
-	const char *stype = task->stype_in && task->stype_in[0] ? task->stype_in : "raw_symbol";
-
-	return text_is(job, "dataset", task->dataset) && text_is(job, "schema", task->schema) &&
-	       text_is(job, "stype_in", stype) && text_is(job, "encoding", "dbn") && is_of_attempt(task, job) &&
-	       same_time(job, "start", task->start) && same_time(job, "end", self->delivery.end) &&
-	       same_symbols(job, task);
-}
-
 static int take_job(struct batch *self, const json_t *job, struct err *err)
 {
 	const char *id = json_string_value(json_object_get(job, "id"));
 
-	if (!is_plain_name(id))
+	if (!batch_name_is_plain(id))
 		return bad(self, "id of a job", err);
 	snprintf(self->job, sizeof(self->job), "%s", id);
 	log_info("batch_job", LOG_FIELDS(log_i64("task", self->task->task), log_str("job", id)),
@@ -221,7 +136,8 @@ static int take_jobs(struct batch *self, const json_t *jobs, struct err *err)
 	size_t i;
 	json_t *job;
 
-	json_array_foreach(jobs, i, job) if (is_ours(self, job)) return take_job(self, job, err);
+	json_array_foreach(jobs, i,
+			   job) if (batch_job_is(job, self->task, self->delivery.end)) return take_job(self, job, err);
 	ask_submit(self);
 	return 0;
 }
@@ -262,7 +178,7 @@ static int add_file(struct batch *self, const json_t *file, struct err *err)
 	const json_t *size = json_object_get(file, "size");
 	struct batch_file *to = &self->files[self->file_count];
 
-	if (!is_plain_name(name) || !hash || strlen(hash) >= sizeof(to->hash) || !json_is_integer(size))
+	if (!batch_name_is_plain(name) || !hash || strlen(hash) >= sizeof(to->hash) || !json_is_integer(size))
 		return bad(self, "name, size and hash of each file", err);
 	if (!is_data(name))
 		return 0;
@@ -456,7 +372,7 @@ static int read_resume(struct batch *self, const char *text, struct err *err)
 	const char *job;
 	json_int_t end;
 
-	if (!json || json_unpack(json, "{s:s, s:I}", "job", &job, "end", &end) || !is_plain_name(job))
+	if (!json || json_unpack(json, "{s:s, s:I}", "job", &job, "end", &end) || !batch_name_is_plain(job))
 		return err_set(err, ERR_RECORD, "databento: the cursor names no batch job: %.200s", text);
 	snprintf(self->job, sizeof(self->job), "%s", job);
 	self->delivery.end = end;

@@ -7,14 +7,10 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/json_in.h"
 #include "stages/fetcher/sources/databento/account.h"
 #include "stages/fetcher/sources/databento/actions.h"
 #include "stages/fetcher/sources/databento/request.h"
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 static int open_fetch(struct source **ret, const struct source_env *env, const struct fetch_task *task,
 		      const char *resume, const json_t *parameters, struct err *err)
@@ -22,6 +18,8 @@ static int open_fetch(struct source **ret, const struct source_env *env, const s
 	const json_t *value = json_object_get(parameters, "via");
 	const char *via = value ? json_string_value(value) : "stream";
 
+	if (databento_is_mappings(task))
+		return databento_open_mappings(ret, env, task, resume, err);
 	if (via && strcmp(via, "stream") == 0)
 		return databento_open_stream(ret, env, task, resume, err);
 	if (via && strcmp(via, "batch") == 0)

@@ -54,6 +54,29 @@ void delivery_take_names(struct delivery *delivery, const struct dbn_metadata *m
 	delivery->names_taken = true;
 }
 
+static void put_texts(struct buf *names, const json_t *symbols)
+{
+	struct json_out out = JSON_OUT(names);
+	size_t i;
+	json_t *symbol;
+
+	json_put_open(&out, '[');
+	json_array_foreach(symbols, i, symbol)
+	{
+		struct str text = str_of(json_is_string(symbol) ? json_string_value(symbol) : "");
+
+		if (names->len + text.len * 2 + 16 < NAMES_MAX)
+			json_put_str(&out, text);
+	}
+	json_put_close(&out, ']');
+}
+
+void delivery_name(struct delivery *delivery, const json_t *partial, const json_t *not_found)
+{
+	put_texts(&delivery->partial, partial);
+	put_texts(&delivery->not_found, not_found);
+}
+
 static void put_array(struct json_out *out, const char *key, const struct buf *array)
 {
 	json_put_key(out, key);

@@ -2,6 +2,8 @@
 /*
  * What the vendor delivered of a window, for the event that ends its task.
  */
+#include <jansson.h>
+
 #include "common/buf.h"
 #include "stages/fetcher/sources/databento/tally.h"
 #include "stages/fetcher/source.h"
@@ -29,6 +31,9 @@ void delivery_take(struct delivery *delivery, const struct source_item *item);
 
 /* The symbols that the first answer says are missing; NULL: nothing is known yet. */
 void delivery_take_names(struct delivery *delivery, const struct dbn_metadata *metadata);
+
+/* The same from arrays of texts. */
+void delivery_name(struct delivery *delivery, const json_t *partial, const json_t *not_found);
 
 /* JSON; owned by the delivery. */
 const char *delivery_result(struct delivery *delivery);

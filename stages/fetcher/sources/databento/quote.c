@@ -10,22 +10,25 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/decimal.h"
+#include "common/json_in.h"
 #include "common/json_out.h"
 #include "common/mem.h"
 #include "common/number_text.h"
 #include "stages/fetcher/sources/databento/actions.h"
 #include "stages/fetcher/sources/databento/request.h"
+#include "stages/fetcher/sources/databento/resolve.h"
 
 #define RESULT_MAX (TASK_RESULT_MAX - 1024) /* each day of the window has a condition */
 
 struct quote;
 
-/* A call and what is made of its answer. */
+/* A call and what is made of its answer; of what every schema has, or only of records that are sold. */
 struct quote_step {
 	const char *call;
 	enum databento_method method;
+	bool sold;
 	void (*ask)(struct quote *quote);
-	int (*take)(struct quote *quote, struct err *err);
+	int (*take)(struct quote *quote, struct err *err); /* 1: the call is made once more */
 };
 
 struct quote {
@@ -36,14 +39,10 @@ struct quote {
 	int64_t available_start, available_end;
 	int64_t start, end; /* of what can be had of the window */
 	int64_t records, bytes, cost;
-	json_t *conditions, *partial, *not_found;
+	struct resolve resolve;
+	json_t *conditions;
 	struct buf result;
 };
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 /* --- the calls ----------------------------------------------------------------------------------------------------------- */
 
@@ -59,14 +58,12 @@ static void ask_window(struct quote *q)
 
 static void ask_days(struct quote *q)
 {
-	ask_dataset(q);
-	databento_call_date(&q->call, "start_date", databento_first_day(q->start));
-	databento_call_date(&q->call, "end_date", databento_last_day(q->end));
+	databento_put_days(&q->call, q->task, q->start, q->end);
 }
 
 static void ask_symbols(struct quote *q)
 {
-	databento_put_symbols(&q->call, q->task, q->start, q->end);
+	resolve_put(&q->resolve, &q->call, q->start, q->end);
 }
 
 /* --- their answers --------------------------------------------------------------------------------------------------------- */
@@ -103,23 +100,14 @@ static int take_range(struct quote *q, struct err *err)
 	return 0;
 }
 
-static struct str number_of(const struct quote *q)
-{
-	struct str text = buf_str(&q->call.answer);
-
-	while (text.len > 0 && (uint8_t)text.data[text.len - 1] <= ' ')
-		text.len--;
-	return text;
-}
-
 static int take_records(struct quote *q, struct err *err)
 {
-	return number_text_i64(number_of(q), &q->records) ? 0 : bad(q, "number", err);
+	return databento_take_number(&q->call, &q->records, err);
 }
 
 static int take_bytes(struct quote *q, struct err *err)
 {
-	return number_text_i64(number_of(q), &q->bytes) ? 0 : bad(q, "number", err);
+	return databento_take_number(&q->call, &q->bytes, err);
 }
 
 /* A float's text: rounded to what a price of ours holds, a billionth of a dollar. */
@@ -127,7 +115,7 @@ static int take_cost(struct quote *q, struct err *err)
 {
 	bool rounded = false;
 
-	if (number_text_price(number_of(q), NUMBER_FLOAT64, &q->cost, &rounded, err))
+	if (number_text_price(databento_answer_text(&q->call), NUMBER_FLOAT64, &q->cost, &rounded, err))
 		return err_wrap(err, "databento: %s", q->call.name);
 	return 0;
 }
@@ -142,22 +130,20 @@ static int take_conditions(struct quote *q, struct err *err)
 
 static int take_symbols(struct quote *q, struct err *err)
 {
-	CLEANUP(json_freep) json_t *json = databento_call_json(&q->call, err);
+	CLEANUP(json_freep) json_t *answer = resolve_take(&q->resolve, &q->call, err);
 
-	if (!json)
+	if (!answer)
 		return -1;
-	q->partial = json_incref(json_object_get(json, "partial"));
-	q->not_found = json_incref(json_object_get(json, "not_found"));
-	return json_is_array(q->partial) && json_is_array(q->not_found) ? 0 : bad(q, "partial and not_found", err);
+	return !resolve_ended(&q->resolve);
 }
 
 static const struct quote_step steps[] = {
-	{ "metadata.get_dataset_range", DATABENTO_GET, ask_dataset, take_range },
-	{ "metadata.get_dataset_condition", DATABENTO_GET, ask_days, take_conditions },
-	{ "symbology.resolve", DATABENTO_POST, ask_symbols, take_symbols },
-	{ "metadata.get_record_count", DATABENTO_POST, ask_window, take_records },
-	{ "metadata.get_billable_size", DATABENTO_POST, ask_window, take_bytes },
-	{ "metadata.get_cost", DATABENTO_POST, ask_window, take_cost },
+	{ "metadata.get_dataset_range", DATABENTO_GET, false, ask_dataset, take_range },
+	{ "metadata.get_dataset_condition", DATABENTO_GET, false, ask_days, take_conditions },
+	{ "symbology.resolve", DATABENTO_POST, false, ask_symbols, take_symbols },
+	{ "metadata.get_record_count", DATABENTO_POST, true, ask_window, take_records },
+	{ "metadata.get_billable_size", DATABENTO_POST, true, ask_window, take_bytes },
+	{ "metadata.get_cost", DATABENTO_POST, true, ask_window, take_cost },
 };
 
 #define STEPS_END (steps + sizeof(steps) / sizeof(steps[0]))
@@ -170,6 +156,8 @@ static bool is_needed(const struct quote *q)
 		return true;
 	if (q->end <= q->start) /* the vendor has nothing of it */
 		return false;
+	if (q->step->sold)
+		return !databento_is_mappings(q->task);
 	return q->step->take != take_symbols || !databento_is_all_symbols(q->task);
 }
 
@@ -185,13 +173,16 @@ static void begin_step(struct quote *q)
 
 static int take_step(struct quote *q, enum call_step outcome, struct err *err)
 {
+	int again;
+
 	if (outcome == CALL_REFUSED && databento_clip(&q->call.refusal, &q->end))
 		return begin_step(q), 0;
 	if (outcome == CALL_REFUSED)
 		return databento_refused(&q->call, err);
-	if (q->step->take(q, err))
+	again = q->step->take(q, err);
+	if (again < 0)
 		return -1;
-	q->step++;
+	q->step += !again;
 	begin_step(q);
 	return 0;
 }
@@ -246,8 +237,8 @@ static const char *quote_result(struct source *source)
 	put_json(&out, "conditions", q->conditions);
 	json_put_key(&out, "symbols");
 	json_put_open(&out, '{');
-	put_json(&out, "partial", q->partial);
-	put_json(&out, "not_found", q->not_found);
+	put_json(&out, "partial", q->resolve.partial);
+	put_json(&out, "not_found", q->resolve.not_found);
 	json_put_close(&out, '}');
 	json_put_close(&out, '}');
 	return q->result.overflow ? "" : buf_text(&q->result);
@@ -271,8 +262,7 @@ static void quote_free(struct source *source)
 
 	databento_call_release(&q->call);
 	json_decref(q->conditions);
-	json_decref(q->partial);
-	json_decref(q->not_found);
+	resolve_release(&q->resolve);
 	buf_release(&q->result);
 	free(q);
 }
@@ -299,6 +289,7 @@ int databento_open_quote(struct source **ret, const struct source_env *env, cons
 	q->result = (struct buf)BUF_INIT(RESULT_MAX);
 	q->step = steps;
 	databento_call_init(&q->call, env);
+	resolve_init(&q->resolve, task);
 	begin_step(q);
 	*ret = &q->base;
 	return 0;

@@ -10,9 +10,9 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
+#include "common/json_in.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/number_text.h"
 #include "schemas.h"
 #include "stages/fetcher/formats/byte_stream.h"
 #include "stages/fetcher/formats/format.h"
@@ -46,11 +46,6 @@ struct stream {
 	char resume[SOURCE_RESUME_MAX];
 	char message[480];
 };
-
-static void json_freep(json_t **json)
-{
-	json_decref(*json);
-}
 
 /* --- asking ------------------------------------------------------------------------------------------------------------ */
 
@@ -86,9 +81,7 @@ static void ask_condition(struct stream *self)
 {
 	self->state = STATE_CONDITION;
 	databento_call_begin(&self->call, DATABENTO_GET, "metadata.get_dataset_condition");
-	databento_call_field(&self->call, "dataset", str_of(self->task->dataset));
-	databento_call_date(&self->call, "start_date", databento_first_day(self->task->start));
-	databento_call_date(&self->call, "end_date", databento_last_day(self->delivery.end));
+	databento_put_days(&self->call, self->task, self->task->start, self->delivery.end);
 }
 
 /* What the vendor has is asked for; where it has none of the window, that is all. */
@@ -116,7 +109,7 @@ static int refused(struct stream *self, struct err *err)
 	if (databento_clip(&self->call.refusal, &self->delivery.end))
 		return ask_clipped(self), 0;
 	databento_refused(&self->call, &self->refused);
-	if (strcmp(self->call.refusal.case_name, "symbology_invalid_request") != 0 || self->place.count > 0) {
+	if (!databento_is_unresolved(&self->call.refusal) || self->place.count > 0) {
 		*err = self->refused;
 		return -1;
 	}
@@ -126,19 +119,10 @@ static int refused(struct stream *self, struct err *err)
 
 /* --- answers ----------------------------------------------------------------------------------------------------------- */
 
-static struct str trimmed(const struct buf *answer)
-{
-	struct str text = buf_str(answer);
-
-	while (text.len > 0 && (uint8_t)text.data[text.len - 1] <= ' ')
-		text.len--;
-	return text;
-}
-
 static int take_count(struct stream *self, struct err *err)
 {
-	if (!number_text_i64(trimmed(&self->call.answer), &self->delivery.expected))
-		return err_set(err, ERR_RECORD, "databento: %s: the answer is no number", self->call.name);
+	if (databento_take_number(&self->call, &self->delivery.expected, err))
+		return -1;
 	ask_range(self);
 	return 0;
 }
@@ -146,20 +130,13 @@ static int take_count(struct stream *self, struct err *err)
 /* A weekend has no symbols either: it is empty, and that is sure. */
 static int take_condition(struct stream *self, struct err *err)
 {
-	CLEANUP(json_freep) json_t *days = databento_call_json(&self->call, err);
-	const char *condition;
-	json_t *day;
-	size_t i;
+	bool dataless;
 
-	if (!days)
+	if (databento_take_dataless(&self->call, &dataless, err))
 		return -1;
-	json_array_foreach(days, i, day)
-	{
-		condition = json_string_value(json_object_get(day, "condition"));
-		if (condition && strcmp(condition, "missing") != 0 && strcmp(condition, "pending") != 0) {
-			*err = self->refused;
-			return -1;
-		}
+	if (!dataless) {
+		*err = self->refused;
+		return -1;
 	}
 	self->delivery.expected = 0;
 	self->state = STATE_ENDED;
