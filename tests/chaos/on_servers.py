@@ -14,6 +14,12 @@ from chaos.on_workers import SESSION_SECONDS
 
 SILENT_SECONDS = 4.0  # how long a database is silent at most
 BACKUP_SECONDS = 60
+# Of Kafka's log; see ops/local/local_stack/kafka.py.
+STARTED = "Performing controller activation"
+LOADED = "Finished loading of metadata from __consumer_offsets"
+MIXED_UP = "Ignored load completion from __consumer_offsets"
+SETTLED_SECONDS = 2.0
+AGAIN_MAX = 3
 DAY_NS = 86_400 * 10**9
 
 
@@ -27,6 +33,21 @@ class Restart(Fault):
 
     def inject(self):
         self.place.restart(self.server, self.how)
+
+    def answer(self):
+        """A broker that was killed may mix up two loads of its groups, and says so; an operator starts it again."""
+        for _ in range(AGAIN_MAX if (self.server, self.how) == ("kafka", "KILL") else 0):
+            self.place.wait(lambda: LOADED in self.said(), SEEN_SECONDS, "the broker has loaded its groups")
+            self.place.let_pass(SETTLED_SECONDS)
+            if MIXED_UP not in self.said():
+                break
+            print("  the broker has mixed up its groups; it is started again", flush=True)
+            self.place.restart(self.server, "TERM")
+
+    def said(self):
+        """What stands in the broker's log since it was started last."""
+        with open(self.place.servers.place.log("kafka"), errors="replace") as file:
+            return file.read().rpartition(STARTED)[2]
 
 
 class Net(Fault):

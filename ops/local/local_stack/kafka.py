@@ -65,6 +65,11 @@ def jars():
     return os.path.join(cache, "penstock", f"kafka-{version()}")
 
 
+# Says when it has loaded its groups. After a hard kill it may load them twice at once, and puts halves of both together
+# ("Ignored load completion"): groups have no offsets then, or old ones, and join no more until it is started again.
+COORDINATOR = "org.apache.kafka.coordinator.common.runtime.CoordinatorRuntime"
+
+
 class Kafka:
     name = "kafka"
 
@@ -102,6 +107,7 @@ class Kafka:
             *jit,
             "-Djava.awt.headless=true",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+            f"-Dorg.slf4j.simpleLogger.log.{COORDINATOR}=info",
             "-Dorg.slf4j.simpleLogger.showDateTime=true",
             "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSZ",
             "-cp",
