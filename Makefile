@@ -56,8 +56,10 @@ FUZZ_C    := $(sort $(wildcard tests/fuzz/fuzz*.c))
 BENCH_C   := tests/bench/decode.c
 UNIT_C    := $(sort $(wildcard tests/unit/test_*.c))
 AVSC      := $(sort $(wildcard schemas/avro/*.avsc))
-EMBEDDED  := $(sort $(AVSC) schemas/registry.lock $(wildcard schemas/sql/*.sql topics/*.yaml \
-	common/*.yaml stages/validator/rules/*.yaml stages/transformer/*.yaml stages/orchestrator/checks/*.sql))
+VERSIONS  := $(sort $(wildcard schemas/versions/*.avsc))
+EMBEDDED  := $(sort $(AVSC) schemas/registry.lock $(VERSIONS) $(wildcard schemas/sql/*.sql topics/*.yaml \
+	common/*.yaml stages/validator/rules/*.yaml stages/transformer/*.yaml stages/orchestrator/checks/*.sql \
+	stages/orchestrator/api/resources/*.sql stages/orchestrator/api/*.json))
 
 .DEFAULT_GOAL := all
 .PHONY: all help
@@ -76,11 +78,16 @@ build/host/gen: schemas/gen.c schemas/reader.c schemas/reader.h
 lock: build/host/gen ## lock changed schemas under a new version
 	build/host/gen --lock schemas/registry.lock $(AVSC)
 
-$(GEN)/schemas.c $(GEN)/schemas.h &: build/host/gen $(AVSC) schemas/registry.lock
+$(GEN)/schemas.c $(GEN)/schemas.h &: build/host/gen $(AVSC) schemas/registry.lock $(VERSIONS)
 	@mkdir -p $(GEN)
 	build/host/gen $(GEN) schemas/registry.lock $(AVSC)
 
-$(GEN)/embedded.c: $(EMBEDDED) common/embed.sh
+# Files that come, go or change their names count, too.
+$(GEN)/embedded.list: FORCE
+	@mkdir -p $(@D)
+	@echo '$(EMBEDDED)' | cmp -s - $@ || echo '$(EMBEDDED)' >$@
+
+$(GEN)/embedded.c: $(EMBEDDED) $(GEN)/embedded.list common/embed.sh
 	@mkdir -p $(GEN)
 	sh common/embed.sh $(EMBEDDED) >$@.new && mv $@.new $@
 

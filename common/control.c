@@ -1,7 +1,6 @@
 #include "common/control.h"
 
 #include <avro.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -10,11 +9,11 @@
 #include "common/embed.h"
 #include "common/mem.h"
 #include "common/record.h"
+#include "common/schema_lock.h"
 
 #define STRING_MAX 8192       /* bytes of one string: a path, a message; of a result: TASK_RESULT_MAX */
 #define SYMBOLS_MAX 10000     /* of one task */
 #define MESSAGE_MAX (1 << 20) /* bytes; the topics' own limit */
-#define LOCK_PATH "schemas/registry.lock"
 
 /* Versions that lack the newest one's last field, a string: what an id means never changes. */
 static const struct {
@@ -81,29 +80,18 @@ static avro_value_t value_open(avro_schema_t schema)
 	return value;
 }
 
-/* "subject version id fingerprint file"; versions of a file stand in the order in which they were made. */
 uint32_t control_schema_id(const char *name)
 {
-	CLEANUP(freep) char *lock = NULL;
-	CLEANUP(freep) char *wanted = mem_printf("%s.avsc", name);
-	struct str text = embed_find(LOCK_PATH);
-	uint32_t found = 0;
-	char *rest = NULL;
+	char file[64];
+	uint32_t id;
 
-	lock = mem_strndup(text.data, text.len);
-	for (char *line = strtok_r(lock, "\n", &rest); line; line = strtok_r(NULL, "\n", &rest)) {
-		char file[64];
-		uint32_t id;
-
-		if (line[0] != '#' && sscanf(line, "%*s %*s %" SCNu32 " %*s %63s", &id, file) == 2 &&
-		    strcmp(file, wanted) == 0)
-			found = id;
-	}
-	if (found == 0) {
-		fprintf(stderr, "%s: no line for %s\n", LOCK_PATH, wanted);
+	snprintf(file, sizeof(file), "%s.avsc", name);
+	id = schema_lock_newest(file);
+	if (id == 0) {
+		fprintf(stderr, SCHEMA_LOCK ": no line for %s\n", file);
 		abort(); /* a build without its lock */
 	}
-	return found;
+	return id;
 }
 
 /* --- checking before avro-c reads ------------------------------------------------------------------------------------- */

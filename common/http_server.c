@@ -12,6 +12,7 @@
 
 #define REQUEST_BODY_MAX (1024 * 1024)
 #define RESPONSE_BODY_MAX (64 * 1024 * 1024)
+#define STREAM_BLOCK (64 * 1024)
 #define CONNECTIONS_MAX 128
 #define CONNECTION_TIMEOUT_S 30
 #define CONNECTION_MEMORY (64 * 1024)
@@ -38,15 +39,71 @@ const char *http_argument(const struct http_request *request, const char *name)
 	return MHD_lookup_connection_value(request->connection, MHD_GET_ARGUMENT_KIND, name);
 }
 
+struct visit {
+	void (*visit)(void *self, const char *name, const char *value);
+	void *self;
+};
+
+static mhd_result visit_argument(void *cls, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+	const struct visit *v = cls;
+
+	(void)kind;
+	v->visit(v->self, name, value);
+	return MHD_YES;
+}
+
+void http_each_argument(const struct http_request *request,
+			void (*visit)(void *self, const char *name, const char *value), void *self)
+{
+	struct visit v = { visit, self };
+
+	MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, visit_argument, &v);
+}
+
 const char *http_request_header(const struct http_request *request, const char *name)
 {
 	return MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, name);
 }
 
+static ssize_t read_stream(void *cls, uint64_t at, char *to, size_t n)
+{
+	struct http_stream *stream = cls;
+	ssize_t got = stream->read(stream->self, to, n);
+
+	(void)at;
+	if (got == 0)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	return got < 0 ? MHD_CONTENT_READER_END_WITH_ERROR : got;
+}
+
+static void free_stream(void *cls)
+{
+	struct http_stream *stream = cls;
+
+	stream->free(stream->self);
+	free(stream);
+}
+
+static struct MHD_Response *make_response(const struct http_response *response)
+{
+	struct MHD_Response *r;
+	struct http_stream *stream;
+
+	if (!response->stream.read)
+		return MHD_create_response_from_buffer(response->body.len, (void *)response->body.data,
+						       MHD_RESPMEM_MUST_COPY);
+	stream = mem_alloc(sizeof(*stream));
+	*stream = response->stream;
+	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, STREAM_BLOCK, read_stream, stream, free_stream);
+	if (!r)
+		free_stream(stream);
+	return r;
+}
+
 static mhd_result respond(struct MHD_Connection *connection, struct http_response *response)
 {
-	struct MHD_Response *r =
-		MHD_create_response_from_buffer(response->body.len, (void *)response->body.data, MHD_RESPMEM_MUST_COPY);
+	struct MHD_Response *r = make_response(response);
 	mhd_result sent;
 
 	if (!r)
@@ -55,7 +112,7 @@ static mhd_result respond(struct MHD_Connection *connection, struct http_respons
 		MHD_add_response_header(r, "Content-Type", response->content_type);
 	if (response->location[0])
 		MHD_add_response_header(r, "Location", response->location);
-	if (response->allow)
+	if (response->allow[0])
 		MHD_add_response_header(r, "Allow", response->allow);
 	if (response->status == 401)
 		MHD_add_response_header(r, "WWW-Authenticate", "Bearer");

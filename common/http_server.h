@@ -4,6 +4,7 @@
  * limits on size, time and connections are set here for every binary.
  */
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "common/buf.h"
 #include "common/config.h"
@@ -19,15 +20,27 @@ struct http_request {
 	void *connection;    /* for http_argument(), http_request_header() */
 };
 
+/* A body that is made while it is sent. The server's threads call it, one at a time, and free it in any case. */
+struct http_stream {
+	ssize_t (*read)(void *self, char *to,
+			size_t n); /* bytes; 0: the end; -1: it breaks off, and the client sees that */
+	void (*free)(void *self);
+	void *self;
+};
+
 struct http_response {
 	int status;
 	const char *content_type;
-	const char *allow;  /* NULL, or the Allow header of a 405 */
+	char allow[64];     /* empty, or the Allow header of a 405 */
 	char location[128]; /* empty: no Location header */
 	struct buf body;
+	struct http_stream stream; /* instead of the body where read is set */
 };
 
 const char *http_argument(const struct http_request *request, const char *name); /* query string; NULL if absent */
+/* All of them, in no order; value may be NULL. */
+void http_each_argument(const struct http_request *request,
+			void (*visit)(void *self, const char *name, const char *value), void *self);
 const char *http_request_header(const struct http_request *request, const char *name);
 
 typedef void http_handler_fn(void *self, const struct http_request *request, struct http_response *response);

@@ -309,6 +309,46 @@ bool pg_null(const struct pg_result *result, int row, int column)
 	return PQgetisnull(result->r, row, column);
 }
 
+int pg_columns(const struct pg_result *result)
+{
+	return PQnfields(result->r);
+}
+
+const char *pg_column(const struct pg_result *result, int column)
+{
+	return PQfname(result->r, column);
+}
+
+/* Numbers of src/include/catalog/pg_type.dat, which never change. */
+enum pg_type pg_column_type(const struct pg_result *result, int column)
+{
+	static const struct {
+		Oid oid;
+		enum pg_type type;
+	} types[] = {
+		{ 16, PG_TYPE_BOOL },   { 20, PG_TYPE_INTEGER }, { 21, PG_TYPE_INTEGER }, { 23, PG_TYPE_INTEGER },
+		{ 114, PG_TYPE_JSON },  { 3802, PG_TYPE_JSON },  { 700, PG_TYPE_FLOAT },  { 701, PG_TYPE_FLOAT },
+		{ 1082, PG_TYPE_DATE }, { 1184, PG_TYPE_TIME },
+	};
+	Oid oid = PQftype(result->r, column);
+
+	for (unsigned i = 0; i < sizeof(types) / sizeof(*types); i++)
+		if (types[i].oid == oid)
+			return types[i].type;
+	return PG_TYPE_TEXT;
+}
+
+int pg_describe(struct pg *pg, const char *sql, struct pg_result **ret_result, struct err *err)
+{
+	CLEANUP(clear_resultp) PGresult *prepared = PQprepare(pg->conn, "", sql, 0, NULL);
+	CLEANUP(clear_resultp) PGresult *described = NULL;
+
+	if (PQresultStatus(prepared) != PGRES_COMMAND_OK)
+		return fail_result(pg, prepared, err);
+	described = PQdescribePrepared(pg->conn, "");
+	return take_result(pg, &described, ret_result, err);
+}
+
 const char *pg_int_text(int64_t value, char text[PG_INT_MAX])
 {
 	snprintf(text, PG_INT_MAX, "%" PRId64, value);

@@ -58,6 +58,15 @@ int64_t pg_int(const struct pg_result *result, int row, int column);      /* 0 f
 bool pg_bool(const struct pg_result *result, int row, int column);
 bool pg_null(const struct pg_result *result, int row, int column);
 
+/* What a result's columns are, as far as JSON has names for it; everything else is text. */
+enum pg_type { PG_TYPE_TEXT, PG_TYPE_INTEGER, PG_TYPE_FLOAT, PG_TYPE_BOOL, PG_TYPE_DATE, PG_TYPE_TIME, PG_TYPE_JSON };
+int pg_columns(const struct pg_result *result);
+const char *pg_column(const struct pg_result *result, int column);
+enum pg_type pg_column_type(const struct pg_result *result, int column);
+
+/* The columns of a statement that is not run. */
+int pg_describe(struct pg *pg, const char *sql, struct pg_result **ret_result, struct err *err);
+
 /* Constraints that are deferred otherwise are checked by each statement: at COMMIT nobody could tell which row it was. */
 int pg_begin(struct pg *pg, struct err *err);
 int pg_commit(struct pg *pg, struct err *err);

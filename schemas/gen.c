@@ -4,9 +4,11 @@
  * Writes OUT_DIR/schemas.h (a struct and index constants for every flat
  * record) and OUT_DIR/schemas.c (the descriptors), and refuses a schema that
  * is not the one its last version in the lock file names: a schema changes by
- * a new version, never silently.
+ * a new version, never silently. What was locked lies beside the lock file,
+ * versions/ID.avsc: the registry answers with it, so it has to fit, too.
  *
- * gen --lock REGISTRY_LOCK AVSC… appends the versions that are missing.
+ * gen --lock REGISTRY_LOCK AVSC… appends the versions that are missing, and
+ * copies their texts.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -62,6 +64,12 @@ static int lock_read(struct lock *lock, const char *path, struct err *err)
 	}
 	fclose(in);
 	return 0;
+}
+
+/* versions/ID.avsc beside the lock file; owned by the caller. */
+static char *version_path(const char *lock_path, unsigned id)
+{
+	return mem_printf("%.*sversions/%u.avsc", (int)(base_name(lock_path) - lock_path), lock_path, id);
 }
 
 /* The newest entry of any subject that uses the file. */
@@ -181,6 +189,25 @@ static int check_lock(const struct schema *s, const struct lock *lock, const cha
 	return 0;
 }
 
+/* Each version that was ever locked still has its text. */
+static int check_versions(const struct lock *lock, const char *lock_path, struct err *err)
+{
+	for (unsigned i = 0; i < lock->count; i++) {
+		const struct lock_entry *e = &lock->entries[i];
+		CLEANUP(schema_release) struct schema s = SCHEMA_INIT;
+		CLEANUP(freep) char *path = version_path(lock_path, e->id);
+		CLEANUP(freep) char *canonical = NULL;
+
+		if (schema_read(&s, path, err))
+			return err_wrap(err, "version %u of %s", e->version, e->subject);
+		canonical = schema_canonical(s.json);
+		if (e->fingerprint != schema_fingerprint(canonical))
+			return err_set(err, ERR_FATAL, "%s: is not what was locked as version %u of %s", path,
+				       e->version, e->subject);
+	}
+	return 0;
+}
+
 static int count_nullable(const struct schema *s)
 {
 	int count = 0;
@@ -214,6 +241,8 @@ static int generate(const char *dir, const char *lock_path, char **paths, int co
 	FILE *h = fopen(h_path, "w"), *c = fopen(c_path, "w");
 	int r = h && c ? lock_read(lock, lock_path, err) : err_set(err, ERR_FATAL, "%s: cannot be written", dir);
 
+	if (r == 0)
+		r = check_versions(lock, lock_path, err);
 	if (r == 0) {
 		fprintf(h,
 			"#pragma once\n/* Generated from schemas/avro by schemas/gen.c. */\n#include \"common/record.h\"\n");
@@ -298,24 +327,44 @@ static void write_data_versions(struct version *v)
 		write_version(v, second);
 }
 
-static int lock_one(const struct lock *lock, FILE *out, const char *path, unsigned *next_id, struct err *err)
+static int keep_text(const char *lock_path, unsigned id, const char *path, struct err *err)
+{
+	CLEANUP(freep) char *copy = version_path(lock_path, id);
+	FILE *in = fopen(path, "r"), *out = fopen(copy, "wx");
+	char room[4096];
+	size_t n;
+	int r = in && out ? 0 : err_set(err, ERR_FATAL, "%s: cannot be copied to %s, a new file", path, copy);
+
+	while (r == 0 && (n = fread(room, 1, sizeof(room), in)) > 0)
+		fwrite(room, 1, n, out);
+	if (in)
+		fclose(in);
+	if (out && fclose(out) && r == 0)
+		r = err_set(err, ERR_FATAL, "%s: cannot be written", copy);
+	return r;
+}
+
+static int lock_one(const struct lock *lock, FILE *out, const char *lock_path, const char *path, unsigned *next_id,
+		    struct err *err)
 {
 	CLEANUP(schema_release) struct schema s = SCHEMA_INIT;
 	const struct lock_entry *e = lock_find(lock, base_name(path));
 	CLEANUP(freep) char *canonical = NULL;
 	struct version v = { .lock = lock, .out = out, .file = base_name(path) };
+	bool known;
 
 	if (schema_read(&s, path, err))
 		return -1;
 	canonical = schema_canonical(s.json);
 	v.fingerprint = schema_fingerprint(canonical);
-	v.id = e && e->fingerprint == v.fingerprint ? e->id : (*next_id)++;
+	known = e && e->fingerprint == v.fingerprint;
+	v.id = known ? e->id : (*next_id)++;
 	write_control_versions(&v);
 	if (v.subjects == 0 && !s.flat)
 		return err_set(err, ERR_FATAL, "%s: no subject is known for it: add a row in schemas/gen.c", path);
 	if (v.subjects == 0)
 		write_data_versions(&v);
-	return 0;
+	return known ? 0 : keep_text(lock_path, v.id, path, err);
 }
 
 static int lock_update(const char *lock_path, char **paths, int count, struct err *err)
@@ -334,7 +383,7 @@ static int lock_update(const char *lock_path, char **paths, int count, struct er
 	if (!out)
 		return err_set(err, ERR_FATAL, "%s: cannot be written", lock_path);
 	for (int i = 0; r == 0 && i < count; i++)
-		r = lock_one(lock, out, paths[i], &next_id, err);
+		r = lock_one(lock, out, lock_path, paths[i], &next_id, err);
 	fclose(out);
 	return r;
 }

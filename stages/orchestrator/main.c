@@ -4,7 +4,7 @@
 #include "common/config.h"
 #include "common/log.h"
 #include "common/worker.h"
-#include "stages/orchestrator/api.h"
+#include "stages/orchestrator/api/api.h"
 #include "stages/orchestrator/gauges.h"
 #include "stages/orchestrator/orchestrator.h"
 

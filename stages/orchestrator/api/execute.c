@@ -6,7 +6,7 @@
 
 #include "common/cleanup.h"
 #include "common/json_in.h"
-#include "stages/orchestrator/api.h"
+#include "stages/orchestrator/api/api.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/quotes.h"
 #include "stages/orchestrator/subscriptions.h"
@@ -139,9 +139,12 @@ int api_execute(struct api_call *call, struct err *err)
 	text = json_dumps(options, JSON_COMPACT | JSON_SORT_KEYS);
 	if (!text)
 		return err_set(err, ERR_FATAL, "options cannot be written as JSON");
-	if (pg_query(call->pg,
-		     "INSERT INTO etl.runs (kind, options, requested_by) VALUES ('full', $1, 'api') RETURNING run",
-		     PG_PARAMS(text), &r, err))
+	if (pg_begin(call->pg, err) ||
+	    pg_query(call->pg,
+		     "INSERT INTO etl.runs (kind, options, requested_by) VALUES ('full', $1, $2) RETURNING run",
+		     PG_PARAMS(text, call->principal.name), &r, err) ||
+	    api_audit(call->pg, &call->principal, "run.create", pg_text(r, 0, 0), text, err) ||
+	    pg_commit(call->pg, err))
 		return -1;
 	answer(call->response, pg_int(r, 0, 0));
 	orchestrator_wake();

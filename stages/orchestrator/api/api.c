@@ -1,8 +1,5 @@
-#include "stages/orchestrator/api.h"
+#include "stages/orchestrator/api/api.h"
 
-#include <openssl/crypto.h>
-#include <openssl/evp.h>
-#include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -11,22 +8,17 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/worker.h"
-#include "stages/orchestrator/gauges.h"
+#include "stages/orchestrator/api/pool.h"
 #include "stages/orchestrator/orchestrator.h"
 
 #define DETAIL_MAX 1024
-#define DIGEST_BYTES 32
-#define SCHEME "Bearer "
 
-/* Connections that no request uses now; never more than there are threads. */
 static struct {
 	const struct config *cfg;
-	uint8_t token[DIGEST_BYTES];
 	_Atomic bool open;
-	pthread_mutex_t lock;
-	struct pg *idle[API_THREADS];
-	unsigned idle_count;
-} api = { .lock = PTHREAD_MUTEX_INITIALIZER };
+	struct resources resources;
+	struct registry *registry;
+} api;
 
 /* --- answers ----------------------------------------------------------------------------------------------------------- */
 
@@ -37,10 +29,14 @@ static const char *title_of(int status)
 		return "Bad Request";
 	case 401:
 		return "Unauthorized";
+	case 403:
+		return "Forbidden";
 	case 404:
 		return "Not Found";
 	case 405:
 		return "Method Not Allowed";
+	case 409:
+		return "Conflict";
 	case 413:
 		return "Content Too Large";
 	case 503:
@@ -72,82 +68,6 @@ void api_problem(struct http_response *response, int status, const char *fmt, ..
 	json_put_key(&out, "detail");
 	json_put_str(&out, str_of(detail));
 	json_put_close(&out, '}');
-}
-
-/* --- the token --------------------------------------------------------------------------------------------------------- */
-
-/* Digests are compared, so that neither content nor length shows in the time it takes. */
-static void digest(const char *text, uint8_t ret[DIGEST_BYTES])
-{
-	uint8_t bytes[EVP_MAX_MD_SIZE];
-
-	EVP_Digest(text, strlen(text), bytes, NULL, EVP_sha256(), NULL);
-	memcpy(ret, bytes, DIGEST_BYTES);
-}
-
-static bool is_authorized(const struct http_request *request)
-{
-	const char *header = http_request_header(request, "Authorization");
-	uint8_t given[DIGEST_BYTES];
-
-	if (!header || strncasecmp(header, SCHEME, strlen(SCHEME)) != 0)
-		return false;
-	digest(header + strlen(SCHEME), given);
-	return CRYPTO_memcmp(given, api.token, DIGEST_BYTES) == 0;
-}
-
-/* --- connections ------------------------------------------------------------------------------------------------------- */
-
-static struct pg *take_idle(void)
-{
-	struct pg *pg = NULL;
-
-	pthread_mutex_lock(&api.lock);
-	if (api.idle_count > 0)
-		pg = api.idle[--api.idle_count];
-	pthread_mutex_unlock(&api.lock);
-	return pg;
-}
-
-/* One that died while idle is found out here, and not by a request that would then be half done. */
-static int take_connection(struct pg **ret, struct err *err)
-{
-	struct err dead = ERR_INIT;
-
-	while ((*ret = take_idle())) {
-		if (pg_exec(*ret, "SELECT 1", &dead) == 0)
-			return 0;
-		pg_freep(ret);
-	}
-	return pg_open(ret, api.cfg, "penstock-orchestrator-api", err);
-}
-
-static void give_back(struct pg *pg)
-{
-	pg_rollback(pg);
-	pthread_mutex_lock(&api.lock);
-	if (pg_usable(pg) && api.idle_count < API_THREADS) {
-		api.idle[api.idle_count++] = pg;
-		pg = NULL;
-	}
-	pthread_mutex_unlock(&api.lock);
-	pg_freep(&pg);
-}
-
-static void release_connection(struct pg **pg)
-{
-	if (*pg)
-		give_back(*pg);
-}
-
-static int with_database(struct api_call *call, int (*handle)(struct api_call *call, struct err *err), struct err *err)
-{
-	CLEANUP(release_connection) struct pg *pg = NULL;
-
-	if (take_connection(&pg, err))
-		return -1;
-	call->pg = pg;
-	return handle(call, err);
 }
 
 /* --- routes ------------------------------------------------------------------------------------------------------------ */
@@ -187,23 +107,28 @@ static void serve_health(struct http_response *response)
 	json_put_close(&out, '}');
 }
 
+/* Of what no query answers alone. One path may have several methods. */
 struct route {
 	const char *path; /* ends with '/': something must follow */
 	const char *method;
-	const char *allow;
-	int (*handle)(struct api_call *call, struct err *err); /* NULL: answered without the database */
+	enum api_role role;
+	int (*handle)(struct api_call *call, struct err *err);
 };
 
 static const struct route routes[] = {
-	{ "/api/etl/execute-full-pipeline", "POST", "POST", api_execute },
-	{ "/api/etl/status", "GET", "GET, HEAD", api_status },
-	{ "/api/v1/runs", "GET", "GET, HEAD", api_runs },
-	{ "/api/v1/runs/", "GET", "GET, HEAD", api_run },
+	{ "/api/etl/execute-full-pipeline", "POST", ROLE_OPERATOR, api_execute },
+	{ "/api/etl/status", "GET", ROLE_VIEWER, api_status },
+	{ "/api/v1/runs/", "GET", ROLE_VIEWER, api_run },
+	{ "/api/v1/tokens", "POST", ROLE_ADMIN, api_token_create },
+	{ "/api/v1/tokens/", "DELETE", ROLE_ADMIN, api_token_revoke },
+	{ "/api/v1/dead-letters/reviews", "POST", ROLE_OPERATOR, api_review },
 };
+
+#define ALLOW_MAX 64
 
 static const char *const open_paths[] = { "/health", "/healthz", "/readyz", "/metrics" };
 
-static bool is_get(const char *method)
+bool api_is_get(const char *method)
 {
 	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
@@ -218,9 +143,14 @@ static bool matches(const struct route *route, const char *path, const char **re
 	return strcmp(path, route->path) == 0;
 }
 
+static bool takes(const char *method, const char *asked)
+{
+	return strcmp(method, asked) == 0 || (api_is_get(method) && api_is_get(asked));
+}
+
 static void refuse_method(struct http_response *response, const char *path, const char *allow)
 {
-	response->allow = allow;
+	snprintf(response->allow, sizeof(response->allow), "%s", allow);
 	api_problem(response, 405, "%s takes %s", path, allow);
 }
 
@@ -228,7 +158,7 @@ static bool serve_open_path(const struct http_request *request, struct http_resp
 {
 	for (unsigned i = 0; i < sizeof(open_paths) / sizeof(*open_paths); i++)
 		if (strcmp(request->path, open_paths[i]) == 0) {
-			if (is_get(request->method)) /* of the others the worker itself serves GET and HEAD */
+			if (api_is_get(request->method)) /* of the others the worker itself serves GET and HEAD */
 				serve_health(response);
 			else
 				refuse_method(response, request->path, "GET, HEAD");
@@ -237,13 +167,24 @@ static bool serve_open_path(const struct http_request *request, struct http_resp
 	return false;
 }
 
-static void run_route(const struct route *route, struct api_call *call)
+static int with_database(struct api_call *call, int (*handle)(struct api_call *call, struct err *err), struct err *err)
+{
+	int r;
+
+	if (api_pool_take(&call->pg, err))
+		return -1;
+	r = handle(call, err);
+	api_pool_give(&call->pg); /* unless a stream has taken it */
+	return r;
+}
+
+static void run_handler(struct api_call *call, int (*handle)(struct api_call *call, struct err *err))
 {
 	struct err err = ERR_INIT;
 
 	call->response->status = 200;
 	call->response->content_type = "application/json";
-	if (with_database(call, route->handle, &err) == 0)
+	if (with_database(call, handle, &err) == 0)
 		return;
 	log_err("api_failed", &err);
 	if (err.kind == ERR_RETRY)
@@ -252,42 +193,94 @@ static void run_route(const struct route *route, struct api_call *call)
 		api_problem(call->response, 500, "%s", err.text);
 }
 
-static void serve_route(const struct http_request *request, struct http_response *response)
+/* What is there for a path: a route, or a resource; and what else it takes, for a 405. */
+struct found {
+	const struct route *route;
+	bool resource;
+	char allow[ALLOW_MAX];
+};
+
+static void allow_method(struct found *found, const char *method)
 {
-	struct api_call call = { .cfg = api.cfg, .request = request, .response = response };
+	size_t n = strlen(found->allow);
 
-	for (unsigned i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
-		const struct route *route = &routes[i];
+	snprintf(found->allow + n, sizeof(found->allow) - n, "%s%s", n > 0 ? ", " : "",
+		 api_is_get(method) ? "GET, HEAD" : method);
+}
 
-		if (!matches(route, request->path, &call.rest))
+static void find_handler(struct api_call *call, struct found *ret)
+{
+	const char *method = call->request->method, *rest;
+
+	*ret = (struct found){ .route = NULL };
+	for (unsigned i = 0; i < sizeof(routes) / sizeof(*routes) && !ret->route; i++) {
+		if (!matches(&routes[i], call->request->path, &rest))
 			continue;
-		if (strcmp(request->method, route->method) != 0 && !(is_get(route->method) && is_get(request->method)))
-			refuse_method(response, request->path, route->allow);
-		else
-			run_route(route, &call);
-		return;
+		allow_method(ret, routes[i].method);
+		if (!takes(routes[i].method, method))
+			continue;
+		ret->route = &routes[i];
+		call->rest = rest;
 	}
-	api_problem(response, 404, "there is no %s", request->path);
+	if (ret->route || !resources_match(&api.resources, call->request->path, &call->match))
+		return;
+	allow_method(ret, "GET");
+	ret->resource = api_is_get(method);
+}
+
+static void serve_api(struct api_call *call)
+{
+	struct found found;
+	enum api_role needed = ROLE_VIEWER;
+
+	find_handler(call, &found);
+	if (found.route)
+		needed = found.route->role;
+	else if (found.resource)
+		api_role_find(call->match.resource->role, &needed);
+	if (!api_may(&call->principal, needed, call->response))
+		return;
+	if (found.route)
+		run_handler(call, found.route->handle);
+	else if (found.resource)
+		run_handler(call, api_resource);
+	else if (found.allow[0])
+		refuse_method(call->response, call->request->path, found.allow);
+	else
+		api_problem(call->response, 404, "there is no %s; /openapi.json lists what there is",
+			    call->request->path);
+}
+
+int api_query_run(struct pg *pg, const char *run, struct pg_result **ret, struct err *err)
+{
+	return pg_query(pg, resources_find(&api.resources, "runs")->sql, PG_PARAMS(run, NULL, NULL, NULL, "1"), ret,
+			err);
 }
 
 static void serve(const struct http_request *request, struct http_response *response)
 {
+	struct api_call call = {
+		.cfg = api.cfg, .resources = &api.resources, .request = request, .response = response
+	};
+
 	if (serve_open_path(request, response))
 		return;
 	if (!atomic_load(&api.open)) {
 		api_problem(response, 503, "starting");
 		return;
 	}
-	if (!is_authorized(request)) {
-		metric_add(&orchestrator_metrics[GAUGE_UNAUTHORIZED], 1);
-		api_problem(response, 401, "send the token of api.token as `Authorization: Bearer TOKEN`");
+	if (strcmp(request->path, "/openapi.json") == 0 && api_is_get(request->method)) {
+		run_handler(&call, api_openapi);
 		return;
 	}
-	if (request->body_too_large) {
+	if (api_registry(api.registry, request, response))
+		return;
+	if (!api_authenticate(request, response, &call.principal))
+		return;
+	if (request->body_too_large)
 		api_problem(response, 413, "the body is larger than this server takes");
-		return;
-	}
-	serve_route(request, response);
+	else
+		serve_api(&call);
 }
 
 void api_handle(void *unused, const struct http_request *request, struct http_response *response)
@@ -306,13 +299,9 @@ void api_handle(void *unused, const struct http_request *request, struct http_re
 
 int api_open(const struct config *cfg, struct err *err)
 {
-	const char *token = config_text(cfg, "api.token");
-
-	if (!token[0])
-		return err_set(err, ERR_FATAL,
-			       "api.token is not set: write a secret of your choice into a file and set api.token_file"
-			       " to its path, or set PENSTOCK_API_TOKEN");
-	digest(token, api.token);
+	if (api_auth_open(cfg, err) || resources_open(&api.resources, err) || registry_open(&api.registry, cfg, err))
+		return -1;
+	api_pool_open(cfg);
 	api.cfg = cfg;
 	atomic_store(&api.open, true);
 	return 0;
@@ -320,6 +309,8 @@ int api_open(const struct config *cfg, struct err *err)
 
 void api_close(void)
 {
-	while (api.idle_count > 0)
-		pg_freep(&api.idle[--api.idle_count]);
+	api_pool_close();
+	api_openapi_release();
+	resources_release(&api.resources);
+	registry_freep(&api.registry);
 }
