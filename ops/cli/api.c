@@ -37,7 +37,8 @@ static int refused(long status, const json_t *answer, struct err *err)
 	const char *detail = json_string_value(json_object_get(answer, "detail"));
 
 	if (status == 401)
-		return err_set(err, ERR_FATAL, "the orchestrator does not take this token; look at api.token");
+		return err_set(err, ERR_FATAL, "the orchestrator does not take this token (api.token): %s",
+			       detail ? detail : "refused");
 	return err_set(err, status >= 500 ? ERR_RETRY : ERR_RECORD, "%s (HTTP %ld)",
 		       detail && detail[0] ? detail
 		       : title             ? title
@@ -85,7 +86,7 @@ int api_call(const struct config *cfg, const char *method, const char *path, con
 	*ret = json_loadb((const char *)answer.data, answer.len, 0, NULL);
 	if (status >= 400)
 		return refused(status, *ret, err);
-	if (!*ret)
+	if (!*ret && status != 204)
 		return err_set(err, ERR_FATAL, "%s: the answer is not JSON", url);
 	return 0;
 }

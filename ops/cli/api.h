@@ -7,7 +7,7 @@
 
 /*
  * Sends a request with the token of the configuration. body: JSON text or
- * NULL. *ret is the answer's JSON (owned), also of an error. ERR_RETRY: the
+ * NULL. *ret is the answer's JSON (owned), also of an error; NULL of a 204. ERR_RETRY: the
  * orchestrator cannot be reached, or cannot answer now; ERR_RECORD: it refused, with its own words; ERR_FATAL: the token is not
  * taken, or the answer makes no sense.
  */

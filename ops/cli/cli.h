@@ -51,4 +51,7 @@ int command_cat(int argc, char **argv);
 int command_config_test_api(int argc, char **argv);
 int command_rules_check(int argc, char **argv);
 int command_rules_test(int argc, char **argv);
+int command_schema_ls(int argc, char **argv);
+int command_schema_show(int argc, char **argv);
+int command_schema_diff(int argc, char **argv);
 int command_subscription_check(int argc, char **argv);

@@ -1,5 +1,9 @@
 #include "ops/cli/cli.h"
 #include "ops/cli/decode.h"
+#include "ops/cli/dlq.h"
+#include "ops/cli/health.h"
+#include "ops/cli/listing.h"
+#include "ops/cli/token.h"
 
 /* getopt wants the command's own name in front. */
 static int decode(int argc, char **argv)
@@ -13,6 +17,36 @@ const struct command cli_commands[] = {
 	{ "run show", "[ID] [--json]", "what became of a run (default: the last one)", command_run_show },
 	{ "runs", "[--limit N] [--json]", "the last runs", command_runs },
 	{ "status", "[--json]", "the pipeline at a glance; exit code 1 where something is wrong", command_status },
+	{ "alarms", "[--json]", "what is wrong now", command_alarms },
+	{ "ledger", "[RUN] [--by attempt|subscription|outcome] [--subscription NAME] [--json]",
+	  "what became of the records that were fetched", command_ledger },
+	{ "coverage", "[SUBSCRIPTION] [--symbol S] [--from DAY] [--to DAY] [--state S] [--json]",
+	  "which days of a vendor's data are here", command_coverage },
+	{ "symbols", "[--subscription NAME] [--json]", "symbols, and the days that there are of them",
+	  command_symbols },
+	{ "why", "SYMBOL TIME [--json]", "where a row came from: request, run, attempt, topics, what it said before",
+	  command_why },
+	{ "dlq summary", "[--by class|error_type|rule|message|schema|symbol|day|subscription] [--since TIME] [--json]",
+	  "how many dead letters there are of what", command_dlq_summary },
+	{ "dlq ls", "[--where \"rule = 'X' and symbol = 'Y'\"] [--class C] [--run N] [--day D] [--new] [--json]",
+	  "dead letters, the newest first", command_dlq_ls },
+	{ "dlq show", "ID [--json]", "one dead letter with its record", command_dlq_show },
+	{ "dlq watch", "[--class C] [--where …] [--json]", "dead letters as they come", command_dlq_watch },
+	{ "dlq export", "--format json|csv|avro [--where …] [--since TIME] [--output FILE]",
+	  "dead letters for other programs", command_dlq_export },
+	{ "dlq review", "[--up-to ID] [--why TEXT]",
+	  "book that these were looked at; `dlq ls --new` begins behind them", command_dlq_review },
+	{ "dlq reviews", "[--json]", "who looked at them, and how far", command_dlq_reviews },
+	{ "quarantine analyze", "[--days N] [--export-summary] [--json]",
+	  "the dead letters of some days, by what is wrong", command_quarantine_analyze },
+	{ "quality", "tables|stored|bars|trades|instruments|missing-days [--days N] [--json]",
+	  "reports on what is stored", command_quality },
+	{ "data_quality_check", "[--json]", "quarantine, failures and records of today", command_data_quality_check },
+	{ "token create", "NAME --role viewer|operator|admin [--days N]", "make a token; it is printed once",
+	  command_token_create },
+	{ "token ls", "[--json]", "tokens and their roles", command_token_ls },
+	{ "token revoke", "NAME", "make a token worthless", command_token_revoke },
+	{ "audit", "[--who NAME] [--action A] [--since TIME] [--json]", "who changed what", command_audit },
 	{ "cat", "TOPIC [-n N] [--partition P] [--follow]", "records of a topic as JSON lines", command_cat },
 	{ "decode", "FILE... [--metadata]", "a vendor's file as JSON lines", decode },
 	{ "subscription check", "NAME [--json]", "what a vendor would bring and cost; exit code 1 above cost_max_usd",
@@ -23,6 +57,10 @@ const struct command cli_commands[] = {
 	  command_rules_check },
 	{ "rules test", "FILE [--data FILE] [--json]", "run a rule file over its examples (tests/FILE)",
 	  command_rules_test },
+	{ "schema ls", "[--json]", "the schemas of this build: subjects, versions, ids", command_schema_ls },
+	{ "schema show", "SUBJECT [--version N] [--json]", "one schema (default: the latest)", command_schema_show },
+	{ "schema diff", "SUBJECT VERSION VERSION [--json]", "what two versions differ in; exit code 1 where they do",
+	  command_schema_diff },
 	{ "topics apply", "[--dry-run]", "create missing topics, write first offsets", command_topics_apply },
 	{ "topics check", "", "compare the topic table with the broker", command_topics_check },
 	{ "offsets ls", "[--json]", "where every group stands; exit code 1 where one cannot go on",

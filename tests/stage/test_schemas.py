@@ -15,7 +15,8 @@ SCHEMAS = os.path.join(TOP, "schemas")
 
 @pytest.fixture
 def copy(tmp_path):
-    shutil.copytree(os.path.join(SCHEMAS, "avro"), tmp_path / "avro")
+    for folder in ("avro", "versions"):
+        shutil.copytree(os.path.join(SCHEMAS, folder), tmp_path / folder)
     shutil.copy(os.path.join(SCHEMAS, "registry.lock"), tmp_path)
     (tmp_path / "out").mkdir()
     return tmp_path
@@ -65,7 +66,17 @@ def test_a_changed_schema_gets_a_new_version_and_id(copy):
         ["etl.raw.ohlcv-value", "2", following],
         ["etl.valid.ohlcv-value", "2", following],
     ]
+    assert (copy / "versions" / f"{following}.avsc").read_text() == (copy / "avro" / "ohlcv.avsc").read_text()
     assert build(copy).returncode == 0
+
+
+def test_the_text_of_every_version_is_kept(copy):
+    (copy / "versions" / "1.avsc").write_text((copy / "versions" / "15.avsc").read_text())
+    done = build(copy)
+    assert done.returncode == 1 and "versions/1.avsc" in done.stderr and "etl.tasks.file-value" in done.stderr
+    (copy / "versions" / "1.avsc").unlink()
+    done = build(copy)
+    assert done.returncode == 1 and "versions/1.avsc" in done.stderr
 
 
 def test_a_nested_record_is_no_data_record(copy):

@@ -1,0 +1,3 @@
+#pragma once
+/* The guides' scripts, as commands. */
+int command_data_quality_check(int argc, char **argv);

@@ -1,0 +1,103 @@
+/* The commands that show what the API has: one line each. */
+#include <stdio.h>
+#include <string.h>
+
+#include "ops/cli/cli.h"
+#include "ops/cli/listing.h"
+
+#define LISTING(name_, ...) \
+	int command_##name_(int argc, char **argv) \
+	{ \
+		static const struct listing listing = { __VA_ARGS__ }; \
+\
+		return listing_run(&listing, argc, argv); \
+	}
+
+#define COUNTS "fetched inserted updated unchanged duplicate superseded dead_letters in_flight balanced"
+
+int command_ledger(int argc, char **argv)
+{
+	static const struct {
+		const char *by;
+		struct listing listing;
+	} kinds[] = {
+		{ "attempt",
+		  { .command = "ledger",
+		    .path = "/api/v1/ledger/attempts",
+		    .list = "attempts",
+		    .words = { "run" },
+		    .columns = "attempt run subscription state " COUNTS,
+		    .nothing = "no attempt" } },
+		{ "subscription",
+		  { .command = "ledger",
+		    .path = "/api/v1/ledger/subscriptions",
+		    .list = "subscriptions",
+		    .words = { "run" },
+		    .words_needed = 1,
+		    .columns = "subscription attempts " COUNTS,
+		    .nothing = "no attempt" } },
+		{ "outcome",
+		  { .command = "ledger",
+		    .path = "/api/v1/ledger/outcomes",
+		    .list = "outcomes",
+		    .words = { "run" },
+		    .words_needed = 1,
+		    .nothing = "no record is accounted for yet" } },
+	};
+	const char *by = cli_option(&argc, argv, "--by");
+
+	for (unsigned i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
+		if (strcmp(by ? by : "attempt", kinds[i].by) == 0)
+			return listing_run(&kinds[i].listing, argc, argv);
+	fprintf(stderr, "penstock ledger: --by takes attempt, subscription or outcome, not '%s'\n", by);
+	return EXIT_USAGE;
+}
+
+LISTING(coverage, .command = "coverage", .path = "/api/v1/coverage", .list = "coverage", .words = { "subscription" },
+	.columns = "subscription symbol from to days state records reason vendor_condition",
+	.nothing = "nothing is known")
+LISTING(why, .command = "why", .path = "/api/v1/why", .list = "rows", .words = { "symbol", "time" }, .words_needed = 2,
+	.nothing = "no table has a row of this symbol at this time")
+LISTING(alarms, .command = "alarms", .path = "/api/v1/alarms", .list = "alarms",
+	.columns = "since name attempt message", .nothing = "nothing is wrong")
+LISTING(symbols, .command = "symbols", .path = "/api/v1/symbols", .list = "symbols", .nothing = "none yet")
+LISTING(audit, .command = "audit", .path = "/api/v1/audit", .list = "audit", .nothing = "nobody changed anything")
+LISTING(dlq_ls, .command = "dlq ls", .path = "/api/v1/dead-letters", .list = "dead_letters",
+	.columns = "id failed_at class schema symbol day rules message", .nothing = "no dead letters")
+LISTING(dlq_show, .command = "dlq show", .path = "/api/v1/dead-letters/{id}", .words = { "id" }, .words_needed = 1)
+LISTING(dlq_summary, .command = "dlq summary", .path = "/api/v1/dead-letters/summary", .list = "summary",
+	.nothing = "no dead letters")
+LISTING(dlq_reviews, .command = "dlq reviews", .path = "/api/v1/dead-letters/reviews", .list = "reviews",
+	.nothing = "nobody has reviewed them")
+LISTING(token_ls, .command = "token ls", .path = "/api/v1/tokens", .list = "tokens",
+	.nothing = "only that of the configuration")
+
+int command_quality(int argc, char **argv)
+{
+	static const struct {
+		const char *name;
+		struct listing listing;
+	} reports[] = {
+		{ "tables", { .path = "/api/v1/quality/tables", .list = "tables", .nothing = "no table" } },
+		{ "stored", { .path = "/api/v1/quality/stored", .list = "stored", .nothing = "nothing was stored" } },
+		{ "bars",
+		  { .path = "/api/v1/quality/bars", .list = "violations", .nothing = "no bar contradicts itself" } },
+		{ "trades", { .path = "/api/v1/quality/trades", .list = "symbols", .nothing = "no trade is invalid" } },
+		{ "instruments",
+		  { .path = "/api/v1/quality/instruments",
+		    .list = "symbols",
+		    .nothing = "no symbol has two instrument ids on one day" } },
+		{ "missing-days",
+		  { .path = "/api/v1/quality/missing-days", .list = "missing", .nothing = "no session is missing" } },
+	};
+
+	for (unsigned i = 0; argc > 0 && i < sizeof(reports) / sizeof(*reports); i++)
+		if (strcmp(argv[0], reports[i].name) == 0) {
+			struct listing listing = reports[i].listing;
+
+			listing.command = "quality";
+			return listing_run(&listing, argc - 1, argv + 1);
+		}
+	fprintf(stderr, "penstock quality: it takes tables, stored, bars, trades, instruments or missing-days\n");
+	return EXIT_USAGE;
+}

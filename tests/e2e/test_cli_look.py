@@ -1,0 +1,240 @@
+"""The command line that looks in: what the API lists, as tables, as JSON and as files; tokens; dead letters."""
+
+import csv
+import io
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+
+import fastavro
+import pytest
+from harness.bars import simulate
+from harness.pipeline import Pipeline
+from harness.waiting import wait_until
+
+BARS, BROKEN = 300, 13
+
+
+@pytest.fixture(scope="module")
+def once(servers, tmp_path_factory):
+    """One pipeline for every test of this file: two runs done, with dead letters."""
+    pipeline = Pipeline(servers, tmp_path_factory.mktemp("pipeline"))
+    try:
+        folder = tmp_path_factory.mktemp("files")
+        simulate(pipeline, folder, "bars.dbn.zst", bars=BARS, symbols=4, broken=BROKEN, seed=4)
+        pipeline.subscribe("bars", folder / "bars.dbn.zst")
+        pipeline.prepare().start_all()
+        pipeline.done = [pipeline.run(["bars"]) for _ in range(2)]
+        yield pipeline
+    finally:
+        pipeline.close()
+
+
+@pytest.fixture
+def up(once, request):
+    request.node.pipelines = [once]
+    return once
+
+
+def table(text):
+    """Lines as dictionaries; columns are at least two blanks apart."""
+    head, *lines = text.splitlines()
+    names = head.split()
+    starts = [match.start() for match in re.finditer(r"\S+", head)]
+    assert len(starts) == len(names)
+    return names, lines
+
+
+def test_the_ledger_by_what_one_wants(up):
+    run = str(up.done[0]["run"])
+    names, (line,) = table(up.cli("ledger", run).stdout)
+    assert names[:3] == ["attempt", "run", "subscription"] and names[-1] == "balanced"
+    assert line.split()[2:4] == ["bars", "done"] and line.split()[-1] == "yes"
+    (found,) = up.cli_json("ledger", run, "--by", "subscription")["subscriptions"]
+    assert (found["fetched"], found["balanced"]) == (BARS, True)
+    outcomes = up.cli_json("ledger", run, "--by", "outcome")["outcomes"]
+    assert sum(row["records"] for row in outcomes) == BARS
+    assert "by takes attempt, subscription or outcome" in up.cli("ledger", "--by", "day", code=2).stderr
+    assert "run" in up.cli("ledger", "--by", "outcome", code=2).stderr
+
+
+def test_lists_that_are_empty_say_so(up):
+    assert up.cli("coverage").stdout == "nothing is known\n"
+    assert up.cli("alarms").stdout == "nothing is wrong\n"
+    assert up.cli("why", "NONE", "2024-01-01").stdout.startswith("no table has a row")
+    assert up.cli("dlq", "ls", "--symbol", "NONE").stdout == "no dead letters\n"
+    assert up.cli_json("alarms") == {"alarms": []}
+
+
+def test_why_a_row_is_there(up):
+    symbol, time = up.query("SELECT symbol, to_char(ts_event, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM ohlcv_data LIMIT 1")[0]
+    (row,) = up.cli_json("why", symbol, time)["rows"]
+    assert (row["subscription"], row["table_name"]) == ("bars", "ohlcv_data")
+    assert "time" in up.cli("why", symbol, code=2).stderr
+
+
+def test_dead_letters_are_filtered(up):
+    rule, symbol = up.query("SELECT rules[1], symbol FROM etl.dead_letters WHERE cardinality(rules) > 0 LIMIT 1")[0]
+    wanted = "SELECT count(*) FROM etl.dead_letters WHERE %s = ANY (rules) AND symbol = %s"
+    found = up.cli_json("dlq", "ls", "--where", f"rule = '{rule}' and symbol = '{symbol}'")["dead_letters"]
+    assert len(found) == up.value(wanted, rule, symbol) > 0
+    assert found == up.cli_json("dlq", "ls", "--rule", rule, "--symbol", symbol)["dead_letters"]
+    names, lines = table(up.cli("dlq", "ls", "--rule", rule).stdout)
+    assert "rules" in names and all(rule in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "where, said",
+    [
+        ("rule", "'=' is missing behind rule"),
+        ("rule = 'X' or symbol = 'Y'", "'and' is missing"),
+        ("rule = 'X", "is not closed"),
+        ("= 'X'", "a name is missing"),
+        ("rule =", "the value of rule is missing"),
+        ("rules = 'X'", "there is no parameter 'rules' here; there are: class, rule"),
+        ("symbol = '''; DROP TABLE etl.runs; --'", ""),
+    ],
+)
+def test_where_that_is_none(up, where, said):
+    done = up.cli("dlq", "ls", "--where", where, code=None)
+    assert said in done.stderr and done.returncode == ((2 if "missing" in said or "closed" in said else 1) if said else 0)
+    assert up.value("SELECT count(*) FROM etl.runs") >= 2
+
+
+def test_pages_go_on(up):
+    total = up.value("SELECT count(*) FROM etl.dead_letters")
+    done = up.cli("dlq", "ls", "--limit", "5")
+    assert len(done.stdout.splitlines()) == 6 and "--all, or --cursor " in done.stderr
+    cursor = done.stderr.split("--cursor ")[1].strip()
+    second = up.cli("dlq", "ls", "--limit", "5", "--cursor", cursor)
+    assert not set(second.stdout.splitlines()[1:]) & set(done.stdout.splitlines()[1:])
+    every = up.cli("dlq", "ls", "--limit", "5", "--all")
+    assert len(every.stdout.splitlines()) == total + 1 and every.stderr == ""
+
+
+def test_one_dead_letter(up):
+    number = up.value("SELECT max(id) FROM etl.dead_letters WHERE record <> ''")
+    shown = up.cli("dlq", "show", str(number)).stdout
+    assert f"id                 {number}\n" in shown and "record" in shown and "letter_offset" in shown
+    assert up.cli_json("dlq", "show", str(number))["id"] == number
+    assert "there is no dead letter 999999999" in up.cli("dlq", "show", "999999999", code=1).stderr
+    assert "it takes a 'id'" in up.cli("dlq", "show", code=2).stderr
+
+
+def test_export_for_other_programs(up, tmp_path):
+    total = up.value("SELECT count(*) FROM etl.dead_letters")
+    exported = json.loads(up.cli("dlq", "export").stdout)["validation_failures"]
+    assert len(exported) == total
+    assert {"schema", "symbol", "error_type", "error_message"} <= exported[0].keys()
+    assert "BusinessLogicValidation" in {letter["error_type"] for letter in exported}
+    lines = list(csv.DictReader(io.StringIO(up.cli("dlq", "export", "--format", "csv").stdout)))
+    assert [line["error_message"] for line in lines] == [letter["error_message"] for letter in exported]
+    path = tmp_path / "letters.avro"
+    done = up.cli("dlq", "export", "--format", "avro", "--output", str(path))
+    assert f"{total} dead letters written to {path}" in done.stderr
+    with open(path, "rb") as file:
+        found = list(fastavro.reader(file))
+    assert [letter["error_message"] for letter in found] == [letter["error_message"] for letter in exported]
+    assert [int(letter["id"]) for letter in found] == [letter["id"] for letter in exported]
+    assert "takes json, csv or avro" in up.cli("dlq", "export", "--format", "xml", code=2).stderr
+    missing = str(tmp_path / "none" / "x.json")
+    assert f"{missing}: No such file" in up.cli("dlq", "export", "--output", missing, code=4).stderr
+
+
+def test_quarantine_analyze(up, tmp_path):
+    total = up.value("SELECT count(*) FROM etl.dead_letters")
+    summary = up.cli_json("quarantine", "analyze", "--days", "7")
+    assert summary["total_quarantined_records"] == total
+    assert sum(row["dead_letters"] for row in summary["by_error_type"]) == total
+    counts = [row["dead_letters"] for row in summary["by_class"]]
+    assert counts == sorted(counts, reverse=True)
+    assert summary["business_logic_violations"] and summary["by_rule"]
+    said = up.cli("quarantine", "analyze").stdout
+    assert f"Total quarantined records: {total}" in said and "business logic violations" in said
+    program = [up.program("penstock"), "quarantine", "analyze", "--export-summary"]
+    done = subprocess.run(program, cwd=tmp_path, env=up.environment(), capture_output=True, text=True, check=True)
+    (name,) = [name for name in os.listdir(tmp_path) if name.startswith("quarantine_summary_")]
+    assert json.loads((tmp_path / name).read_text())["total_quarantined_records"] == total and name in done.stderr
+
+
+def test_a_review_and_what_is_new(up):
+    up.query("DELETE FROM etl.dead_letter_reviews")
+    ids = [i for (i,) in up.query("SELECT id FROM etl.dead_letters ORDER BY id")]
+    assert f"reviewed up to dead letter {ids[3]}" in up.cli("dlq", "review", "--up-to", str(ids[3]), "--why", "some").stdout
+    new = up.cli_json("dlq", "ls", "--new", "--limit", "1000")["dead_letters"]
+    assert sorted(letter["id"] for letter in new) == ids[4:]
+    up.cli("dlq", "review")
+    assert up.cli("dlq", "ls", "--new").stdout == "no dead letters\n"
+    assert [row["why"] for row in up.cli_json("dlq", "reviews")["reviews"]] == ["", "some"]
+
+
+def test_watch_shows_what_comes(up):
+    process = subprocess.Popen(
+        [up.program("penstock"), "dlq", "watch", "--json"], env=up.environment(), stdout=subprocess.PIPE, text=True
+    )
+    try:
+        before = up.value("SELECT max(id) FROM etl.dead_letters")
+        wait_until(lambda: "penstock" in open(f"/proc/{process.pid}/cmdline").read(), 10, "it runs")
+        up.run(["bars"])
+        first = json.loads(process.stdout.readline())
+        assert first["id"] > before
+    finally:
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0
+
+
+def test_tokens_from_the_command_line(up, tmp_path):
+    secret = up.cli("token", "create", "desk", "--role", "viewer", "--days", "7").stdout.strip()
+    assert secret.startswith("pst_") and len(secret) == 68
+    listed = {row["name"]: row for row in up.cli_json("token", "ls")["tokens"]}
+    assert (listed["desk"]["role"], listed["desk"]["state"]) == ("viewer", "good") and listed["desk"]["expires_at"]
+    path = tmp_path / "token"
+    path.write_text(secret)
+    as_desk = ("--set", f"api.token_file={path}")
+    assert up.cli("dlq", "summary", *as_desk).stdout
+    assert "this takes the role operator; token desk has viewer" in up.cli("run", "full", *as_desk, code=1).stderr
+    assert up.cli("token", "revoke", "desk").stdout == "desk is revoked\n"
+    assert "this token was revoked" in up.cli("dlq", "summary", *as_desk, code=4).stderr
+    actions = [(row["action"], row["target"]) for row in up.cli_json("audit")["audit"]]
+    assert actions[:2] == [("token.revoke", "desk"), ("token.create", "desk")]
+    assert "--role" in up.cli("token", "create", "x", code=2).stderr
+    assert secret not in up.cli("audit").stdout
+
+
+def on_a_terminal(up, *words, **environment):
+    """What a command prints to a terminal."""
+    master, slave = pty.openpty()
+    env = up.environment() | {"TERM": "xterm", "PENSTOCK_PAGER": "cat"} | environment
+    process = subprocess.Popen([up.program("penstock"), *words], env=env, stdout=slave, stderr=slave, close_fds=True)
+    os.close(slave)
+    shown = b""
+    try:
+        while data := os.read(master, 65536):
+            shown += data
+    except OSError:  # the other end is closed
+        pass
+    os.close(master)
+    assert process.wait(30) == 0
+    return shown.decode()
+
+
+def test_colours_and_pager_are_for_terminals(up):
+    assert "\033[" not in up.cli("dlq", "summary").stdout
+    assert "\033[1m" in on_a_terminal(up, "dlq", "summary")
+    assert "\033[" not in on_a_terminal(up, "dlq", "summary", NO_COLOR="1")
+    assert "PAGED" in on_a_terminal(up, "dlq", "summary", PENSTOCK_PAGER="sed s/^/PAGED/")
+    assert "PAGED" not in on_a_terminal(up, "dlq", "summary", "--no-pager", PENSTOCK_PAGER="sed s/^/PAGED/")
+
+
+def test_what_a_letter_says_moves_no_cursor(up):
+    """A record's text may hold anything: orders for the terminal are none in a table."""
+    up.query(
+        "INSERT INTO etl.dead_letters (class, message, symbol, failed_at) VALUES ('decode_errors', %s, 'EVIL', now())",
+        "\033[2Jgone\nnext\tline",
+    )
+    shown = up.cli("dlq", "ls", "--symbol", "EVIL").stdout
+    assert "\033" not in shown and len(shown.splitlines()) == 2 and "gone next line" in shown
+    up.query("DELETE FROM etl.dead_letters WHERE symbol = 'EVIL'")
