@@ -1,0 +1,71 @@
+"""Every command of the runbooks, as it stands there."""
+
+import os
+import re
+import subprocess
+
+import pytest
+from harness.bars import simulate
+from harness.pipeline import Pipeline
+from harness.servers import TOP
+
+RUNBOOKS = os.path.join(TOP, "ops", "runbooks")
+BARS, BROKEN = 300, 13
+
+
+def commands():
+    for name in sorted(os.listdir(RUNBOOKS)):
+        with open(os.path.join(RUNBOOKS, name)) as file:
+            blocks = re.findall(r"^```sh\n(.*?)^```", file.read(), re.M | re.S)
+        for line in "".join(blocks).splitlines():
+            yield pytest.param(line, id=f"{name}: {line}"[:90])
+
+
+@pytest.fixture(scope="module")
+def once(servers, tmp_path_factory):
+    pipeline = Pipeline(servers, tmp_path_factory.mktemp("pipeline"))
+    try:
+        folder = tmp_path_factory.mktemp("files")
+        simulate(pipeline, folder, "bars.dbn.zst", bars=BARS, symbols=4, broken=BROKEN, seed=4)
+        pipeline.subscribe("bars", folder / "bars.dbn.zst")
+        pipeline.prepare().start_all()
+        pipeline.run(["bars"])
+        pipeline.wait_messages("etl.dlq", BROKEN)
+        pipeline.a_symbol = pipeline.value("SELECT symbol FROM etl.dead_letters WHERE symbol <> '' LIMIT 1")
+        yield pipeline
+    finally:
+        pipeline.close()
+
+
+def run(pipeline, line, folder):
+    """On this test's topics and servers, and with a symbol that it has."""
+    line = line.replace("etl.dlq", pipeline.topic("etl.dlq")).replace("SYM0001", pipeline.a_symbol)
+    environment = pipeline.environment() | {
+        "KAFKA": pipeline.kafka()["bootstrap.servers"],
+        "PATH": os.path.dirname(pipeline.program("penstock")) + os.pathsep + os.environ["PATH"],
+        "PGOPTIONS": "",
+        "PSQL_PAGER": "cat",
+    }
+    line = line.replace("psql ", f"psql '{pipeline.servers.dsn(pipeline.database)}' ")
+    words = ["bash", "-o", "pipefail", "-c", line]
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("line", list(commands()))
+def test_a_line_of_a_runbook(once, request, tmp_path, line):
+    request.node.pipelines = [once]
+    done = run(once, line, tmp_path)
+    assert done.returncode == 0, done.stderr
+    written = re.findall(r"(?:--output|>) (\S+)", line)
+    assert done.stdout or written, "it shows something"
+    assert all(os.path.getsize(tmp_path / name) > 0 for name in written)
+
+
+def test_kcat_counts_what_the_table_counts(once, request, tmp_path):
+    request.node.pipelines = [once]
+    (line,) = [c.values[0] for c in commands() if "uniq -c" in c.values[0]]
+    counted = {}
+    for row in run(once, line, tmp_path).stdout.splitlines():
+        number, name = row.split()
+        counted[name.removeprefix("etl.class=")] = int(number)
+    assert counted == dict(once.query("SELECT class, count(*) FROM etl.dead_letters GROUP BY 1"))
