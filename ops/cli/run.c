@@ -266,7 +266,7 @@ int command_run_full(int argc, char **argv)
 	return run_exit_code(run);
 }
 
-/* --- runs, status ---------------------------------------------------------------------------------------------------- */
+/* --- runs ----------------------------------------------------------------------------------------------------------- */
 
 int command_runs(int argc, char **argv)
 {
@@ -296,44 +296,4 @@ int command_runs(int argc, char **argv)
 		text(run, "kind"), text(run, "status"), json_is_true(json_object_get(run, "balanced")) ? "yes" : "no",
 		number(run, "fetched"), number(run, "inserted"), number(run, "dead_letters"), text(run, "created_at"));
 	return EXIT_OK;
-}
-
-static void print_status(const json_t *status)
-{
-	const json_t *runs = json_object_get(status, "runs"), *last = json_object_get(status, "last_run");
-	size_t i;
-	json_t *alarm_text;
-
-	printf("status        %s\n", text(status, "status"));
-	printf("runs          %" PRId64 " pending, %" PRId64 " running, %" PRId64 " successful, %" PRId64 " failed\n",
-	       number(runs, "pending"), number(runs, "running"), number(runs, "success"), number(runs, "failed"));
-	printf("in flight     %" PRId64 "\n", number(status, "in_flight"));
-	printf("dead letters  %" PRId64 "\n", number(status, "dead_letters"));
-	if (json_is_object(last))
-		printf("last run      %" PRId64 ": %s, balanced: %s\n", number(last, "run"), text(last, "status"),
-		       json_is_true(json_object_get(last, "balanced")) ? "yes" : "no");
-	json_array_foreach(json_object_get(status, "alarms"), i, alarm_text)
-		printf("ALARM         %s\n", json_string_value(alarm_text));
-}
-
-int command_status(int argc, char **argv)
-{
-	CLEANUP(config_freep) struct config *cfg = NULL;
-	CLEANUP(json_freep) json_t *status = NULL;
-	bool as_json = cli_flag(&argc, argv, "--json");
-	struct err err = ERR_INIT;
-
-	if (cli_config(&cfg, &argc, argv, &err))
-		return cli_fail("status", &err), EXIT_USAGE;
-	if (cli_leftover("status", argc, argv, 0))
-		return EXIT_USAGE;
-	if (api_call(cfg, "GET", "/api/etl/status", NULL, &status, &err))
-		return cli_fail("status", &err);
-	if (as_json)
-		print_json(status);
-	else
-		print_status(status);
-	return json_array_size(json_object_get(status, "alarms")) > 0 || strcmp(text(status, "status"), "degraded") == 0
-		       ? EXIT_FAILED
-		       : EXIT_OK;
 }

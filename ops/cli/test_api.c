@@ -15,6 +15,7 @@
 #include "common/json_out.h"
 #include "common/mem.h"
 #include "ops/cli/cli.h"
+#include "ops/cli/test_api.h"
 #include "ops/cli/vendor.h"
 #include "stages/fetcher/sources/databento/call.h"
 
@@ -231,6 +232,26 @@ static void print_text(const struct test *test, bool passed, bool verbose)
 			       check->text, check->ms);
 	}
 	printf("databento: %s\n", passed ? "ok" : "FAILED");
+}
+
+int test_api_databento(const char *config, struct buf *ret)
+{
+	CLEANUP(test_release) struct test test = { .vendor = VENDOR_INIT };
+	struct err err = ERR_INIT;
+	int argc = 0;
+	char *argv[] = { NULL };
+	bool passed;
+
+	if (vendor_open(&test.vendor, config, &argc, argv, &err)) {
+		buf_put_text(ret, err.text);
+		return 0;
+	}
+	if (!test.vendor.account.key[0])
+		return -1;
+	passed = run_checks(&test);
+	if (test.count > 0)
+		buf_put_text(ret, test.checks[test.count - 1].text);
+	return passed;
 }
 
 int command_config_test_api(int argc, char **argv)

@@ -238,3 +238,45 @@ def test_what_a_letter_says_moves_no_cursor(up):
     shown = up.cli("dlq", "ls", "--symbol", "EVIL").stdout
     assert "\033" not in shown and len(shown.splitlines()) == 2 and "gone next line" in shown
     up.query("DELETE FROM etl.dead_letters WHERE symbol = 'EVIL'")
+
+
+NINE = [
+    "System Status", "Database", "API", "Storage", "Logs", "Quarantine", "Average Query Time", "Last Ingestion", "Data Integrity",
+]  # fmt: skip
+
+
+def test_the_nine_lines_of_status(up):
+    done = up.cli("status", "--comprehensive")
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert list(lines) == NINE
+    assert lines["System Status"] == "HEALTHY" and lines["Database"].startswith("Connected (PostgreSQL 1")
+    assert lines["API"] == "no vendor's key is configured" and "GB available" in lines["Storage"]
+    total, records = up.value("SELECT count(*) FROM etl.dead_letters"), up.value("SELECT sum(records) FROM etl.ledger")
+    assert lines["Quarantine"].startswith(f"etl.dlq ({total} dead letters")
+    bad = up.value("SELECT sum(records) FROM etl.ledger WHERE outcome = 'dead_letter'")
+    assert lines["Data Integrity"].startswith(f"{100 * (1 - bad / records):.2f}% validation success rate")
+    assert lines["Last Ingestion"].endswith("+00:00") and lines["Average Query Time"].split("ms")[0]
+    found = up.cli_json("status", "--comprehensive")
+    assert len(found) == 9 and all(line["ok"] for line in found.values())
+
+
+def test_parts_of_status(up, monkeypatch):
+    assert up.cli("status", "--check-db").stdout.startswith("Database: Connected") and len(
+        up.cli("status", "--check-db").stdout.splitlines()
+    ) == 1
+    assert up.cli("status", "--check-api").stdout == "API: no vendor's key is configured\n"
+    monkeypatch.setenv("DATABENTO_API_KEY", "db-" + "x" * 29)
+    monkeypatch.setenv("DATABENTO_GATEWAY", "http://127.0.0.1:1")
+    said = up.cli("status", "--check-api", code=1).stdout
+    assert "Databento connection FAILED" in said and "Connection refused" in said
+    said = up.cli("status", "--comprehensive", "--set", "api.url=http://127.0.0.1:1", code=1).stdout
+    assert "System Status: UNREACHABLE" in said and "is the orchestrator up" in said
+
+
+def test_an_alarm_is_told(up):
+    up.query("INSERT INTO etl.gaps (consumer_group, topic, partition, message) VALUES ('g', 't', 0, 'nothing moves')")
+    try:
+        assert "System Status: ALARM" in up.cli("status", "--comprehensive", code=1).stdout
+        assert "nothing moves" in up.cli("alarms").stdout
+    finally:
+        up.query("DELETE FROM etl.gaps WHERE topic = 't'")
