@@ -15,11 +15,13 @@ static int usage(FILE *out, int code)
 	fprintf(out, "penstock " PENSTOCK_VERSION
 		     ": market-data ETL\n\nusage: penstock COMMAND [--config FILE] [--set KEY=VALUE]…\n\n");
 	for (const struct command *c = cli_commands; c->name; c++)
-		fprintf(out, "  %-14s %-58s %s\n", c->name, c->args, c->summary);
-	fprintf(out, "  %-14s %-58s %s\n", "WORKER", "[--help] ...",
+		fprintf(out, "  %-18s  %s\n", c->name, c->summary);
+	fprintf(out, "  %-18s  %s\n", "WORKER",
 		"start a worker: fetcher, validator, transformer, loader, orchestrator");
-	fprintf(out, "\nconfiguration: $PENSTOCK_CONFIG, else ./var/penstock.yaml\n"
-		     "exit codes: 0 done, 1 the answer is no, 2 wrong arguments, 3 try again later, 4 cannot work\n");
+	fprintf(out,
+		"\n`penstock help COMMAND` shows a command's arguments, `penstock WORKER --help` a worker's settings\n"
+		"configuration: $PENSTOCK_CONFIG, else ./var/penstock.yaml\n"
+		"exit codes: 0 done, 1 the answer is no, 2 wrong arguments, 3 try again later, 4 cannot work\n");
 	return code;
 }
 
@@ -34,6 +36,65 @@ static int matches(const struct command *command, int argc, char **argv)
 		if (n >= argc || strcmp(argv[n++], word) != 0)
 			return 0;
 	return n;
+}
+
+static bool begins_with(const struct command *command, int argc, char **argv)
+{
+	CLEANUP(freep) char *name = mem_strdup(command->name);
+	char *rest = name, *word;
+
+	for (int n = 0; n < argc; n++) {
+		word = strsep(&rest, " ");
+		if (!word || strcmp(argv[n], word) != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Of one command, or of all that begin with these words; how many. */
+static unsigned describe(FILE *out, int argc, char **argv)
+{
+	unsigned shown = 0;
+
+	for (const struct command *c = cli_commands; c->name; c++)
+		if (begins_with(c, argc, argv))
+			fprintf(out, "%spenstock %s %s\n    %s\n", shown++ ? "\n" : "", c->name, c->args, c->summary);
+	return shown;
+}
+
+static int unknown(const char *word)
+{
+	fprintf(stderr, "penstock: unknown command '%s'\n\n", word);
+	return usage(stderr, EXIT_USAGE);
+}
+
+/* The words of a command that stand before anything else. */
+static int words_of(int argc, char **argv)
+{
+	int n = 0;
+
+	while (n < argc && argv[n][0] != '-')
+		n++;
+	return n;
+}
+
+static bool asks_for_help(int argc, char **argv)
+{
+	for (int i = 0; i < argc; i++)
+		if (strcmp(argv[i], "--help") == 0)
+			return true;
+	return false;
+}
+
+/* No command is called so; a beginning of some shows these. */
+static int show_near(int argc, char **argv)
+{
+	int n = words_of(argc, argv);
+	bool asked = asks_for_help(argc, argv);
+
+	if (n > 0 && describe(asked ? stdout : stderr, n, argv) > 0)
+		return asked ? EXIT_OK : EXIT_USAGE;
+	return unknown(argv[0]);
 }
 
 /* `penstock loader …` is penstock-loader beside this binary. */
@@ -57,6 +118,8 @@ int main(int argc, char **argv)
 	const struct command *best = NULL;
 	int words = 0;
 
+	if (argc > 2 && strcmp(argv[1], "help") == 0)
+		return describe(stdout, argc - 2, argv + 2) ? EXIT_OK : unknown(argv[2]);
 	if (argc < 2 || strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
 		return usage(argc < 2 ? stderr : stdout, argc < 2 ? EXIT_USAGE : EXIT_OK);
 	if (strcmp(argv[1], "--version") == 0)
@@ -72,9 +135,9 @@ int main(int argc, char **argv)
 			words = n;
 		}
 	}
-	if (!best) {
-		fprintf(stderr, "penstock: unknown command '%s'\n\n", argv[1]);
-		return usage(stderr, EXIT_USAGE);
-	}
+	if (!best)
+		return show_near(argc - 1, argv + 1);
+	if (asks_for_help(argc - 1 - words, argv + 1 + words))
+		return describe(stdout, words, argv + 1), EXIT_OK;
 	return best->run(argc - 1 - words, argv + 1 + words);
 }

@@ -66,6 +66,18 @@ def test_help_lists_every_command(loaded, words):
     assert "\n  db migrate " in done.stdout and "exit codes: 0" in done.stdout
 
 
+@pytest.mark.parametrize("words", [["help", "dlq", "ls"], ["dlq", "ls", "--help"]])
+def test_help_of_one_command(loaded, words):
+    done = loaded.cli(*words)
+    assert done.stdout.startswith("penstock dlq ls [--where") and len(done.stdout.splitlines()) == 2
+
+
+def test_the_beginning_of_a_command_shows_what_there_is(loaded):
+    assert "penstock token create NAME" in loaded.cli("token", code=2).stderr
+    assert "penstock token revoke NAME" in loaded.cli("token", "--help").stdout
+    assert "unknown command 'nonsense'" in loaded.cli("help", "nonsense", code=2).stderr
+
+
 def test_version_is_the_same_everywhere(loaded):
     (word, version) = loaded.cli("--version").stdout.split()
     assert word == "penstock" and version[0].isdigit()
@@ -78,7 +90,7 @@ def test_version_is_the_same_everywhere(loaded):
     [
         ([], "usage: penstock COMMAND"),
         (["nonsense"], "unknown command 'nonsense'"),
-        (["run"], "unknown command 'run'"),
+        (["run"], "penstock run full"),
         (["runs", "--nonsense"], "'--nonsense'"),
         (["runs", "more"], "'more'"),
         (["runs", "--limit"], "'--limit'"),
