@@ -1,4 +1,4 @@
-"""Fixtures of the end-to-end tests: the simulated vendor."""
+"""Fixtures of the end-to-end tests: the simulated vendor, a pipeline for all tests of a file."""
 
 import pytest
 from harness.simulator import Simulator, certificate
@@ -44,3 +44,10 @@ def clean(simulator):
 def vendor(clean):
     """The vendor's own client."""
     return clean.client()
+
+
+@pytest.fixture
+def up(once, request):
+    """A file's `once`, the pipeline of all its tests, whose logs are shown where this one fails."""
+    request.node.pipelines = [once]
+    return once

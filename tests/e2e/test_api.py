@@ -44,12 +44,6 @@ def once(servers, tmp_path_factory):
 
 
 @pytest.fixture
-def up(once, request):
-    request.node.pipelines = [once]
-    return once
-
-
-@pytest.fixture
 def api(up):
     return up.api
 

@@ -9,8 +9,7 @@ import sys
 from datetime import date, timedelta
 
 import pytest
-from harness.pipeline import Pipeline
-from test_thread import simulate
+from harness.bars import loaded
 
 BARS, BROKEN = 300, 13
 LETTERS = "/api/v1/dead-letters"
@@ -20,22 +19,8 @@ TOKENS = "/api/v1/tokens"
 @pytest.fixture(scope="module")
 def once(servers, tmp_path_factory):
     """One pipeline for every test of this file: some runs done, with dead letters."""
-    pipeline = Pipeline(servers, tmp_path_factory.mktemp("pipeline"))
-    try:
-        folder = tmp_path_factory.mktemp("files")
-        simulate(pipeline, folder, "bars.dbn.zst", bars=BARS, symbols=4, broken=BROKEN, seed=4)
-        pipeline.subscribe("bars", folder / "bars.dbn.zst")
-        pipeline.prepare().start_all()
-        pipeline.done = [pipeline.run(["bars"]) for _ in range(3)]
+    with loaded(servers, tmp_path_factory, runs=3, bars=BARS, broken=BROKEN) as pipeline:
         yield pipeline
-    finally:
-        pipeline.close()
-
-
-@pytest.fixture
-def up(once, request):
-    request.node.pipelines = [once]
-    return once
 
 
 @pytest.fixture

@@ -11,8 +11,7 @@ import subprocess
 
 import fastavro
 import pytest
-from harness.bars import simulate
-from harness.pipeline import Pipeline
+from harness.bars import loaded
 from harness.waiting import wait_until
 
 BARS, BROKEN = 300, 13
@@ -21,22 +20,8 @@ BARS, BROKEN = 300, 13
 @pytest.fixture(scope="module")
 def once(servers, tmp_path_factory):
     """One pipeline for every test of this file: two runs done, with dead letters."""
-    pipeline = Pipeline(servers, tmp_path_factory.mktemp("pipeline"))
-    try:
-        folder = tmp_path_factory.mktemp("files")
-        simulate(pipeline, folder, "bars.dbn.zst", bars=BARS, symbols=4, broken=BROKEN, seed=4)
-        pipeline.subscribe("bars", folder / "bars.dbn.zst")
-        pipeline.prepare().start_all()
-        pipeline.done = [pipeline.run(["bars"]) for _ in range(2)]
+    with loaded(servers, tmp_path_factory, runs=2, bars=BARS, broken=BROKEN) as pipeline:
         yield pipeline
-    finally:
-        pipeline.close()
-
-
-@pytest.fixture
-def up(once, request):
-    request.node.pipelines = [once]
-    return once
 
 
 def table(text):

@@ -11,11 +11,11 @@ from confluent_kafka.schema_registry import SchemaRegistryClient
 from confluent_kafka.schema_registry.avro import AvroDeserializer
 from confluent_kafka.schema_registry.error import SchemaRegistryError
 from confluent_kafka.serialization import MessageField, SerializationContext
+from harness.bars import loaded
 from harness.pipeline import Pipeline
 from harness.records import LOCK, Codec, drop_nanos
 from harness.servers import TOP
 from harness.waiting import wait_until
-from test_thread import simulate
 
 BARS, BROKEN = 200, 7
 TYPE = "application/vnd.schemaregistry.v1+json"
@@ -37,22 +37,9 @@ WITHOUT_SCHEMA = {"etl.dlq", "etl.control"}
 @pytest.fixture(scope="module")
 def once(servers, tmp_path_factory):
     """One pipeline for every test of this file: a run of bars done."""
-    pipeline = Pipeline(servers, tmp_path_factory.mktemp("pipeline"))
-    try:
-        folder = tmp_path_factory.mktemp("files")
-        simulate(pipeline, folder, "bars.dbn.zst", bars=BARS, symbols=4, broken=BROKEN, seed=4)
-        pipeline.subscribe("bars", folder / "bars.dbn.zst", symbol_mappings="true")
-        pipeline.prepare().start_all()
-        assert pipeline.run(["bars"])["status"] == "success"
+    with loaded(servers, tmp_path_factory, bars=BARS, broken=BROKEN, symbol_mappings="true") as pipeline:
+        assert pipeline.done[0]["status"] == "success"
         yield pipeline
-    finally:
-        pipeline.close()
-
-
-@pytest.fixture
-def up(once, request):
-    request.node.pipelines = [once]
-    return once
 
 
 @pytest.fixture

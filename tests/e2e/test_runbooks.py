@@ -5,8 +5,7 @@ import re
 import subprocess
 
 import pytest
-from harness.bars import simulate
-from harness.pipeline import Pipeline
+from harness.bars import loaded
 from harness.servers import TOP
 
 RUNBOOKS = os.path.join(TOP, "ops", "runbooks")
@@ -23,18 +22,11 @@ def commands():
 
 @pytest.fixture(scope="module")
 def once(servers, tmp_path_factory):
-    pipeline = Pipeline(servers, tmp_path_factory.mktemp("pipeline"))
-    try:
-        folder = tmp_path_factory.mktemp("files")
-        simulate(pipeline, folder, "bars.dbn.zst", bars=BARS, symbols=4, broken=BROKEN, seed=4)
-        pipeline.subscribe("bars", folder / "bars.dbn.zst")
-        pipeline.prepare().start_all()
-        pipeline.run(["bars"])
+    """One pipeline for every line: a run done, its letters archived."""
+    with loaded(servers, tmp_path_factory, bars=BARS, broken=BROKEN) as pipeline:
         pipeline.wait_messages("etl.dlq", BROKEN)
         pipeline.a_symbol = pipeline.value("SELECT symbol FROM etl.dead_letters WHERE symbol <> '' LIMIT 1")
         yield pipeline
-    finally:
-        pipeline.close()
 
 
 def run(pipeline, line, folder):

@@ -2,9 +2,12 @@
 
 import json
 import subprocess
+from contextlib import contextmanager
 from decimal import Decimal
 
 import databento
+
+from harness.pipeline import Pipeline
 
 COUNTS = ("inserted", "updated", "unchanged", "duplicate", "superseded", "dead_letters")
 ROWS_SQL = (
@@ -23,6 +26,21 @@ def simulate(pipeline, folder, name="bars.dbn.zst", **options):
         text=True,
     )
     return json.loads(done.stdout)
+
+
+@contextmanager
+def loaded(servers, folders, runs=1, bars=300, broken=13, **subscription):
+    """A pipeline with every worker, that has loaded one file so many times: dead letters, too. folders: tmp_path_factory."""
+    pipeline = Pipeline(servers, folders.mktemp("pipeline"))
+    try:
+        folder = folders.mktemp("files")
+        simulate(pipeline, folder, "bars.dbn.zst", bars=bars, symbols=4, broken=broken, seed=4)
+        pipeline.subscribe("bars", folder / "bars.dbn.zst", **subscription)
+        pipeline.prepare().start_all()
+        pipeline.done = [pipeline.run(["bars"]) for _ in range(runs)]
+        yield pipeline
+    finally:
+        pipeline.close()
 
 
 class Decoded:

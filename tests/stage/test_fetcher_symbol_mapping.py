@@ -147,7 +147,7 @@ def test_a_killed_fetcher_goes_on(pipeline, simulator, fetch):
     assert mapped(pipeline) == first + second
 
 
-def test_other_answers_than_before_end_the_attempt(pipeline, simulator, fetch, tmp_path, monkeypatch):
+def test_other_answers_than_before_end_the_attempt(pipeline, simulator, fetch, tmp_path):
     """What was read before and what comes now are not put together."""
     stopped_between(pipeline, simulator, fetch)
     folder = tmp_path / "other"
