@@ -8,6 +8,7 @@
 #include "common/kafka_internal.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/worker.h"
 
 #define TOPICS_MAX 32 /* handles of one producer */
 #define METADATA_TIMEOUT_MS 10000
@@ -214,6 +215,12 @@ static int enqueue_error(rd_kafka_resp_err_t e, const struct kafka_topic *topic,
 		       rd_kafka_err2str(e));
 }
 
+static void count_produced(struct str key, struct str value)
+{
+	metric_add(&worker_metrics[WORKER_PRODUCED], 1);
+	metric_add(&worker_metrics[WORKER_PRODUCED_BYTES], (int64_t)key.len + value.len);
+}
+
 int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
 		  struct str value, const struct kafka_header *headers, unsigned header_count, struct err *err)
 {
@@ -228,7 +235,7 @@ int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, in
 						     : enqueue(topic, partition, key, value);
 
 		if (e == RD_KAFKA_RESP_ERR_NO_ERROR)
-			return 0;
+			return count_produced(key, value), 0;
 		if (deadline == 0)
 			deadline = clock_monotonic_ns() + QUEUE_FULL_TIMEOUT_MS * INT64_C(1000000);
 		if (e != RD_KAFKA_RESP_ERR__QUEUE_FULL || clock_monotonic_ns() > deadline)
@@ -289,6 +296,8 @@ int kafka_txn_commit(struct kafka_producer *producer, struct err *err)
 	for (;;) {
 		rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->rk, COMMIT_TIMEOUT_MS);
 
+		if (!error)
+			metric_add(&worker_metrics[WORKER_KAFKA_COMMITTED], 1);
 		if (!error || clock_monotonic_ns() >= deadline || !rd_kafka_error_is_retriable(error) ||
 		    rd_kafka_error_txn_requires_abort(error))
 			return kafka_take_error(error, "committing the transaction", err);
@@ -298,6 +307,7 @@ int kafka_txn_commit(struct kafka_producer *producer, struct err *err)
 
 int kafka_txn_abort(struct kafka_producer *producer, struct err *err)
 {
+	metric_add(&worker_metrics[WORKER_KAFKA_ABORTED], 1);
 	if (fault_defect("producer_reused"))
 		return kafka_take_error(rd_kafka_abort_transaction(producer->rk, -1), "aborting the transaction", err);
 	close_client(producer);

@@ -12,6 +12,7 @@
 #include "common/embed.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/worker.h"
 
 #define COPY_CHUNK (256 * 1024) /* bytes per PQputCopyData */
 
@@ -371,6 +372,7 @@ int pg_commit(struct pg *pg, struct err *err)
 		return fail_result(pg, r, err);
 	if (strcmp(PQcmdStatus(r), "COMMIT") != 0)
 		return err_set(err, ERR_RETRY, "database: the transaction was rolled back at its commit");
+	metric_add(&worker_metrics[WORKER_DATABASE_COMMITTED], 1);
 	return 0;
 }
 
@@ -378,8 +380,10 @@ void pg_rollback(struct pg *pg)
 {
 	PGTransactionStatusType status = PQtransactionStatus(pg->conn);
 
-	if (status == PQTRANS_INTRANS || status == PQTRANS_INERROR)
-		PQclear(PQexec(pg->conn, "ROLLBACK"));
+	if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
+		return;
+	PQclear(PQexec(pg->conn, "ROLLBACK"));
+	metric_add(&worker_metrics[WORKER_DATABASE_ABORTED], 1);
 }
 
 /* --- COPY ------------------------------------------------------------------------------------------------------------ */

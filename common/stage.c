@@ -119,6 +119,7 @@ static int take_message(struct stage_loop *loop, struct kafka_message *m, struct
 	if (handle(loop, place, m, err))
 		return -1;
 	loop->records++;
+	loop->bytes += (int64_t)m->key.len + m->value.len;
 	place_take(place, m);
 	return 0;
 }

@@ -9,7 +9,7 @@
 static void end_batch(struct stage_loop *loop, bool committed)
 {
 	loop->open = false;
-	loop->records = 0;
+	loop->records = loop->bytes = 0;
 	places_end_batch(&loop->places, committed);
 }
 
@@ -28,7 +28,7 @@ int stage_batch_begin(struct stage_loop *loop, struct err *err)
 int stage_batch_commit(struct stage_loop *loop, struct err *err)
 {
 	const struct commit_ops *commit = &loop->stage->commit;
-	int64_t records = loop->records;
+	int64_t records = loop->records, bytes = loop->bytes, began_ns = clock_monotonic_ns();
 	unsigned count;
 
 	if (!loop->open)
@@ -37,12 +37,15 @@ int stage_batch_commit(struct stage_loop *loop, struct err *err)
 	stage_careful_starts(loop, loop->places.positions, count);
 	if (commit->commit(commit->self, loop->places.positions, count, err))
 		return -1;
+	histogram_observe(&worker_histograms[WORKER_COMMIT_NS], clock_monotonic_ns() - began_ns);
 	end_batch(loop, true);
 	stage_careful_grow(loop);
 	loop->backoff_ms = BACKOFF_FIRST_MS;
 	loop->dropped = loop->fenced = 0;
 	metric_add(&worker_metrics[WORKER_BATCHES], 1);
 	metric_add(&worker_metrics[WORKER_RECORDS], records);
+	metric_add(&worker_metrics[WORKER_BYTES], bytes);
+	histogram_observe(&worker_histograms[WORKER_BATCH_RECORDS], records);
 	log_debug("batch_committed", LOG_FIELDS(log_i64("records", records)), "committed %" PRId64 " records", records);
 	return 0;
 }

@@ -16,9 +16,9 @@ struct stage_loop {
 	struct kafka_consumer *consumer; /* owned */
 	bool open;                       /* there is a batch */
 	int64_t deadline_ns;             /* of the open batch */
-	int64_t records;
-	int64_t records_max; /* of a batch; fewer while careful */
-	unsigned singles;    /* batches of one message since then */
+	int64_t records, bytes;          /* in it */
+	int64_t records_max;             /* of a batch; fewer while careful */
+	unsigned singles;                /* batches of one message since then */
 	struct places places;
 	int64_t backoff_ms;
 	unsigned dropped;  /* batches in a row */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/fault.h"
 #include "common/kafka.h"
 #include "common/log.h"
@@ -23,17 +24,52 @@
 #define STOP_SECONDS_MAX 10         /* after SIGTERM, whatever the broker does */
 #define STARTING_STOP_SECONDS_MAX 2 /* the same for a worker that has not begun: it holds nothing */
 
+#define TRANSACTIONS "penstock_transactions_total"
+#define TRANSACTIONS_HELP "Transactions ended, by where they were and how."
+
 struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_RECORDS] = { "penstock_records_total", NULL, METRIC_COUNTER, "Messages handled and committed.", 0 },
+	[WORKER_BYTES] = { "penstock_input_bytes_total", NULL, METRIC_COUNTER,
+			   "Bytes (key and value) of the messages handled and committed.", 0 },
 	[WORKER_REJECTED] = { "penstock_rejected_total", NULL, METRIC_COUNTER, "Messages sent to the dead letters.",
 			      0 },
 	[WORKER_BATCHES] = { "penstock_batches_total", NULL, METRIC_COUNTER, "Batches committed.", 0 },
 	[WORKER_BATCHES_DROPPED] = { "penstock_batches_dropped_total", NULL, METRIC_COUNTER,
 				     "Batches dropped and read again.", 0 },
+	[WORKER_PRODUCED] = { "penstock_output_messages_total", NULL, METRIC_COUNTER,
+			      "Messages produced, also those whose transaction was dropped later.", 0 },
+	[WORKER_PRODUCED_BYTES] = { "penstock_output_bytes_total", NULL, METRIC_COUNTER,
+				    "Bytes (key and value) of the messages produced.", 0 },
+	[WORKER_KAFKA_COMMITTED] = { TRANSACTIONS, "store=\"kafka\",result=\"committed\"", METRIC_COUNTER,
+				     TRANSACTIONS_HELP, 0 },
+	[WORKER_KAFKA_ABORTED] = { TRANSACTIONS, "store=\"kafka\",result=\"aborted\"", METRIC_COUNTER,
+				   TRANSACTIONS_HELP, 0 },
+	[WORKER_DATABASE_COMMITTED] = { TRANSACTIONS, "store=\"database\",result=\"committed\"", METRIC_COUNTER,
+					TRANSACTIONS_HELP, 0 },
+	[WORKER_DATABASE_ABORTED] = { TRANSACTIONS, "store=\"database\",result=\"aborted\"", METRIC_COUNTER,
+				      TRANSACTIONS_HELP, 0 },
+	[WORKER_RETRIES] = { "penstock_retries_total", NULL, METRIC_COUNTER,
+			     "Waits before something that had failed was tried again; a vendor's calls are not among them.",
+			     0 },
 	[WORKER_PARTITIONS] = { "penstock_partitions", NULL, METRIC_GAUGE, "Partitions assigned.", 0 },
 	[WORKER_STOPPED] = { "penstock_partitions_stopped", NULL, METRIC_GAUGE,
 			     "Assigned partitions that cannot be read on: their offset is gone, or their log is another.",
 			     0 },
+};
+
+struct histogram worker_histograms[WORKER_HISTOGRAMS] = {
+	[WORKER_BATCH_RECORDS] = { .name = "penstock_batch_records",
+				   .help = "Records in a committed batch.",
+				   .unit = 1,
+				   .bound_count = 12,
+				   .bounds = { 0, 1, 10, 50, 100, 500, 1000, 5000, 10000, 20000, 50000, 100000 } },
+	[WORKER_COMMIT_NS] = { .name = "penstock_commit_duration_seconds",
+			       .help = "Time that a batch's commit took, where it succeeded.",
+			       .unit = NS_PER_SECOND,
+			       .bound_count = 13,
+			       .bounds = { NS_PER_MS, 2 * NS_PER_MS, 5 * NS_PER_MS, 10 * NS_PER_MS, 25 * NS_PER_MS,
+					   50 * NS_PER_MS, 100 * NS_PER_MS, 250 * NS_PER_MS, 500 * NS_PER_MS,
+					   NS_PER_SECOND, 2500 * NS_PER_MS, 5 * NS_PER_SECOND, 10 * NS_PER_SECOND } },
 };
 
 static struct {
@@ -108,6 +144,7 @@ int64_t worker_backoff(int64_t ms, int64_t first_ms, int64_t max_ms)
 {
 	if (ms < first_ms)
 		ms = first_ms;
+	metric_add(&worker_metrics[WORKER_RETRIES], 1);
 	worker_wait(ms / 2 + random() % (ms / 2 + 1));
 	return ms * 2 > max_ms ? max_ms : ms * 2;
 }
@@ -135,7 +172,11 @@ static void serve_metrics(struct http_response *response)
 {
 	response->content_type = "text/plain; version=0.0.4";
 	metrics_render(worker_metrics, WORKER_METRICS, &response->body);
+	for (unsigned i = 0; i < WORKER_HISTOGRAMS; i++)
+		histogram_render(&worker_histograms[i], &response->body);
 	metrics_render(self.spec->metrics, self.spec->metric_count, &response->body);
+	for (unsigned i = 0; self.spec->families && self.spec->families[i]; i++)
+		metric_family_render(self.spec->families[i], &response->body);
 }
 
 static void serve_health(struct http_response *response)

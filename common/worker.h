@@ -20,19 +20,31 @@ struct worker {
 /* Metrics that every worker has; its own stand in its own table. */
 enum worker_metric {
 	WORKER_RECORDS,
+	WORKER_BYTES,
 	WORKER_REJECTED,
 	WORKER_BATCHES,
 	WORKER_BATCHES_DROPPED,
+	WORKER_PRODUCED,
+	WORKER_PRODUCED_BYTES,
+	WORKER_KAFKA_COMMITTED,
+	WORKER_KAFKA_ABORTED,
+	WORKER_DATABASE_COMMITTED,
+	WORKER_DATABASE_ABORTED,
+	WORKER_RETRIES,
 	WORKER_PARTITIONS,
 	WORKER_STOPPED,
 	WORKER_METRICS,
 };
 extern struct metric worker_metrics[WORKER_METRICS];
 
+enum worker_histogram { WORKER_BATCH_RECORDS, WORKER_COMMIT_NS, WORKER_HISTOGRAMS };
+extern struct histogram worker_histograms[WORKER_HISTOGRAMS];
+
 struct worker_spec {
 	struct config_spec config;
 	struct metric *metrics; /* its own */
 	unsigned metric_count;
+	struct metric_family *const *families; /* likewise; ends with NULL. NULL: none */
 	/* Serves paths that the worker itself does not; NULL: only /metrics, /healthz, /readyz. */
 	http_handler_fn *handler;
 	unsigned http_threads;

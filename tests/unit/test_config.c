@@ -300,6 +300,52 @@ static void metrics_are_prometheus_text(void **state)
 					     "# HELP open Open ones.\n# TYPE open gauge\nopen -1\n");
 }
 
+static void a_family_grows_to_its_last_row(void **state)
+{
+	static struct metric rows[3];
+	static struct metric_family family = { "calls_total", METRIC_COUNTER, "Calls.", "to=\"other\"", rows, 3, 0,
+					       false };
+	CLEANUP(buf_release) struct buf text = BUF_INIT(1000);
+
+	(void)state;
+	metric_family_render(&family, &text);
+	assert_int_equal(text.len, 0);
+	for (const char *to = "abacd"; *to; to++) {
+		char labels[] = "to=\"?\"";
+
+		labels[4] = *to;
+		metric_add(metric_family_row(&family, labels), 1);
+	}
+	metric_family_render(&family, &text);
+	assert_string_equal(buf_text(&text), "# HELP calls_total Calls.\n# TYPE calls_total counter\n"
+					     "calls_total{to=\"a\"} 2\ncalls_total{to=\"b\"} 1\n"
+					     "calls_total{to=\"other\"} 2\n");
+	atomic_store(&family.hidden, true);
+	buf_reset(&text);
+	metric_family_render(&family, &text);
+	assert_int_equal(text.len, 0);
+	free((char *)rows[0].labels);
+	free((char *)rows[1].labels);
+}
+
+static void a_histogram_sums_its_buckets(void **state)
+{
+	static struct histogram histogram = {
+		.name = "wait_seconds", .help = "Waits.", .unit = 1000, .bound_count = 2, .bounds = { 10, 2500 }
+	};
+	CLEANUP(buf_release) struct buf text = BUF_INIT(1000);
+
+	(void)state;
+	histogram_observe(&histogram, 10);
+	histogram_observe(&histogram, 11);
+	histogram_observe(&histogram, 4000);
+	histogram_render(&histogram, &text);
+	assert_string_equal(buf_text(&text), "# HELP wait_seconds Waits.\n# TYPE wait_seconds histogram\n"
+					     "wait_seconds_bucket{le=\"0.01\"} 1\nwait_seconds_bucket{le=\"2.5\"} 2\n"
+					     "wait_seconds_bucket{le=\"+Inf\"} 3\nwait_seconds_sum 4.021\n"
+					     "wait_seconds_count 3\n");
+}
+
 static void a_reason_survives_a_long_context(void **state)
 {
 	struct err err = ERR_INIT;
@@ -326,6 +372,8 @@ int main(void)
 		cmocka_unit_test(a_cursor_round_trips),
 		cmocka_unit_test(what_is_no_cursor_is_none),
 		cmocka_unit_test(metrics_are_prometheus_text),
+		cmocka_unit_test(a_family_grows_to_its_last_row),
+		cmocka_unit_test(a_histogram_sums_its_buckets),
 		cmocka_unit_test(a_reason_survives_a_long_context),
 		cmocka_unit_test(the_worst_cursor_fits_an_offset),
 		cmocka_unit_test(an_older_cursor_has_no_starts),
