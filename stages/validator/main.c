@@ -51,6 +51,7 @@ int main(int argc, char **argv)
 			    .shared = shared },
 		.metrics = validator_metrics,
 		.metric_count = validator_metric_count,
+		.families = validator_families,
 		.check = check,
 		.run = run,
 	};

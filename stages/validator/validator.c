@@ -22,11 +22,23 @@ struct metric validator_metrics[METRICS] = {
 };
 const unsigned validator_metric_count = METRICS;
 
+static struct metric rule_rows[DATA_TYPES * RULES_MAX + 1];
+static struct metric_family rule_hits = {
+	.name = "penstock_validator_rule_hits_total",
+	.type = METRIC_COUNTER,
+	.help = "Records that violated a rule; one record may violate several.",
+	.others = "type=\"other\",rule=\"other\",severity=\"other\"",
+	.rows = rule_rows,
+	.max = DATA_TYPES * RULES_MAX + 1,
+};
+struct metric_family *const validator_families[] = { &rule_hits, NULL };
+
 /* What the validator has for one record type. */
 struct kind {
 	const struct record_type *type;
 	const struct record_field *flags;
 	struct ruleset *rules;
+	struct metric *hits[RULES_MAX]; /* of each rule */
 	struct kafka_topic *out;
 	void *record; /* the one at hand, decoded */
 };
@@ -39,6 +51,25 @@ struct validator {
 	struct buf encoded, letter, names, reasons;
 };
 
+/* Rows for all of them, so that a rule that nothing violates is seen as 0. */
+static void open_hits(struct kind *kind, const struct data_type *type)
+{
+	for (unsigned i = 0; i < ruleset_count(kind->rules); i++) {
+		const struct rule_text rule = ruleset_rule(kind->rules, i);
+		CLEANUP(freep)
+		char *labels = mem_printf("type=\"%s\",rule=\"%s\",severity=\"%s\"", type->name, rule.name,
+					  rule.rejects ? "reject" : "flag");
+
+		kind->hits[i] = metric_family_row(&rule_hits, labels);
+	}
+}
+
+static void count_hits(const struct kind *kind, uint64_t violated)
+{
+	for (; violated; violated &= violated - 1)
+		metric_add(kind->hits[__builtin_ctzll(violated)], 1);
+}
+
 static int open_kind(struct validator *v, const struct data_type *type, struct kind *kind, const struct topics *topics,
 		     const char *rules_folder, struct err *err)
 {
@@ -47,6 +78,7 @@ static int open_kind(struct validator *v, const struct data_type *type, struct k
 	kind->record = mem_zalloc(1, type->raw->size);
 	if (rule_file_open(&kind->rules, rules_folder, type, err))
 		return -1;
+	open_hits(kind, type);
 	return kafka_producer_topic(v->producer, topics_name(topics, type->topics[DATA_VALID]), &kind->out, err);
 }
 
@@ -127,6 +159,7 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 	if (__builtin_mul_overflow(m->timestamp_ms, 1000000, &now_ns))
 		now_ns = INT64_MAX;
 	verdict = ruleset_check(kind->rules, kind->record, now_ns);
+	count_hits(kind, verdict.rejected | verdict.flagged);
 	if (verdict.rejected)
 		return refuse(v, kind, m, verdict.rejected | verdict.flagged, err);
 	if (verdict.flagged)

@@ -15,3 +15,4 @@ struct stage_ops validator_stage_ops(struct validator *validator);
 
 extern struct metric validator_metrics[];
 extern const unsigned validator_metric_count;
+extern struct metric_family *const validator_families[];
