@@ -13,16 +13,6 @@
 
 #define IDLE_MS 250
 
-struct metric fetcher_metrics[FETCHER_METRICS] = {
-	[FETCHER_RECORDS] = { "penstock_fetcher_records_total", NULL, METRIC_COUNTER, "Records produced.", 0 },
-	[FETCHER_REFUSED] = { "penstock_fetcher_refused_total", NULL, METRIC_COUNTER, "Records refused by the decoder.",
-			      0 },
-	[FETCHER_TASKS_DONE] = { "penstock_fetcher_tasks_total", "state=\"done\"", METRIC_COUNTER, "Tasks that ended.",
-				 0 },
-	[FETCHER_TASKS_FAILED] = { "penstock_fetcher_tasks_total", "state=\"failed\"", METRIC_COUNTER,
-				   "Tasks that ended.", 0 },
-};
-
 /* --- working --------------------------------------------------------------------------------------------------------- */
 
 /* One that is at it goes before one that waits, so that never two of them have a start counted. */

@@ -20,6 +20,7 @@ struct fetcher {
 	struct kafka_group *group; /* of the open transaction */
 	bool open;
 	int64_t deadline_ns, batch_ns;
+	int64_t records_before; /* produced when it was begun */
 	unsigned turn_records;
 	struct slot slots[SLOTS_MAX], *slots_end; /* as they came; behind the last that ever was ours */
 	struct databento_account databento;

@@ -11,6 +11,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/worker.h"
 #include "stages/fetcher/metrics.h"
 
 #define ENCODED_MAX ((size_t)1024 * 1024)
@@ -79,8 +80,11 @@ static void end(struct job *job, enum job_state state, const char *reason)
 	job->state = state;
 	snprintf(job->reason, sizeof(job->reason), "%s", reason);
 	job->input_bytes = job->source ? source_input_bytes(job->source) : 0;
+	metric_add(&fetcher_metrics[FETCHER_INPUT_BYTES], job->input_bytes);
 	job->ready_ns = 0;
 	source_freep(&job->source);
+	if (state == JOB_ABANDONED)
+		metric_add(&fetcher_metrics[FETCHER_TASKS_ABANDONED], 1);
 }
 
 /* --- dead letters ---------------------------------------------------------------------------------------------------- */
@@ -91,6 +95,7 @@ static int refuse(struct job *job, struct dead_letter *letter, struct str key, s
 	letter->topic = job->message.topic;
 	letter->partition = job->message.partition;
 	letter->offset = job->message.offset;
+	metric_add(&worker_metrics[WORKER_REJECTED], 1);
 	return dead_letter_produce(job->outputs->producer, job->outputs->dlq, letter, key, value, err);
 }
 

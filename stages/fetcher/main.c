@@ -21,6 +21,7 @@ int main(int argc, char **argv)
 			    .shared = shared },
 		.metrics = fetcher_metrics,
 		.metric_count = FETCHER_METRICS,
+		.families = fetcher_families,
 		.check = check,
 		.run = fetcher_run,
 	};

@@ -1,6 +1,7 @@
 #include "common/clock.h"
 #include "common/fault.h"
 #include "stages/fetcher/fetcher_internal.h"
+#include "stages/fetcher/metrics.h"
 
 int fetcher_begin(struct fetcher *fetcher, struct err *err)
 {
@@ -13,6 +14,7 @@ int fetcher_begin(struct fetcher *fetcher, struct err *err)
 	if (kafka_txn_begin(fetcher->outputs.producer, err))
 		return -1;
 	fetcher->open = true;
+	fetcher->records_before = metric_get(&fetcher_metrics[FETCHER_RECORDS]);
 	fetcher->deadline_ns = clock_monotonic_ns() + fetcher->batch_ns;
 	return 0;
 }
@@ -32,15 +34,25 @@ static int say(struct fetcher *fetcher, bool leaving, struct kafka_offset offset
 	return 0;
 }
 
+static void count_batch(const struct fetcher *fetcher, int64_t began_ns)
+{
+	metric_add(&worker_metrics[WORKER_BATCHES], 1);
+	histogram_observe(&worker_histograms[WORKER_COMMIT_NS], clock_monotonic_ns() - began_ns);
+	histogram_observe(&worker_histograms[WORKER_BATCH_RECORDS],
+			  metric_get(&fetcher_metrics[FETCHER_RECORDS]) - fetcher->records_before);
+}
+
 static int commit_as(struct fetcher *fetcher, bool leaving, struct err *err)
 {
 	struct kafka_offset offsets[SLOTS_MAX];
+	int64_t began_ns;
 	unsigned count;
 
 	if (say(fetcher, leaving, offsets, &count, err))
 		return -1;
 	if (!fetcher->open)
 		return 0;
+	began_ns = clock_monotonic_ns();
 	fault_point("before_commit");
 	if (kafka_txn_offsets(fetcher->outputs.producer, offsets, count, fetcher->group, err))
 		return -1;
@@ -49,7 +61,7 @@ static int commit_as(struct fetcher *fetcher, bool leaving, struct err *err)
 		return -1;
 	fetcher->open = false;
 	fault_point("after_commit");
-	metric_add(&worker_metrics[WORKER_BATCHES], 1);
+	count_batch(fetcher, began_ns);
 	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
 		if (slot_committed(slot))
 			metric_add(&worker_metrics[WORKER_RECORDS], 1);

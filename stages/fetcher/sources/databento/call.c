@@ -13,6 +13,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/fetcher/formats/byte_stream.h"
+#include "stages/fetcher/metrics.h"
 #include "stages/fetcher/sources/databento/account.h"
 
 #define ANSWER_MAX (64 * 1024 * 1024)
@@ -125,9 +126,11 @@ static bool take_turn(struct databento_call *call, int64_t *ready_ns)
 	if (now < call->not_before_ns)
 		return false;
 	at = limiter_take(call->env->limiter, now);
+	metric_set(&fetcher_metrics[FETCHER_VENDOR_LEFT], limiter_left(call->env->limiter, now));
 	if (at == 0)
 		return send_call(call), true;
 	call->not_before_ns = *ready_ns = at;
+	metric_add(&fetcher_metrics[FETCHER_VENDOR_THROTTLED], 1);
 	log_call(call, LOG_INFO, true, "rate limit: our own; the call waits for its turn");
 	return false;
 }
@@ -157,6 +160,7 @@ int databento_call_again(struct databento_call *call, const char *why, struct er
 	if (++call->failures >= call->env->databento->tries_max)
 		return err_set(err, ERR_RECORD, "databento: %s: given up after %u tries: %s", call->name,
 			       call->failures, why);
+	metric_add(&fetcher_metrics[FETCHER_VENDOR_RETRIES], 1);
 	call->not_before_ns = clock_monotonic_ns() + (told > wait ? told : wait);
 	snprintf(message, sizeof(message), "%s%s; tried again in %" PRId64 " ms", rate ? "rate limit: " : "", why,
 		 (told > wait ? told : wait) / NS_PER_MS);
@@ -237,12 +241,18 @@ static int give_up_or_again(struct databento_call *call, struct err *err)
 	return databento_call_again(call, why, err);
 }
 
+static void count(const struct databento_call *call, long status)
+{
+	fetcher_count_call("databento", call->name, status);
+}
+
 static int take_answer(struct databento_call *call, enum call_step *ret, struct err *err)
 {
 	long status = http_status(call->transfer);
 	bool good = status == 200 || status == 206;
 
 	if (good && call->streamed) {
+		count(call, status);
 		log_warnings(call);
 		log_call(call, LOG_INFO, false, "the answer arrives");
 		call->answered = true;
@@ -253,10 +263,12 @@ static int take_answer(struct databento_call *call, enum call_step *ret, struct 
 		if (call->answer.overflow)
 			return err_set(err, ERR_RECORD, "databento: %s: an answer of more than %d bytes", call->name,
 				       ANSWER_MAX);
-		if (http_state(call->transfer) == HTTP_FAILED)
-			return databento_call_again(call, http_failure(call->transfer), err);
-		return 0;
+		if (http_state(call->transfer) != HTTP_FAILED)
+			return 0;
+		count(call, 0);
+		return databento_call_again(call, http_failure(call->transfer), err);
 	}
+	count(call, status);
 	if (passes(status))
 		return give_up_or_again(call, err);
 	log_warnings(call);
@@ -281,6 +293,7 @@ int databento_call_step(struct databento_call *call, enum call_step *ret, int64_
 	if (http_status(call->transfer) == 0) {
 		if (state == HTTP_GOING)
 			return 0;
+		count(call, 0);
 		if (databento_call_again(call, http_failure(call->transfer), err))
 			return -1;
 		*ready_ns = call->not_before_ns;
