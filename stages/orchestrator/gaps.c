@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "stages/orchestrator/gauges.h"
 #include "stages/orchestrator/orchestrator.h"
 
 #define MESSAGE_MAX 4096
@@ -13,6 +14,7 @@
 
 void gaps_release(struct gaps *gaps)
 {
+	gauges_lag(NULL);
 	positions_release(&gaps->places);
 	free(gaps->seen);
 	*gaps = (struct gaps){ 0 };
@@ -203,5 +205,6 @@ int gaps_watch(struct gaps *gaps, struct orchestrator *self, struct err *err)
 		list(gaps, self);
 	if (orchestrator_admin(self, &trouble) || positions_read_all(&gaps->places, self->admin, self->pg, &trouble))
 		return orchestrator_trouble(self, &trouble, err);
+	gauges_lag(&gaps->places);
 	return book_all(gaps, self, err) || update(gaps, self, err) ? -1 : 0;
 }

@@ -1,7 +1,11 @@
 #include "stages/orchestrator/gauges.h"
 
+#include <stdio.h>
+#include <string.h>
+
 #include "common/cleanup.h"
 #include "stages/orchestrator/orchestrator.h"
+#include "stages/orchestrator/positions.h"
 
 #define RUNS "penstock_orchestrator_runs"
 #define RUNS_HELP "Runs that wait or run."
@@ -46,6 +50,53 @@ struct metric orchestrator_metrics[GAUGES] = {
 	[GAUGE_UNAUTHORIZED] = { "penstock_orchestrator_http_unauthorized_total", NULL, METRIC_COUNTER,
 				 "Requests without the right token.", 0 },
 };
+
+#define LAG_ROWS 64 /* groups times topics */
+
+static struct metric lag_rows[LAG_ROWS];
+static struct metric_family lag = {
+	.name = "penstock_orchestrator_lag_offsets",
+	.type = METRIC_GAUGE,
+	.help = "Offsets between where a group stands and the ends of a topic's partitions; marks of transactions are "
+		"among them.",
+	.others = "group=\"other\",topic=\"other\"",
+	.rows = lag_rows,
+	.max = LAG_ROWS,
+};
+struct metric_family *const orchestrator_families[] = { &lag, NULL };
+
+static struct metric *lag_row(const struct position *place)
+{
+	char labels[600];
+
+	snprintf(labels, sizeof(labels), "group=\"%s\",topic=\"%s\"", place->group, place->topic->name);
+	return metric_family_row(&lag, labels);
+}
+
+/* From the first offset that is still there, where it stands before it or nowhere. */
+static int64_t behind(const struct position *place)
+{
+	int64_t from = place->next > place->low ? place->next : place->low;
+
+	return place->low == KAFKA_OFFSET_NONE || from >= place->high ? 0 : place->high - from;
+}
+
+/* Partitions of one group and topic are neighbours. */
+void gauges_lag(const struct positions *positions)
+{
+	int64_t sum = 0;
+
+	for (unsigned i = 0; positions && i < positions->count; i++) {
+		const struct position *place = &positions->items[i], *next = place + 1;
+
+		sum += behind(place);
+		if (i + 1 < positions->count && next->topic == place->topic && strcmp(next->group, place->group) == 0)
+			continue;
+		metric_set(lag_row(place), sum);
+		sum = 0;
+	}
+	atomic_store(&lag.hidden, positions == NULL);
+}
 
 void gauges_run_finished(const char *status)
 {

@@ -34,6 +34,13 @@ enum gauge {
 };
 extern struct metric orchestrator_metrics[GAUGES];
 
+extern struct metric_family *const orchestrator_families[];
+
+struct positions;
+
+/* How far every group is behind, as it was just read; NULL: nobody reads it now. */
+void gauges_lag(const struct positions *positions);
+
 int gauges_refresh(struct orchestrator *self, struct err *err);
 
 /* Runs that became what they are in this process. */

@@ -32,6 +32,7 @@ int main(int argc, char **argv)
 			    .shared = shared },
 		.metrics = orchestrator_metrics,
 		.metric_count = GAUGES,
+		.families = orchestrator_families,
 		.handler = api_handle,
 		.http_threads = API_THREADS,
 		.run = run,
