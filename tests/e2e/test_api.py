@@ -125,6 +125,9 @@ def parse_metrics(text):
             assert name == current and kinds[current] in ("counter", "gauge", "histogram", "summary"), line
         else:
             name, labels, value = SAMPLE.fullmatch(line).groups()
+            if kinds[current] == "histogram":
+                name = re.sub("_(bucket|sum|count)$", "", name)
+                labels = line.rsplit(" ", 1)[0].removeprefix(name)
             assert name == current and name in kinds and (name, labels) not in samples, line
             samples[name, labels] = float(value)
     return kinds, samples
