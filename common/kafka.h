@@ -10,6 +10,7 @@
 
 #include "common/config.h"
 #include "common/err.h"
+#include "common/metrics.h"
 #include "common/str.h"
 
 struct kafka_producer;
@@ -33,6 +34,10 @@ struct kafka_offset {
 
 /* Whether librdkafka knows every key of the `kafka:` map and takes its value; ERR_FATAL names the key and its place. */
 int kafka_check(const struct config *cfg, struct err *err);
+
+/* What all producers of the process did. */
+enum kafka_metric { KAFKA_PRODUCED, KAFKA_PRODUCED_BYTES, KAFKA_COMMITTED, KAFKA_ABORTED, KAFKA_METRICS };
+extern struct metric kafka_metrics[KAFKA_METRICS];
 
 /* --- producer ---------------------------------------------------------------------------------------------------- */
 

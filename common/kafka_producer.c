@@ -8,7 +8,6 @@
 #include "common/kafka_internal.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/worker.h"
 
 #define TOPICS_MAX 32 /* handles of one producer */
 #define METADATA_TIMEOUT_MS 10000
@@ -18,6 +17,18 @@
 #define COMMIT_SECONDS 60
 #define QUEUE_FULL_TIMEOUT_MS 60000
 #define MESSAGE_BYTES_MAX 1000000 /* key and value: what a topic of 1 MiB takes with the batch around them */
+
+#define TRANSACTIONS "penstock_kafka_transactions_total"
+#define TRANSACTIONS_HELP "Kafka transactions by how they ended."
+
+struct metric kafka_metrics[KAFKA_METRICS] = {
+	[KAFKA_PRODUCED] = { "penstock_output_messages_total", NULL, METRIC_COUNTER,
+			     "Messages produced, also those whose transaction was dropped later.", 0 },
+	[KAFKA_PRODUCED_BYTES] = { "penstock_output_bytes_total", NULL, METRIC_COUNTER,
+				   "Bytes (key and value) of the messages produced.", 0 },
+	[KAFKA_COMMITTED] = { TRANSACTIONS, "result=\"committed\"", METRIC_COUNTER, TRANSACTIONS_HELP, 0 },
+	[KAFKA_ABORTED] = { TRANSACTIONS, "result=\"aborted\"", METRIC_COUNTER, TRANSACTIONS_HELP, 0 },
+};
 
 struct kafka_topic {
 	char *name;
@@ -217,8 +228,8 @@ static int enqueue_error(rd_kafka_resp_err_t e, const struct kafka_topic *topic,
 
 static void count_produced(struct str key, struct str value)
 {
-	metric_add(&worker_metrics[WORKER_PRODUCED], 1);
-	metric_add(&worker_metrics[WORKER_PRODUCED_BYTES], (int64_t)key.len + value.len);
+	metric_add(&kafka_metrics[KAFKA_PRODUCED], 1);
+	metric_add(&kafka_metrics[KAFKA_PRODUCED_BYTES], (int64_t)key.len + value.len);
 }
 
 int kafka_produce(struct kafka_producer *producer, struct kafka_topic *topic, int32_t partition, struct str key,
@@ -297,7 +308,7 @@ int kafka_txn_commit(struct kafka_producer *producer, struct err *err)
 		rd_kafka_error_t *error = rd_kafka_commit_transaction(producer->rk, COMMIT_TIMEOUT_MS);
 
 		if (!error)
-			metric_add(&worker_metrics[WORKER_KAFKA_COMMITTED], 1);
+			metric_add(&kafka_metrics[KAFKA_COMMITTED], 1);
 		if (!error || clock_monotonic_ns() >= deadline || !rd_kafka_error_is_retriable(error) ||
 		    rd_kafka_error_txn_requires_abort(error))
 			return kafka_take_error(error, "committing the transaction", err);
@@ -307,7 +318,7 @@ int kafka_txn_commit(struct kafka_producer *producer, struct err *err)
 
 int kafka_txn_abort(struct kafka_producer *producer, struct err *err)
 {
-	metric_add(&worker_metrics[WORKER_KAFKA_ABORTED], 1);
+	metric_add(&kafka_metrics[KAFKA_ABORTED], 1);
 	if (fault_defect("producer_reused"))
 		return kafka_take_error(rd_kafka_abort_transaction(producer->rk, -1), "aborting the transaction", err);
 	close_client(producer);

@@ -12,9 +12,19 @@
 #include "common/embed.h"
 #include "common/log.h"
 #include "common/mem.h"
-#include "common/worker.h"
 
 #define COPY_CHUNK (256 * 1024) /* bytes per PQputCopyData */
+
+#define TRANSACTIONS "penstock_database_transactions_total"
+#define TRANSACTIONS_HELP "Database transactions by how they ended."
+
+enum { COMMITTED, ABORTED };
+
+static struct metric transactions[] = {
+	[COMMITTED] = { TRANSACTIONS, "result=\"committed\"", METRIC_COUNTER, TRANSACTIONS_HELP, 0 },
+	[ABORTED] = { TRANSACTIONS, "result=\"aborted\"", METRIC_COUNTER, TRANSACTIONS_HELP, 0 },
+};
+struct metric_family pg_transactions = { .rows = transactions, .max = 2, .count = 2 };
 
 struct pg {
 	PGconn *conn;
@@ -372,7 +382,7 @@ int pg_commit(struct pg *pg, struct err *err)
 		return fail_result(pg, r, err);
 	if (strcmp(PQcmdStatus(r), "COMMIT") != 0)
 		return err_set(err, ERR_RETRY, "database: the transaction was rolled back at its commit");
-	metric_add(&worker_metrics[WORKER_DATABASE_COMMITTED], 1);
+	metric_add(&transactions[COMMITTED], 1);
 	return 0;
 }
 
@@ -383,7 +393,7 @@ void pg_rollback(struct pg *pg)
 	if (status != PQTRANS_INTRANS && status != PQTRANS_INERROR)
 		return;
 	PQclear(PQexec(pg->conn, "ROLLBACK"));
-	metric_add(&worker_metrics[WORKER_DATABASE_ABORTED], 1);
+	metric_add(&transactions[ABORTED], 1);
 }
 
 /* --- COPY ------------------------------------------------------------------------------------------------------------ */

@@ -11,6 +11,7 @@
 #include "common/buf.h"
 #include "common/config.h"
 #include "common/err.h"
+#include "common/metrics.h"
 
 struct pg;
 struct pg_result;
@@ -84,3 +85,6 @@ const char *pg_int_text(int64_t value, char text[PG_INT_MAX]);
 
 /* Applies every embedded migration that is missing; a migration whose text changed since is refused. */
 int pg_migrate(struct pg *pg, bool dry_run, void (*report)(void *self, const char *line), void *self, struct err *err);
+
+/* What became of this process's transactions, for a worker's table. */
+extern struct metric_family pg_transactions;

@@ -24,9 +24,6 @@
 #define STOP_SECONDS_MAX 10         /* after SIGTERM, whatever the broker does */
 #define STARTING_STOP_SECONDS_MAX 2 /* the same for a worker that has not begun: it holds nothing */
 
-#define TRANSACTIONS "penstock_transactions_total"
-#define TRANSACTIONS_HELP "Transactions ended, by where they were and how."
-
 struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_RECORDS] = { "penstock_records_total", NULL, METRIC_COUNTER, "Messages handled and committed.", 0 },
 	[WORKER_BYTES] = { "penstock_input_bytes_total", NULL, METRIC_COUNTER,
@@ -36,18 +33,6 @@ struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_BATCHES] = { "penstock_batches_total", NULL, METRIC_COUNTER, "Batches committed.", 0 },
 	[WORKER_BATCHES_DROPPED] = { "penstock_batches_dropped_total", NULL, METRIC_COUNTER,
 				     "Batches dropped and read again.", 0 },
-	[WORKER_PRODUCED] = { "penstock_output_messages_total", NULL, METRIC_COUNTER,
-			      "Messages produced, also those whose transaction was dropped later.", 0 },
-	[WORKER_PRODUCED_BYTES] = { "penstock_output_bytes_total", NULL, METRIC_COUNTER,
-				    "Bytes (key and value) of the messages produced.", 0 },
-	[WORKER_KAFKA_COMMITTED] = { TRANSACTIONS, "store=\"kafka\",result=\"committed\"", METRIC_COUNTER,
-				     TRANSACTIONS_HELP, 0 },
-	[WORKER_KAFKA_ABORTED] = { TRANSACTIONS, "store=\"kafka\",result=\"aborted\"", METRIC_COUNTER,
-				   TRANSACTIONS_HELP, 0 },
-	[WORKER_DATABASE_COMMITTED] = { TRANSACTIONS, "store=\"database\",result=\"committed\"", METRIC_COUNTER,
-					TRANSACTIONS_HELP, 0 },
-	[WORKER_DATABASE_ABORTED] = { TRANSACTIONS, "store=\"database\",result=\"aborted\"", METRIC_COUNTER,
-				      TRANSACTIONS_HELP, 0 },
 	[WORKER_RETRIES] = { "penstock_retries_total", NULL, METRIC_COUNTER,
 			     "Waits before something that had failed was tried again; a vendor's calls are not among them.",
 			     0 },
@@ -172,6 +157,7 @@ static void serve_metrics(struct http_response *response)
 {
 	response->content_type = "text/plain; version=0.0.4";
 	metrics_render(worker_metrics, WORKER_METRICS, &response->body);
+	metrics_render(kafka_metrics, KAFKA_METRICS, &response->body);
 	for (unsigned i = 0; i < WORKER_HISTOGRAMS; i++)
 		histogram_render(&worker_histograms[i], &response->body);
 	metrics_render(self.spec->metrics, self.spec->metric_count, &response->body);

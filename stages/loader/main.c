@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/data_types.h"
 #include "common/mem.h"
+#include "common/pg.h"
 #include "stages/loader/loader.h"
 
 static const struct config_key keys[] = {
@@ -47,6 +48,8 @@ static int run(struct worker *worker, struct err *err)
 	return loader_close(loader, err);
 }
 
+static struct metric_family *const families[] = { &pg_transactions, NULL };
+
 int main(int argc, char **argv)
 {
 	const struct worker_spec spec = {
@@ -56,6 +59,7 @@ int main(int argc, char **argv)
 			    .shared = shared },
 		.metrics = loader_metrics,
 		.metric_count = loader_metric_count,
+		.families = families,
 		.run = run,
 	};
 

@@ -63,7 +63,7 @@ static struct metric_family lag = {
 	.rows = lag_rows,
 	.max = LAG_ROWS,
 };
-struct metric_family *const orchestrator_families[] = { &lag, NULL };
+struct metric_family *const orchestrator_families[] = { &lag, &pg_transactions, NULL };
 
 static struct metric *lag_row(const struct position *place)
 {
