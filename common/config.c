@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
+#include "common/man.h"
 #include "common/mem.h"
 #include "common/version.h"
 #include "common/yaml_in.h"
@@ -440,13 +441,77 @@ static void print_key(void *self, const struct config_key *key, bool own)
 static void print_help(const struct config_spec *spec)
 {
 	printf("penstock-%s: %s\n\n"
-	       "usage: penstock-%s [--config FILE] [--set KEY=VALUE]... [--check | --show-config | --version | --help]\n\n"
+	       "usage: penstock-%s [--config FILE] [--set KEY=VALUE]... [--check | --show-config | --version | --help | --man]\n\n"
 	       "Configuration: --set, then the environment (PENSTOCK_%s_BATCH_MS, PENSTOCK_KAFKA_BOOTSTRAP_SERVERS), then\n"
 	       "the file ($PENSTOCK_CONFIG, else " FILE_DEFAULT "), then the default. Secrets also from a file:\n"
 	       "PENSTOCK_API_TOKEN_FILE, or api.token_file in the file.\n\nkeys:\n",
 	       spec->binary, spec->summary, spec->binary, "LOADER");
 	each_key(spec, print_key, NULL);
 	printf("\nexit codes: 0 done, 1 the answer is no, 2 wrong arguments or configuration, 3 start me again, 4 do not\n");
+}
+
+/* --- its manual page ------------------------------------------------------------------------------------------------- */
+
+static void man_key(void *self, const struct config_key *key, bool own)
+{
+	char range[120] = "";
+
+	(void)self;
+	(void)own;
+	man_item(key->name, "");
+	man_text(key->help);
+	if (key->type == CONFIG_INT && (key->min || key->max))
+		snprintf(range, sizeof(range), "From %lld to %lld%s%s.", (long long)key->min, (long long)key->max,
+			 key->unit ? " " : "", key->unit ? key->unit : "");
+	if (range[0])
+		man_text(range);
+	if (key->fallback && key->fallback[0] && key->type != CONFIG_SECRET) {
+		man_text("Default:");
+		man_text(key->fallback);
+	}
+}
+
+static void man_arguments(void)
+{
+	man_heading("OPTIONS");
+	man_item("--config", "FILE");
+	man_text("The configuration, instead of $PENSTOCK_CONFIG or " FILE_DEFAULT ".");
+	man_item("--set", "KEY=VALUE");
+	man_text("One key; stronger than environment and file. May be repeated.");
+	man_item("--check", "");
+	man_text("Says whether the configuration is good, and ends.");
+	man_item("--show-config", "");
+	man_text("Every key with its value and where that is from; secrets are masked.");
+	man_item("--help", "");
+	man_text("The keys, in short.");
+	man_item("--man", "");
+	man_text("This page, as roff.");
+	man_item("--version", "");
+	man_text("Name and version.");
+}
+
+static void print_man(const struct config_spec *spec)
+{
+	char name[64];
+
+	snprintf(name, sizeof(name), "penstock-%s", spec->binary);
+	man_begin(name, "8", spec->summary);
+	man_heading("SYNOPSIS");
+	man_synopsis(name,
+		     "[--config FILE] [--set KEY=VALUE]... [--check | --show-config | --version | --help | --man]");
+	man_arguments();
+	man_heading("CONFIGURATION");
+	man_text(
+		"A key is looked for in --set, then in the environment, then in the file, then its default is taken. In "
+		"the environment it is PENSTOCK_ and its name in capitals with underscores for dots, the binary's name "
+		"in front where the key is its own: PENSTOCK_LOADER_BATCH_MS, PENSTOCK_KAFKA_BOOTSTRAP_SERVERS. The "
+		"file is YAML; keys of one binary stand in a section of its name. A secret may be in a file of its "
+		"own: PENSTOCK_API_TOKEN_FILE, or api.token_file in the file.");
+	each_key(spec, man_key, NULL);
+	man_heading("EXIT STATUS");
+	man_text("0 done, 1 the answer is no, 2 wrong arguments or configuration, 3 start me again, 4 do not.");
+	man_heading("SEE ALSO");
+	man_text("penstock(1)");
 }
 
 static void print_values(const struct config *cfg)
@@ -466,7 +531,7 @@ struct arguments {
 	const char *file;
 	char **sets;
 	int set_count;
-	bool help, check, show, version;
+	bool help, man, check, show, version;
 };
 
 static int parse_arguments(struct arguments *a, int argc, char **argv, struct err *err)
@@ -476,6 +541,8 @@ static int parse_arguments(struct arguments *a, int argc, char **argv, struct er
 
 		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
 			a->help = true;
+		else if (strcmp(argv[i], "--man") == 0)
+			a->man = true;
 		else if (strcmp(argv[i], "--check") == 0)
 			a->check = true;
 		else if (strcmp(argv[i], "--show-config") == 0)
@@ -510,6 +577,8 @@ enum config_outcome config_load(struct config **ret, const struct config_spec *s
 		return bad(spec, &err);
 	if (a.help)
 		return print_help(spec), CONFIG_EXIT;
+	if (a.man)
+		return print_man(spec), CONFIG_EXIT;
 	if (a.version)
 		return printf("penstock-%s " PENSTOCK_VERSION "\n", spec->binary), CONFIG_EXIT;
 	if (config_open(&cfg, spec, a.file, &err))

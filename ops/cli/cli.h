@@ -5,6 +5,7 @@
  */
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include "common/config.h"
 #include "common/err.h"
@@ -17,6 +18,16 @@ struct command {
 };
 
 extern const struct command cli_commands[]; /* ends with a name of NULL */
+
+/* Programs beside this one that `penstock NAME …` starts; ends with NULL. */
+extern const char *const cli_workers[];
+/* Does not return where it can be started; else the exit code. */
+int cli_start_worker(const char *name, char *const *argv);
+
+/* The table, in short; returns the code. */
+int cli_usage(FILE *out, int code);
+/* Every command whose name begins with these words, with its arguments; how many there are. */
+unsigned cli_describe(FILE *out, int count, char **words);
 
 /* Configuration of the commands: section `cli`, api.*, kafka, database. Options that config takes
  * (--config, --set) are taken out of argv; exits never. */
@@ -38,6 +49,9 @@ int cli_fail(const char *command, const struct err *err);
 /* Prints one line; for report callbacks. */
 void cli_print_line(void *self, const char *line);
 
+int command_help(int argc, char **argv);
+int command_man(int argc, char **argv);
+int command_completion(int argc, char **argv);
 int command_run_full(int argc, char **argv);
 int command_run_show(int argc, char **argv);
 int command_runs(int argc, char **argv);

@@ -69,5 +69,8 @@ const struct command cli_commands[] = {
 	{ "offsets skip", "GROUP TOPIC PARTITION --why TEXT [--to OFFSET] [--dry-run]",
 	  "go on behind records that are gone (--to: or earliest, latest)", command_offsets_skip },
 	{ "db migrate", "[--dry-run]", "bring the database's tables up to date", command_db_migrate },
+	{ "help", "[COMMAND...]", "this list, or all that is to be said of some commands", command_help },
+	{ "man", "[PAGE]", "a manual page as roff: penstock man | man -l -", command_man },
+	{ "completion", "bash|zsh", "for the shell: source <(penstock completion bash)", command_completion },
 	{ 0 },
 };
