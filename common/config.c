@@ -1,4 +1,4 @@
-#include "common/config.h"
+#include "common/config_internal.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -9,30 +9,12 @@
 
 #include "common/buf.h"
 #include "common/cleanup.h"
-#include "common/man.h"
 #include "common/mem.h"
+#include "common/redact.h"
 #include "common/version.h"
 #include "common/yaml_in.h"
 
-#define FILE_DEFAULT "./var/penstock.yaml"
 #define SECRET_MAX 65536
-#define ENV_PREFIX "PENSTOCK_"
-
-/* Whence a value came; a higher one wins. */
-enum origin { ORIGIN_DEFAULT, ORIGIN_FILE, ORIGIN_OWN_SECTION, ORIGIN_ENVIRONMENT, ORIGIN_ENVIRONMENT_OWN, ORIGIN_SET };
-
-struct value {
-	char *name; /* full: "kafka.bootstrap.servers" */
-	char *text;
-	char *where; /* "default", "var/penstock.yaml:3", "PENSTOCK_…", "--set" */
-	enum origin origin;
-};
-
-struct config {
-	const struct config_spec *spec;
-	struct value *values;
-	unsigned count, cap;
-};
 
 /* Sections of the file that are other binaries' own. */
 static const char *const binaries[] = { "fetcher", "validator", "transformer", "loader", "orchestrator", "cli", NULL };
@@ -45,6 +27,8 @@ const struct config_key config_common_keys[] = {
 	  "Of topics that `penstock topics apply` creates." },
 	{ "instance", CONFIG_TEXT, "", 0, 0, NULL, "Name of this process among others; empty: the host's." },
 	{ "log.level", CONFIG_TEXT, "info", 0, 0, NULL, "debug, info, warning or error." },
+	{ "log.status_s", CONFIG_INT, "60", 0, 86400, "s",
+	  "A worker tells what it did in so many seconds, and its memory; 0: it does not." },
 	{ "http.bind", CONFIG_TEXT, "127.0.0.1", 0, 0, NULL,
 	  "IPv4 address for /metrics, /healthz, /readyz and the API." },
 	{ "http.port", CONFIG_INT, "0", 0, 65535, NULL, "0: a free one, written to the log." },
@@ -83,26 +67,67 @@ static const struct config_key *find_key_n(const struct config_spec *spec, const
 	return key;
 }
 
-static const struct config_key *find_key(const struct config_spec *spec, const char *name)
+const struct config_key *config_find_key(const struct config_spec *spec, const char *name)
 {
 	return find_key_n(spec, name, strlen(name));
 }
 
-/* `api.token_file` names a file that holds `api.token`. */
-static const struct config_key *find_file_key(const struct config_spec *spec, const char *name)
+char *config_env_name(const char *section, const char *key)
 {
-	static const char suffix[] = "_file";
-	size_t len = strlen(name);
-	const struct config_key *key;
+	char *name = mem_printf(ENV_PREFIX "%s%s%s", section, section[0] ? "_" : "", key);
 
-	if (len <= sizeof(suffix) - 1 || strcmp(name + len - (sizeof(suffix) - 1), suffix) != 0)
-		return NULL;
-	key = find_key_n(spec, name, len - (sizeof(suffix) - 1));
-	return key && key->type == CONFIG_SECRET ? key : NULL;
+	for (char *p = name; *p; p++)
+		*p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
+	return name;
 }
 
-/* Calls visit for every key of the binary: its own first. */
-static void each_key(const struct config_spec *spec, void (*visit)(void *self, const struct config_key *key, bool own),
+/* --- secrets --------------------------------------------------------------------------------------------------------- */
+
+/* Of librdkafka's: what it keeps to itself, too. */
+static bool is_kafka_secret(const char *name)
+{
+	static const char *const parts[] = { "password", "secret", "key.pem", "oauthbearer.config" };
+
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(*parts); i++)
+		if (strstr(name, parts[i]))
+			return true;
+	return false;
+}
+
+bool config_is_secret(const struct config_key *key, const char *name)
+{
+	return key && (key->type == CONFIG_SECRET || (key->type == CONFIG_MAP && is_kafka_secret(name)));
+}
+
+/* The same of one value: a connection string without a password is none. */
+static bool is_secret_value(const struct config_key *key, const char *name, const char *text)
+{
+	if (!config_is_secret(key, name) || !text[0])
+		return false;
+	return strcmp(name, "database.dsn") != 0 || redact_is_secret_dsn(text);
+}
+
+static void mask_in_texts(const char *name, const char *text)
+{
+	if (strcmp(name, "database.dsn") == 0)
+		redact_add_dsn(text);
+	else
+		redact_add(text);
+}
+
+/* The name without it where `api.token_file` names a file that holds `api.token`, else NULL. Owned by the caller. */
+static char *without_file(const struct config_spec *spec, const char *name)
+{
+	static const char suffix[] = "_file";
+	size_t len = strlen(name), n = sizeof(suffix) - 1;
+	CLEANUP(freep) char *base = len > n ? mem_strndup(name, len - n) : NULL;
+
+	if (!base || strcmp(name + len - n, suffix) != 0 || !config_is_secret(config_find_key(spec, base), base))
+		return NULL;
+	return STEAL(base);
+}
+
+void config_each_key(const struct config_spec *spec, void (*visit)(void *self, const struct config_key *key, bool own),
 		     void *self)
 {
 	for (const struct config_key *key = spec->keys; key && key->name; key++)
@@ -137,6 +162,8 @@ static void store(struct config *cfg, const char *name, const char *text, const 
 		value = &cfg->values[cfg->count++];
 		*value = (struct value){ .name = mem_strdup(name) };
 	}
+	if (config_is_secret(config_find_key(cfg->spec, name), name))
+		mask_in_texts(name, text);
 	free(value->text);
 	free(value->where);
 	value->text = mem_strdup(text);
@@ -188,23 +215,36 @@ static int read_secret(const char *path, char **ret, struct err *err)
 	return 0;
 }
 
+/* Everybody on the machine sees arguments. */
+static int refuse_argument(const char *name, struct err *err)
+{
+	CLEANUP(freep) char *variable = config_env_name("", name);
+
+	return err_set(err, ERR_FATAL,
+		       "--set %s: a secret does not belong into arguments, where `ps` shows it: set %s, or name a file "
+		       "that holds it: --set %s_file=FILE",
+		       name, variable, name);
+}
+
 /* One assignment from anywhere; 1: no such key. */
 static int assign(struct config *cfg, const char *name, const char *text, const char *where, enum origin origin,
 		  struct err *err)
 {
-	const struct config_key *key = find_key(cfg->spec, name), *file_key = find_file_key(cfg->spec, name);
-	CLEANUP(freep) char *secret = NULL;
+	const struct config_key *key = config_find_key(cfg->spec, name);
+	CLEANUP(freep) char *secret = NULL, *base = without_file(cfg->spec, name);
 
-	if (!key && file_key) {
+	if (base) {
 		if (read_secret(text, &secret, err))
 			return err_wrap(err, "%s: %s", where, name);
-		store(cfg, file_key->name, secret, where, origin);
+		store(cfg, base, secret, where, origin);
 		return 0;
 	}
 	if (!key || (key->type == CONFIG_MAP && strcmp(key->name, name) == 0))
 		return 1;
 	if (check_value(key, text, err))
 		return err_wrap(err, "%s", where);
+	if (is_secret_value(key, name, text) && origin == ORIGIN_SET)
+		return refuse_argument(name, err);
 	store(cfg, name, text, where, origin);
 	return 0;
 }
@@ -306,15 +346,6 @@ static int read_file(struct config *cfg, const char *path, struct err *err)
 
 /* --- the environment ------------------------------------------------------------------------------------------------- */
 
-static char *env_name(const char *section, const char *key)
-{
-	char *name = mem_printf(ENV_PREFIX "%s%s%s", section, section[0] ? "_" : "", key);
-
-	for (char *p = name; *p; p++)
-		*p = *p == '.' ? '_' : (char)toupper((unsigned char)*p);
-	return name;
-}
-
 struct env {
 	struct config *cfg;
 	struct err *err;
@@ -323,7 +354,7 @@ struct env {
 
 static void read_env_one(struct env *env, const struct config_key *key, const char *section, enum origin origin)
 {
-	CLEANUP(freep) char *name = env_name(section, key->name);
+	CLEANUP(freep) char *name = config_env_name(section, key->name);
 	CLEANUP(freep) char *file_name = mem_printf("%s_FILE", name);
 	CLEANUP(freep) char *file_key = mem_printf("%s_file", key->name);
 	const char *text = getenv(name), *path = key->type == CONFIG_SECRET ? getenv(file_name) : NULL;
@@ -345,10 +376,24 @@ static void read_env_key(void *self, const struct config_key *key, bool own)
 	read_env_one(env, key, env->cfg->spec->binary, ORIGIN_ENVIRONMENT_OWN);
 }
 
+/* A name from the environment has dots for every underscore: also where a file's name is meant. */
+static void restore_file(const struct config_spec *spec, char *key)
+{
+	char *dot = strrchr(key, '.');
+	CLEANUP(freep) char *base = NULL;
+
+	if (!dot || strcmp(dot, ".file") != 0)
+		return;
+	*dot = '_';
+	base = without_file(spec, key);
+	if (!base)
+		*dot = '.';
+}
+
 /* PENSTOCK_KAFKA_BOOTSTRAP_SERVERS: a map's keys are whatever the environment has below its name. */
 static int read_env_map(struct config *cfg, const char *map, struct err *err)
 {
-	CLEANUP(freep) char *prefix = env_name("", map);
+	CLEANUP(freep) char *prefix = config_env_name("", map);
 	size_t n = strlen(prefix);
 
 	for (char **e = environ; *e; e++) {
@@ -361,6 +406,7 @@ static int read_env_map(struct config *cfg, const char *map, struct err *err)
 		key = mem_printf("%s.%.*s", map, (int)(equals - *e - (long)n - 1), *e + n + 1);
 		for (char *p = key; *p; p++)
 			*p = *p == '_' ? '.' : (char)tolower((unsigned char)*p);
+		restore_file(cfg->spec, key);
 		if (assign(cfg, key, equals + 1, name, ORIGIN_ENVIRONMENT, err) < 0)
 			return -1;
 	}
@@ -371,7 +417,7 @@ static int read_env(struct config *cfg, struct err *err)
 {
 	struct env env = { .cfg = cfg, .err = err };
 
-	each_key(cfg->spec, read_env_key, &env);
+	config_each_key(cfg->spec, read_env_key, &env);
 	return env.r ? env.r : read_env_map(cfg, "kafka", err);
 }
 
@@ -398,7 +444,7 @@ int config_open(struct config **ret, const struct config_spec *spec, const char 
 	CLEANUP(config_freep) struct config *cfg = mem_zalloc(1, sizeof(*cfg));
 
 	cfg->spec = spec;
-	each_key(spec, store_default, cfg);
+	config_each_key(spec, store_default, cfg);
 	if (!file)
 		file = default_file();
 	if ((file && read_file(cfg, file, err)) || read_env(cfg, err))
@@ -424,108 +470,6 @@ void config_freep(struct config **pointer)
 }
 
 /* --- the command line ------------------------------------------------------------------------------------------------ */
-
-static void print_key(void *self, const struct config_key *key, bool own)
-{
-	(void)self;
-	(void)own;
-	printf("  %-28s %s", key->name, key->help);
-	if (key->type == CONFIG_INT && (key->min || key->max))
-		printf(" [%lld to %lld%s%s]", (long long)key->min, (long long)key->max, key->unit ? " " : "",
-		       key->unit ? key->unit : "");
-	if (key->fallback && key->fallback[0] && key->type != CONFIG_SECRET)
-		printf(" (default: %s)", key->fallback);
-	printf("\n");
-}
-
-static void print_help(const struct config_spec *spec)
-{
-	printf("penstock-%s: %s\n\n"
-	       "usage: penstock-%s [--config FILE] [--set KEY=VALUE]... [--check | --show-config | --version | --help | --man]\n\n"
-	       "Configuration: --set, then the environment (PENSTOCK_%s_BATCH_MS, PENSTOCK_KAFKA_BOOTSTRAP_SERVERS), then\n"
-	       "the file ($PENSTOCK_CONFIG, else " FILE_DEFAULT "), then the default. Secrets also from a file:\n"
-	       "PENSTOCK_API_TOKEN_FILE, or api.token_file in the file.\n\nkeys:\n",
-	       spec->binary, spec->summary, spec->binary, "LOADER");
-	each_key(spec, print_key, NULL);
-	printf("\nexit codes: 0 done, 1 the answer is no, 2 wrong arguments or configuration, 3 start me again, 4 do not\n");
-}
-
-/* --- its manual page ------------------------------------------------------------------------------------------------- */
-
-static void man_key(void *self, const struct config_key *key, bool own)
-{
-	char range[120] = "";
-
-	(void)self;
-	(void)own;
-	man_item(key->name, "");
-	man_text(key->help);
-	if (key->type == CONFIG_INT && (key->min || key->max))
-		snprintf(range, sizeof(range), "From %lld to %lld%s%s.", (long long)key->min, (long long)key->max,
-			 key->unit ? " " : "", key->unit ? key->unit : "");
-	if (range[0])
-		man_text(range);
-	if (key->fallback && key->fallback[0] && key->type != CONFIG_SECRET) {
-		man_text("Default:");
-		man_text(key->fallback);
-	}
-}
-
-static void man_arguments(void)
-{
-	man_heading("OPTIONS");
-	man_item("--config", "FILE");
-	man_text("The configuration, instead of $PENSTOCK_CONFIG or " FILE_DEFAULT ".");
-	man_item("--set", "KEY=VALUE");
-	man_text("One key; stronger than environment and file. May be repeated.");
-	man_item("--check", "");
-	man_text("Says whether the configuration is good, and ends.");
-	man_item("--show-config", "");
-	man_text("Every key with its value and where that is from; secrets are masked.");
-	man_item("--help", "");
-	man_text("The keys, in short.");
-	man_item("--man", "");
-	man_text("This page, as roff.");
-	man_item("--version", "");
-	man_text("Name and version.");
-}
-
-static void print_man(const struct config_spec *spec)
-{
-	char name[64];
-
-	snprintf(name, sizeof(name), "penstock-%s", spec->binary);
-	man_begin(name, "8", spec->summary);
-	man_heading("SYNOPSIS");
-	man_synopsis(name,
-		     "[--config FILE] [--set KEY=VALUE]... [--check | --show-config | --version | --help | --man]");
-	man_arguments();
-	man_heading("CONFIGURATION");
-	man_text(
-		"A key is looked for in --set, then in the environment, then in the file, then its default is taken. In "
-		"the environment it is PENSTOCK_ and its name in capitals with underscores for dots, the binary's name "
-		"in front where the key is its own: PENSTOCK_LOADER_BATCH_MS, PENSTOCK_KAFKA_BOOTSTRAP_SERVERS. The "
-		"file is YAML; keys of one binary stand in a section of its name. A secret may be in a file of its "
-		"own: PENSTOCK_API_TOKEN_FILE, or api.token_file in the file.");
-	each_key(spec, man_key, NULL);
-	man_heading("EXIT STATUS");
-	man_text("0 done, 1 the answer is no, 2 wrong arguments or configuration, 3 start me again, 4 do not.");
-	man_heading("SEE ALSO");
-	man_text("penstock(1)");
-}
-
-static void print_values(const struct config *cfg)
-{
-	for (unsigned i = 0; i < cfg->count; i++) {
-		const struct value *v = &cfg->values[i];
-		const struct config_key *key = find_key(cfg->spec, v->name);
-		bool secret = (key && key->type == CONFIG_SECRET) || strstr(v->name, "password") ||
-			      strstr(v->name, "secret") || strstr(v->name, "key.pem") ||
-			      strstr(v->name, "oauthbearer.config");
-
-		printf("%-32s %-32s # %s\n", v->name, secret && v->text[0] ? "********" : v->text, v->where);
-	}
-}
 
 struct arguments {
 	const char *file;
@@ -576,9 +520,9 @@ enum config_outcome config_load(struct config **ret, const struct config_spec *s
 	if (parse_arguments(&a, argc, argv, &err))
 		return bad(spec, &err);
 	if (a.help)
-		return print_help(spec), CONFIG_EXIT;
+		return config_print_help(spec), CONFIG_EXIT;
 	if (a.man)
-		return print_man(spec), CONFIG_EXIT;
+		return config_print_man(spec), CONFIG_EXIT;
 	if (a.version)
 		return printf("penstock-%s " PENSTOCK_VERSION "\n", spec->binary), CONFIG_EXIT;
 	if (config_open(&cfg, spec, a.file, &err))
@@ -587,7 +531,7 @@ enum config_outcome config_load(struct config **ret, const struct config_spec *s
 		if (config_set(cfg, a.sets[i], &err))
 			return bad(spec, &err);
 	if (a.show) /* also what is wrong with it is found there */
-		print_values(cfg);
+		config_print_values(cfg);
 	if (check(cfg, &err))
 		return bad(spec, &err);
 	if (a.check)

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/redact.h"
+
 int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 {
 	va_list ap;
@@ -12,6 +14,7 @@ int err_set(struct err *err, enum err_kind kind, const char *fmt, ...)
 	va_start(ap, fmt);
 	vsnprintf(err->text, sizeof(err->text), fmt, ap);
 	va_end(ap);
+	redact(err->text);
 	return -1;
 }
 
@@ -33,6 +36,7 @@ int err_wrap(struct err *err, const char *fmt, ...)
 		n = sizeof(err->text) / 2;
 	room = sizeof(err->text) - (size_t)n;
 	snprintf(err->text + n, room, ": %.*s", (int)room - 3, inner);
+	redact(err->text);
 	return -1;
 }
 

@@ -3,7 +3,8 @@
  * What went wrong, and what to do about it: skip the record, try the same
  * input again, or stop. Functions return 0 or -1 with a struct err as last
  * parameter; callers add context outwards with err_wrap(), and the top of a
- * loop logs once. Nothing here allocates.
+ * loop logs once. Secrets of the configuration are masked in every text (see
+ * redact.h). Nothing here allocates.
  */
 enum err_kind {
 	ERR_OK,

@@ -1,14 +1,19 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "common/cleanup.h"
 #include "common/json_out.h"
+#include "common/mem.h"
+#include "common/redact.h"
 
 #define LINE_MAX_BYTES 16384
 #define MESSAGE_MAX_BYTES 4096
@@ -31,7 +36,7 @@ void log_open(const char *component, enum log_level level)
 bool log_level_parse(const char *text, enum log_level *ret_level)
 {
 	for (unsigned i = 0; i < sizeof(level_words) / sizeof(*level_words); i++)
-		if (strcmp(text, level_words[i]) == 0) {
+		if (strcasecmp(text, level_words[i]) == 0) {
 			*ret_level = (enum log_level)i;
 			return true;
 		}
@@ -52,6 +57,30 @@ static void write_all(const uint8_t *p, size_t left)
 	}
 }
 
+static void put_text(struct json_out *out, const char *text)
+{
+	CLEANUP(freep) char *masked = NULL;
+
+	if (redact_finds(text)) {
+		masked = mem_strdup(text);
+		redact(masked);
+		text = masked;
+	}
+	json_put_str(out, str_of(text));
+}
+
+static void put_number(struct json_out *out, const struct log_field *field)
+{
+	char text[32];
+
+	if (!field->millionths) {
+		json_put_int(out, field->number);
+		return;
+	}
+	snprintf(text, sizeof(text), "%" PRId64 ".%06" PRId64, field->number / 1000000, field->number % 1000000);
+	json_put_raw(out, str_of(text));
+}
+
 static void put_context(struct json_out *out, const struct log_field *fields)
 {
 	json_put_key(out, "context");
@@ -59,9 +88,9 @@ static void put_context(struct json_out *out, const struct log_field *fields)
 	for (; fields && fields->key; fields++) {
 		json_put_key(out, fields->key);
 		if (fields->text)
-			json_put_str(out, str_of(fields->text));
+			put_text(out, fields->text);
 		else
-			json_put_int(out, fields->number);
+			put_number(out, fields);
 	}
 	json_put_close(out, '}');
 }
@@ -83,7 +112,7 @@ static void put_line(struct buf *line, enum log_level level, const char *event, 
 	json_put_key(&out, "event");
 	json_put_str(&out, str_of(event));
 	json_put_key(&out, "message");
-	json_put_str(&out, str_of(message));
+	put_text(&out, message);
 	put_context(&out, fields);
 	json_put_close(&out, '}');
 	buf_put_u8(line, '\n');

@@ -19,6 +19,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/worker_status.h"
 
 #define SLOTS_MAX 256
 #define STOP_SECONDS_MAX 10         /* after SIGTERM, whatever the broker does */
@@ -297,9 +298,11 @@ static int run(const struct worker_spec *spec, struct config *cfg, struct err *e
 {
 	CLEANUP(topics_freep) struct topics *topics = NULL;
 	CLEANUP(http_server_freep) struct http_server *http = NULL;
+	CLEANUP(worker_status_freep) struct worker_status *status = NULL;
 	struct worker worker = { .cfg = cfg };
 
-	if (topics_open(&topics, cfg, err) || http_server_open(&http, cfg, spec->http_threads, on_request, NULL, err))
+	if (topics_open(&topics, cfg, err) || http_server_open(&http, cfg, spec->http_threads, on_request, NULL, err) ||
+	    worker_status_open(&status, cfg, spec->work, err))
 		return -1;
 	worker.topics = topics;
 	log_info("http_listening",

@@ -36,6 +36,7 @@ extern struct histogram worker_histograms[WORKER_HISTOGRAMS];
 
 struct worker_spec {
 	struct config_spec config;
+	const char *work;       /* what its log calls that: "validation" */
 	struct metric *metrics; /* its own */
 	unsigned metric_count;
 	struct metric_family *const *families; /* likewise; ends with NULL. NULL: none */

@@ -19,6 +19,7 @@ int main(int argc, char **argv)
 			    .summary = "Reads vendors' data, task by task, into the raw topics.",
 			    .keys = fetcher_keys,
 			    .shared = shared },
+		.work = "fetching",
 		.metrics = fetcher_metrics,
 		.metric_count = FETCHER_METRICS,
 		.families = fetcher_families,

@@ -57,6 +57,7 @@ int main(int argc, char **argv)
 			    .summary = "Loads clean records into PostgreSQL and archives dead letters.",
 			    .keys = keys,
 			    .shared = shared },
+		.work = "loading",
 		.metrics = loader_metrics,
 		.metric_count = loader_metric_count,
 		.families = families,

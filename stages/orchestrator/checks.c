@@ -57,6 +57,8 @@ static int run_one(struct orchestrator *self, int64_t run, const char *name, con
 
 int checks_run(struct orchestrator *self, int64_t run, unsigned *ret_failed, struct err *err)
 {
+	unsigned count = 0;
+
 	*ret_failed = 0;
 	for (const struct embedded *f = embedded_files; f->path; f++) {
 		CLEANUP(freep) char *name = check_name(f->path);
@@ -67,6 +69,10 @@ int checks_run(struct orchestrator *self, int64_t run, unsigned *ret_failed, str
 		if (run_one(self, run, name, f->start, &passed, err))
 			return err_wrap(err, "check %s", name);
 		*ret_failed += !passed;
+		count++;
 	}
+	log_info("run_validated",
+		 LOG_FIELDS(log_i64("run", run), log_i64("checks", count), log_i64("failed", *ret_failed)),
+		 "validation of run %" PRId64 ": %u checks, %u failed", run, count, *ret_failed);
 	return 0;
 }

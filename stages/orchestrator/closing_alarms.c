@@ -131,11 +131,29 @@ static int raise_all(struct orchestrator *self, const char *sql, const char *con
 	return 0;
 }
 
+static const char overdue_sql[] =
+	"UPDATE etl.runs SET overdue_at = now() WHERE status IN ('running', 'checking') AND overdue_at IS NULL AND $1 > 0"
+	" AND started_at < now() - make_interval(secs => $1::bigint) RETURNING run";
+
+static int warn_of_overdue(struct orchestrator *self, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	int64_t max_s = config_int(self->cfg, "run_duration_max_s");
+
+	if (pg_query(self->pg, overdue_sql, PG_PARAMS(INT_TEXT(max_s)), &r, err))
+		return -1;
+	for (int i = 0; i < pg_rows(r); i++)
+		log_warning("run_overdue",
+			    LOG_FIELDS(log_i64("run", pg_int(r, i, 0)), log_i64("run_duration_max_s", max_s)),
+			    "Duration of ETL pipeline run %s exceeded %" PRId64 " s", pg_text(r, i, 0), max_s);
+	return 0;
+}
+
 int closing_watch(struct orchestrator *self, struct err *err)
 {
 	if (leader_begin(&self->leader, self->pg, err) || pg_query(self->pg, forget_sql, PG_NO_PARAMS, NULL, err) ||
 	    raise_all(self, silent_sql, PG_PARAMS(INT_TEXT(config_int(self->cfg, "stalled_after_s"))), err) ||
-	    raise_all(self, changed_sql, PG_NO_PARAMS, err) || pg_commit(self->pg, err))
+	    raise_all(self, changed_sql, PG_NO_PARAMS, err) || warn_of_overdue(self, err) || pg_commit(self->pg, err))
 		return err_wrap(err, "watching accounts");
 	return 0;
 }

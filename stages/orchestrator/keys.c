@@ -11,6 +11,9 @@ const struct config_key orchestrator_keys[] = {
 	  "An account that stands still this long raises an alarm; ten times this, and the run fails." },
 	{ "lease_s", CONFIG_INT, "15", 3, 3600, "s",
 	  "A standby takes over from an active one that was not heard of for so long." },
+	{ "run_duration_max_s", CONFIG_INT, "3600", 0, 8640000, "s",
+	  "A run that takes longer says so in the log, once, and goes on; 0: none does." },
+	{ "slow_query_ms", CONFIG_INT, "5000", 1, 3600000, "ms", "A query of the API that takes longer is a warning." },
 	{ "http.port", CONFIG_INT, "8000", 0, 65535, NULL, "Port of the API; 0: a free one." },
 	{ 0 },
 };

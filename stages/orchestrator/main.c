@@ -30,6 +30,7 @@ int main(int argc, char **argv)
 			    .summary = "plans runs, sends tasks to fetchers, keeps the account",
 			    .keys = orchestrator_keys,
 			    .shared = shared },
+		.work = "orchestration",
 		.metrics = orchestrator_metrics,
 		.metric_count = GAUGES,
 		.families = orchestrator_families,

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/json_in.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/process.h"
 #include "stages/orchestrator/checks.h"
 #include "stages/orchestrator/coverage.h"
 #include "stages/orchestrator/gauges.h"
@@ -149,21 +151,6 @@ static const char completed_sql[] =
 	" (SELECT coalesce(sum(l.records), 0)::bigint FROM etl.attempts a JOIN etl.ledger l USING (attempt)"
 	"  WHERE a.run = r.run) FROM etl.runs r WHERE r.run = $1";
 
-/* Of this program only: what getrusage() says begins with the one that started it. 0 where there is no /proc. */
-static int64_t memory_peak(void)
-{
-	FILE *status = fopen("/proc/self/status", "re");
-	char line[256];
-	int64_t kib = 0;
-
-	while (status && fgets(line, sizeof(line), status))
-		if (sscanf(line, "VmHWM: %" SCNd64, &kib) == 1)
-			break;
-	if (status)
-		fclose(status);
-	return kib * 1024;
-}
-
 static int log_completed(struct orchestrator *self, int64_t run, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
@@ -175,9 +162,9 @@ static int log_completed(struct orchestrator *self, int64_t run, struct err *err
 	records = pg_int(r, 0, 2);
 	log_info("run_completed",
 		 LOG_FIELDS(log_i64("run", run), log_str("status", pg_text(r, 0, 0)),
-			    log_i64("records_processed", records), log_i64("execution_time", ms),
+			    log_i64("records_processed", records), log_seconds("execution_time", ms * NS_PER_MS),
 			    log_i64("processing_rate", ms > 0 ? records * 1000 / ms : records),
-			    log_i64("memory_peak", memory_peak())),
+			    log_i64("memory_peak", process_memory().peak)),
 		 "Pipeline completed");
 	return 0;
 }

@@ -38,6 +38,7 @@ int main(int argc, char **argv)
 			    .summary = "Brings validated records into the shape of their table.",
 			    .keys = keys,
 			    .shared = shared },
+		.work = "transformation",
 		.run = run,
 	};
 

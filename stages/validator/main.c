@@ -49,6 +49,7 @@ int main(int argc, char **argv)
 			    .summary = "Checks raw records against the rules of their type.",
 			    .keys = keys,
 			    .shared = shared },
+		.work = "validation",
 		.metrics = validator_metrics,
 		.metric_count = validator_metric_count,
 		.families = validator_families,

@@ -2,7 +2,9 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "stages/orchestrator/api/api.h"
+#include "stages/orchestrator/api/query_log.h"
 #include "stages/orchestrator/api/rows.h"
 
 #define VALUES_MAX (64 * 1024)
@@ -188,15 +190,22 @@ static void put_missing(const struct asked *a)
 static int run(struct asked *a, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	struct query_log log;
+	int64_t began;
 
 	if (a->resource->stream)
 		return api_stream(a->call, a->resource, a->values, a->count, err);
+	query_log_begin(&log, a->resource, a->values);
+	began = clock_monotonic_ns();
 	if (pg_query(a->call->pg, a->resource->sql, a->values, a->count, &r, err)) {
 		if (err->kind != ERR_RECORD)
 			return err_wrap(err, "resource %s", a->resource->name);
 		api_problem(a->call->response, 400, "%s", err->text);
 		return 0;
 	}
+	log.database_ns = clock_monotonic_ns() - began;
+	log.records = pg_rows(r);
+	query_log_end(&log, config_int(a->call->cfg, "slow_query_ms"));
 	if (a->resource->list)
 		put_list(a, r);
 	else if (pg_rows(r) == 0)

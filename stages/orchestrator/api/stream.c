@@ -5,10 +5,12 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "stages/orchestrator/api/api.h"
 #include "stages/orchestrator/api/pool.h"
+#include "stages/orchestrator/api/query_log.h"
 #include "stages/orchestrator/api/rows.h"
 
 #define ROWS "1000"   /* at a time */
@@ -23,12 +25,15 @@ struct stream {
 	size_t at; /* of the chunk's bytes, so many are sent */
 	bool csv, began, any, ended;
 	char *list;
+	struct query_log log;
+	int64_t slow_ms;
 };
 
 static void stream_free(void *self)
 {
 	struct stream *s = self;
 
+	query_log_end(&s->log, s->slow_ms);
 	atomic_fetch_sub(&open_streams, 1);
 	api_pool_give(&s->pg);
 	buf_release(&s->chunk);
@@ -113,9 +118,12 @@ static void put_rows(struct stream *s, const struct pg_result *r)
 static int next_chunk(struct stream *s, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	int64_t began = clock_monotonic_ns();
 
 	if (pg_query(s->pg, "FETCH " ROWS " FROM rows", PG_NO_PARAMS, &r, err))
 		return -1;
+	s->log.database_ns += clock_monotonic_ns() - began;
+	s->log.records += pg_rows(r);
 	buf_reset(&s->chunk);
 	s->at = 0;
 	if (!s->began)
@@ -179,6 +187,8 @@ int api_stream(struct api_call *call, const struct resource *resource, const cha
 	s->pg = STEAL(call->pg);
 	s->csv = csv;
 	s->list = mem_strdup(resource->list);
+	s->slow_ms = config_int(call->cfg, "slow_query_ms");
+	query_log_begin(&s->log, resource, values);
 	s->chunk = (struct buf)BUF_INIT(CHUNK_MAX);
 	call->response->stream = (struct http_stream){ stream_read, stream_free, s };
 	call->response->content_type = csv ? "text/csv; charset=utf-8" : "application/json";

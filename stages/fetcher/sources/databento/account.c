@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/redact.h"
+
 #define KEY_PREFIX "db-"
 #define KEY_BYTES 32
 
@@ -48,5 +50,6 @@ int databento_account_read(struct databento_account *ret, const struct config *c
 		.backoff_ms_max = config_int(cfg, "databento.backoff_ms_max"),
 		.poll_ms = config_int(cfg, "databento.poll_ms"),
 	};
+	redact_add(ret->key);
 	return check(ret, err);
 }

@@ -114,7 +114,7 @@ static void log_call(const struct databento_call *call, enum log_level level, bo
 			     log_i64("ms", (now - call->started_ns) / NS_PER_MS), log_str("request_id", request),
 			     log_i64("remaining_calls", limiter_left(limiter, now)), log_str("reset_time", at),
 			     log_str("throttle_applied", throttled ? "true" : "false")),
-		  "%s: %s", call->name, message);
+		  "API call %s %s", call->name, message);
 }
 
 /* True: it went out. */
@@ -131,7 +131,7 @@ static bool take_turn(struct databento_call *call, int64_t *ready_ns)
 		return send_call(call), true;
 	call->not_before_ns = *ready_ns = at;
 	metric_add(&fetcher_metrics[FETCHER_VENDOR_THROTTLED], 1);
-	log_call(call, LOG_INFO, true, "rate limit: our own; the call waits for its turn");
+	log_call(call, LOG_INFO, true, "waits for its turn: rate limit, our own");
 	return false;
 }
 
@@ -162,8 +162,8 @@ int databento_call_again(struct databento_call *call, const char *why, struct er
 			       call->failures, why);
 	metric_add(&fetcher_metrics[FETCHER_VENDOR_RETRIES], 1);
 	call->not_before_ns = clock_monotonic_ns() + (told > wait ? told : wait);
-	snprintf(message, sizeof(message), "%s%s; tried again in %" PRId64 " ms", rate ? "rate limit: " : "", why,
-		 (told > wait ? told : wait) / NS_PER_MS);
+	snprintf(message, sizeof(message), "failed: %s%s; tried again in %" PRId64 " ms", rate ? "rate limit: " : "",
+		 why, (told > wait ? told : wait) / NS_PER_MS);
 	log_call(call, LOG_WARNING, rate, message);
 	http_transfer_freep(&call->transfer);
 	call->answered = false;
@@ -246,6 +246,14 @@ static void count(const struct databento_call *call, long status)
 	fetcher_count_call("databento", call->name, status);
 }
 
+static void log_end(const struct databento_call *call, bool good)
+{
+	char message[480];
+
+	snprintf(message, sizeof(message), "failed: HTTP %ld %s", http_status(call->transfer), call->refusal.message);
+	log_call(call, good ? LOG_INFO : LOG_WARNING, false, good ? "is answered" : message);
+}
+
 static int take_answer(struct databento_call *call, enum call_step *ret, struct err *err)
 {
 	long status = http_status(call->transfer);
@@ -254,7 +262,7 @@ static int take_answer(struct databento_call *call, enum call_step *ret, struct 
 	if (good && call->streamed) {
 		count(call, status);
 		log_warnings(call);
-		log_call(call, LOG_INFO, false, "the answer arrives");
+		log_call(call, LOG_INFO, false, "is answered: the body arrives");
 		call->answered = true;
 		*ret = CALL_ANSWERED;
 		return 0;
@@ -272,11 +280,11 @@ static int take_answer(struct databento_call *call, enum call_step *ret, struct 
 	if (passes(status))
 		return give_up_or_again(call, err);
 	log_warnings(call);
-	log_call(call, LOG_INFO, false, good ? "answered" : "refused");
 	call->answered = true;
 	*ret = good ? CALL_ANSWERED : CALL_REFUSED;
 	if (!good)
 		read_refusal(call);
+	log_end(call, good);
 	return 0;
 }
 
