@@ -43,21 +43,24 @@ void redact_add(const char *secret)
 	pthread_mutex_unlock(&secrets.lock);
 }
 
+/* The first one, and there the longest: one secret may begin like another. */
 static char *find(char *text, size_t *ret_len)
 {
 	unsigned n = atomic_load_explicit(&secrets.count, memory_order_acquire);
+	char *first = NULL;
 
 	if (fault_defect("secrets_shown"))
 		return NULL;
 	for (unsigned i = 0; i < n; i++) {
 		char *at = strstr(text, secrets.texts[i]);
+		size_t len = strlen(secrets.texts[i]);
 
-		if (at) {
-			*ret_len = strlen(secrets.texts[i]);
-			return at;
+		if (at && (!first || at < first || (at == first && len > *ret_len))) {
+			first = at;
+			*ret_len = len;
 		}
 	}
-	return NULL;
+	return first;
 }
 
 bool redact_finds(const char *text)

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 from harness.bars import loaded
 from harness.servers import TOP
+from harness.waiting import wait_until
 
 RUNBOOKS = os.path.join(TOP, "ops", "runbooks")
 BARS, BROKEN = 300, 13
@@ -25,8 +26,29 @@ def once(servers, tmp_path_factory):
     """One pipeline for every line: a run done, its letters archived."""
     with loaded(servers, tmp_path_factory, bars=BARS, broken=BROKEN) as pipeline:
         pipeline.wait_messages("etl.dlq", BROKEN)
+        give_the_logs_something(pipeline)
         pipeline.a_symbol = pipeline.value("SELECT symbol FROM etl.dead_letters WHERE symbol <> '' LIMIT 1")
         yield pipeline
+
+
+def give_the_logs_something(pipeline):
+    """A refused request, a query with a range, one that takes long, a run that does, a broken connection; the last lines."""
+    assert pipeline.api.get("/api/v1/nothing").status_code == 404
+    pipeline.stop_all()
+    pipeline.configure("orchestrator", slow_query_ms=1, run_duration_max_s=1)
+    pipeline.started["orchestrator"] = 0  # on the same port, into the same file
+    orchestrator = pipeline.start("orchestrator")
+    historical = "/api/v1/historical/SYM0001?start=2024-01-01&end=2024-01-31"
+    wait_until(lambda: pipeline.api.get(historical).ok and orchestrator.events("query_slow"), 60, "a slow query")
+    pipeline.api.start_run(["bars"])
+    orchestrator.wait_event("run_overdue")
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+    pipeline.query(others)
+    orchestrator.wait_event("database_unavailable")
+    orchestrator.wait_event("database_back")
+    assert orchestrator.stop() == 0
+    pipeline.started["orchestrator"] = 0
+    pipeline.start_all()
 
 
 def run(pipeline, line, folder):
@@ -38,6 +60,7 @@ def run(pipeline, line, folder):
         "PGOPTIONS": "",
         "PSQL_PAGER": "cat",
     }
+    line = line.replace("var/log", pipeline.folder)
     line = line.replace("psql ", f"psql '{pipeline.servers.dsn(pipeline.database)}' ")
     words = ["bash", "-o", "pipefail", "-c", line]
     return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
@@ -55,7 +78,7 @@ def test_a_line_of_a_runbook(once, request, tmp_path, line):
 
 def test_kcat_counts_what_the_table_counts(once, request, tmp_path):
     request.node.pipelines = [once]
-    (line,) = [c.values[0] for c in commands() if "uniq -c" in c.values[0]]
+    (line,) = [c.values[0] for c in commands() if "etl.class=" in c.values[0]]
     counted = {}
     for row in run(once, line, tmp_path).stdout.splitlines():
         number, name = row.split()
