@@ -220,8 +220,8 @@ def test_an_orchestrator_without_a_token_says_how(written):
 
 def test_the_wrong_token_is_said(pipeline):
     pipeline.start("orchestrator")
-    done = pipeline.cli("status", "--set", "api.token=hush", code=None)
-    assert done.returncode not in (0, 1) and "token" in done.stderr and "hush" not in done.stderr
+    done = pipeline.cli("status", "--set", f"api.token_file={pipeline.secret('wrong', 'hush')}", code=None)
+    assert done.returncode not in (0, 1) and "does not take this token" in done.stderr and "hush" not in done.stderr
 
 
 def test_a_connection_string_that_is_none_is_not_repeated(pipeline):
