@@ -190,7 +190,7 @@ build/man/%.8: build/bin/%
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test fuzz lint
 
-.PHONY: test check fuzz chaos bench bench-decode lint headers format clean
+.PHONY: test check test-registry fuzz chaos bench bench-decode lint headers format clean
 test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
 	@ops/local/install run test
 	@ops/local/install fuzz || echo '  the fuzz targets will be skipped: the fuzzer could not be installed'
@@ -211,6 +211,12 @@ fuzz: ## bytes that others wrote, made up (FUZZ_SECONDS=1200 FUZZ_TARGETS="dbn h
 	@$(SUBMAKE) all
 	@! tests/fuzz/usable || $(SUBMAKE) fuzzers FUZZ=1
 	@build/venv/bin/python tests/fuzz/run --seconds $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+test-registry: ## the same records through a schema registry of another make (Apicurio, fetched from Maven Central)
+	@ops/local/install run test
+	@$(SUBMAKE) all
+	@ops/local/install registry
+	@tests/run -- e2e/test_other_registry.py
 
 chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--seed 7 --faults 50", CHAOS=--list)
 	@ops/local/install run test

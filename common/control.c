@@ -7,6 +7,7 @@
 #include "common/bytes.h"
 #include "common/cleanup.h"
 #include "common/embed.h"
+#include "common/frame_ids.h"
 #include "common/mem.h"
 #include "common/record.h"
 #include "common/schema_lock.h"
@@ -228,7 +229,7 @@ static struct str as_newest(const char *name, struct str message, struct buf *ro
 	if (!is_older(name, record_schema_id(message)))
 		return message;
 	buf_put_u8(room, 0);
-	buf_put_be32(room, control_schema_id(name));
+	buf_put_be32(room, frame_id_written(control_schema_id(name)));
 	buf_put(room, message.data + CONFLUENT_PREFIX, message.len - CONFLUENT_PREFIX);
 	buf_put_u8(room, 0);
 	return buf_str(room);
@@ -247,7 +248,7 @@ static int read_message(const char *name, struct str message, avro_value_t *ret_
 
 	if (b.failed || magic != 0 || message.len > MESSAGE_MAX)
 		return err_set(err, ERR_RECORD, "%s: no framed message (%u bytes)", name, message.len);
-	if (id != ours)
+	if (frame_id_read(id) != ours)
 		return err_set(err, ERR_RETRY, "%s: schema id %u is not known here (%u is)", name, id, ours);
 	schema = schema_open(name);
 	walk(schema, name, &b, 0);
@@ -270,7 +271,7 @@ static int write_message(const char *name, avro_value_t *value, struct buf *out,
 	int failed;
 
 	buf_put_u8(out, 0);
-	buf_put_be32(out, control_schema_id(name));
+	buf_put_be32(out, frame_id_written(control_schema_id(name)));
 	if (avro_value_sizeof(value, &size) || !(room = buf_room(out, size)))
 		return err_set(err, ERR_RECORD, "%s: larger than its buffer", name);
 	writer = avro_writer_memory((char *)room, (int64_t)size);

@@ -1,6 +1,7 @@
 #include "common/record.h"
 
 #include "common/clock.h"
+#include "common/frame_ids.h"
 
 #define VARINT_MAX 10       /* bytes of a zig-zag long */
 #define DECIMAL_BYTES_MAX 8 /* the value is an int64 */
@@ -94,7 +95,7 @@ static inline uint8_t *put_field(uint8_t *p, const struct record_field *field, c
 void record_encode(const struct record_type *type, const void *record, struct buf *out)
 {
 	uint8_t *start = buf_room(out, fixed_bytes_max(type) + string_bytes(type, record)), *p = start;
-	uint32_t id = htobe32(type->schema_id);
+	uint32_t id = htobe32(frame_id_written(type->schema_id));
 
 	if (!start)
 		return;
@@ -207,14 +208,20 @@ static inline bool get_presence(struct in *in, const struct record_field *field,
 	return true;
 }
 
-uint32_t record_schema_id(struct str message)
+/* As it stands there; the message is long enough. */
+static uint32_t id_in(struct str message)
 {
 	uint32_t id;
 
-	if (message.len < CONFLUENT_PREFIX || message.data[0] != 0)
-		return 0;
 	memcpy(&id, message.data + 1, sizeof(id));
 	return be32toh(id);
+}
+
+uint32_t record_schema_id(struct str message)
+{
+	if (message.len < CONFLUENT_PREFIX || message.data[0] != 0)
+		return 0;
+	return frame_id_read(id_in(message));
 }
 
 static int check_frame(const struct record_type *type, struct str message, struct err *err)
@@ -224,8 +231,8 @@ static int check_frame(const struct record_type *type, struct str message, struc
 	if (id == 0)
 		return err_set(err, ERR_RECORD, "not framed: a message starts with 0x00 and a schema id");
 	if (id != type->schema_id)
-		return err_set(err, ERR_RECORD, "schema id %u is not known here: expected %u (%s)", id, type->schema_id,
-			       type->name);
+		return err_set(err, ERR_RECORD, "schema id %u is not known here: expected %u (%s)", id_in(message),
+			       frame_id_written(type->schema_id), type->name);
 	return 0;
 }
 

@@ -121,7 +121,7 @@ int record_decode(const struct record_type *type, void *record, struct str messa
 /* Lineage of a message of any data record, also where the rest does not decode; false: it has none. */
 bool record_lineage(struct str message, struct lineage *ret_lineage);
 
-/* Schema id of a framed message, 0 where there is no frame. */
+/* Schema id of a framed message, as the lock has it: 0 where there is no frame, FRAME_ID_UNKNOWN (frame_ids.h). */
 uint32_t record_schema_id(struct str message);
 
 /* One JSON object in field order; decimals exact as strings, timestamps as ISO text with nanoseconds. */

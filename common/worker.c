@@ -19,9 +19,12 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/registry_remote.h"
 #include "common/worker_status.h"
 
 #define SLOTS_MAX 256
+#define REGISTRY_BACKOFF_MS 200
+#define REGISTRY_BACKOFF_MAX_MS 5000
 #define STOP_SECONDS_MAX 10         /* after SIGTERM, whatever the broker does */
 #define STARTING_STOP_SECONDS_MAX 2 /* the same for a worker that has not begun: it holds nothing */
 
@@ -294,6 +297,27 @@ char *worker_transactional_id(const struct worker *worker, const char *stage, st
 
 /* --- main ------------------------------------------------------------------------------------------------------------ */
 
+/* Messages cannot be written without its ids: waits for it as for a broker. */
+static int join_registry(const struct config *cfg, struct err *err)
+{
+	int64_t wait_ms = 0;
+
+	worker_set_ready(false, "registry");
+	while (registry_register(cfg, err)) {
+		if (err->kind != ERR_RETRY)
+			return -1;
+		if (wait_ms == 0)
+			log_warning("registry_unavailable", NULL, "%s; trying again", err->text);
+		wait_ms = worker_backoff(wait_ms, REGISTRY_BACKOFF_MS, REGISTRY_BACKOFF_MAX_MS);
+		if (worker_stopping())
+			return 0;
+	}
+	if (wait_ms > 0)
+		log_info("registry_back", NULL, "registry.url: answers");
+	worker_set_ready(false, "starting");
+	return 0;
+}
+
 static int run(const struct worker_spec *spec, struct config *cfg, struct err *err)
 {
 	CLEANUP(topics_freep) struct topics *topics = NULL;
@@ -308,7 +332,9 @@ static int run(const struct worker_spec *spec, struct config *cfg, struct err *e
 	log_info("http_listening",
 		 LOG_FIELDS(log_str("address", config_text(cfg, "http.bind")), log_i64("port", http_server_port(http))),
 		 "listening on %s:%d", config_text(cfg, "http.bind"), http_server_port(http));
-	return spec->run(&worker, err);
+	if (join_registry(cfg, err))
+		return -1;
+	return worker_stopping() ? 0 : spec->run(&worker, err);
 }
 
 static int check_config(const struct config *cfg, struct err *err)

@@ -11,6 +11,7 @@
 #include "common/kafka.h"
 #include "common/kafka_admin.h"
 #include "common/mem.h"
+#include "common/registry_remote.h"
 #include "common/topics.h"
 #include "ops/cli/cli.h"
 
@@ -243,6 +244,8 @@ int command_cat(int argc, char **argv)
 		return EXIT_USAGE;
 	if (argc != 1)
 		return fprintf(stderr, "penstock cat: name a topic, e.g. etl.dlq\n"), EXIT_USAGE;
+	if (registry_register(cfg, &err))
+		return cli_fail("cat", &err);
 	if (topics_open(&topics, cfg, &err))
 		return cli_fail("cat", &err);
 	cat.cfg = cfg;

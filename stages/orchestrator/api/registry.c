@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/frame_ids.h"
 #include "common/registry.h"
 #include "stages/orchestrator/api/api.h"
 
@@ -124,7 +125,7 @@ static void serve_version(struct ask *ask)
 		json_put_key(&ask->out, "version");
 		json_put_int(&ask->out, v->version);
 		json_put_key(&ask->out, "id");
-		json_put_int(&ask->out, v->id);
+		json_put_int(&ask->out, frame_id_written(v->id));
 		put_schema(&ask->out, v);
 		json_put_close(&ask->out, '}');
 	}
@@ -140,7 +141,7 @@ static const struct registry_version *need_schema(struct ask *ask, struct str wo
 	unsigned id;
 
 	if (registry_version_parse(word, &id)) /* "latest" is 0, which is no schema's id */
-		v = registry_find_id(ask->registry, id);
+		v = registry_find_id(ask->registry, frame_id_read(id));
 	if (!v)
 		refuse(ask, NO_SCHEMA, "Schema %s not found", str_show(word, shown));
 	return v;

@@ -1,0 +1,17 @@
+#pragma once
+/* One request with JSON in and out, waited for: what commands and starts need. Vendors are called by http_client. */
+#include <jansson.h>
+
+#include "common/err.h"
+
+struct http_json_call {
+	const char *method, *url;
+	const char *body;         /* JSON text; NULL: none */
+	const char *content_type; /* NULL: application/json */
+	const char *bearer;       /* token; NULL: none */
+	const char *user, *password;
+	const char *ca_file; /* PEM; NULL or "": the system's */
+};
+
+/* ERR_RETRY: no answer, *err says why. Else the status, and the answer's JSON (owned), NULL where it has none. */
+int http_json(const struct http_json_call *call, long *ret_status, json_t **ret, struct err *err);
