@@ -10,7 +10,10 @@
 #define REQUEST_TIMEOUT_MS 10000
 
 struct kafka_admin {
+	const struct config *cfg;
 	rd_kafka_t *rk;
+	rd_kafka_t
+		*stable; /* the same, for which a partition ends before the first open transaction; opened when asked */
 	rd_kafka_queue_t *queue;
 };
 
@@ -18,7 +21,8 @@ int kafka_admin_open(struct kafka_admin **ret, const struct config *cfg, struct 
 {
 	CLEANUP(kafka_admin_freep) struct kafka_admin *admin = mem_zalloc(1, sizeof(*admin));
 
-	if (kafka_client_new(&admin->rk, cfg, err))
+	admin->cfg = cfg;
+	if (kafka_client_new(&admin->rk, cfg, "read_uncommitted", err))
 		return -1;
 	admin->queue = rd_kafka_queue_new(admin->rk);
 	*ret = STEAL(admin);
@@ -32,6 +36,7 @@ void kafka_admin_freep(struct kafka_admin **admin)
 	if ((*admin)->queue)
 		rd_kafka_queue_destroy((*admin)->queue);
 	kafka_client_freep(&(*admin)->rk);
+	kafka_client_freep(&(*admin)->stable);
 	free(*admin);
 	*admin = NULL;
 }
@@ -307,13 +312,25 @@ static int take_edges(const rd_kafka_topic_partition_list_t *list, struct kafka_
 	return 0;
 }
 
+static rd_kafka_t *client_for(struct kafka_admin *admin, enum kafka_edge edge, struct err *err)
+{
+	if (edge != KAFKA_STABLE)
+		return admin->rk;
+	if (!admin->stable && kafka_client_new(&admin->stable, admin->cfg, "read_committed", err))
+		return NULL;
+	return admin->stable;
+}
+
 int kafka_admin_edges(struct kafka_admin *admin, enum kafka_edge edge, struct kafka_offset *places, unsigned count,
 		      struct err *err)
 {
 	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
 	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
+	rd_kafka_t *client = client_for(admin, edge, err);
 	rd_kafka_resp_err_t e;
 
+	if (!client)
+		return -1;
 	/* A partition that is not there would be asked for until the time is up. */
 	if (read_metadata(admin, &metadata, err))
 		return -1;
@@ -322,7 +339,7 @@ int kafka_admin_edges(struct kafka_admin *admin, enum kafka_edge edge, struct ka
 		    !rd_kafka_topic_partition_list_find(list, places[i].topic, places[i].partition))
 			rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset =
 				edge == KAFKA_LOW ? RD_KAFKA_OFFSET_BEGINNING : RD_KAFKA_OFFSET_END;
-	e = list->cnt ? rd_kafka_offsets_for_times(admin->rk, list, REQUEST_TIMEOUT_MS) : RD_KAFKA_RESP_ERR_NO_ERROR;
+	e = list->cnt ? rd_kafka_offsets_for_times(client, list, REQUEST_TIMEOUT_MS) : RD_KAFKA_RESP_ERR_NO_ERROR;
 	if (e)
 		return err_set(err, ERR_RETRY, "kafka: where partitions begin and end: %s", rd_kafka_err2str(e));
 	return take_edges(list, places, count, err);

@@ -41,9 +41,10 @@ int kafka_admin_members(struct kafka_admin *admin, const char *group, unsigned *
 /*
  * Where partitions begin (KAFKA_LOW: the first offset that is still there) or
  * end (KAFKA_HIGH: behind the last entry, committed or not, transaction
- * markers included), into `offset`; KAFKA_OFFSET_NONE: there is no such
+ * markers included; KAFKA_STABLE: before the first entry of an open
+ * transaction, else as KAFKA_HIGH), into `offset`; KAFKA_OFFSET_NONE: there is no such
  * partition. A few requests for all of them together.
  */
-enum kafka_edge { KAFKA_LOW, KAFKA_HIGH };
+enum kafka_edge { KAFKA_LOW, KAFKA_HIGH, KAFKA_STABLE };
 int kafka_admin_edges(struct kafka_admin *admin, enum kafka_edge edge, struct kafka_offset *places, unsigned count,
 		      struct err *err);

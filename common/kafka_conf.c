@@ -128,11 +128,11 @@ void kafka_conf_freep(rd_kafka_conf_t **conf)
 	*conf = NULL;
 }
 
-int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, struct err *err)
+int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, const char *isolation, struct err *err)
 {
-	static const struct kafka_property fixed[] = {
+	const struct kafka_property fixed[] = {
 		/* What "the end of a partition" means is a consumer's setting: the last entry, not the last that is committed. */
-		{ "isolation.level", "read_uncommitted" },
+		{ "isolation.level", isolation },
 		/*
 		 * Nothing is read or committed under it. Without one, librdkafka 2.0.2 crashes where it asks for a group's
 		 * offsets while the group's coordinator is coming up (librdkafka issue 5040).

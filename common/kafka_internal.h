@@ -21,7 +21,7 @@ int kafka_conf_new(rd_kafka_conf_t **ret, rd_kafka_type_t type, const struct con
 void kafka_conf_freep(rd_kafka_conf_t **conf);
 
 /* A client for admin calls, metadata and the ends of partitions: a consumer without a group. */
-int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, struct err *err);
+int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, const char *isolation, struct err *err);
 void kafka_client_freep(rd_kafka_t **client);
 
 /* Takes and destroys the error; 0 where it is NULL, else -1 with *err set. */

@@ -72,6 +72,7 @@ static void stand_by(struct orchestrator *self, const char *why)
 	events_freep(&self->events);
 	drain_release(&self->drain);
 	gaps_release(&self->gaps);
+	open_transactions_release(&self->open_transactions);
 	show_leader(self);
 }
 
@@ -132,12 +133,24 @@ static int ask_broker(struct orchestrator *self, struct err *err)
 	return 0;
 }
 
+static int watch_transactions(struct orchestrator *self, struct err *err)
+{
+	struct err trouble = ERR_INIT;
+
+	if (!link_ready(&self->kafka))
+		return 0;
+	if (orchestrator_admin(self, &trouble) ||
+	    open_transactions_watch(&self->open_transactions, self->topics, self->admin, &trouble))
+		return orchestrator_trouble(self, &trouble, err);
+	return 0;
+}
+
 static int refresh(struct orchestrator *self, struct err *err)
 {
 	if (self->refreshed_ns && clock_monotonic_ns() - self->refreshed_ns < REFRESH_NS)
 		return 0;
-	if (ask_broker(self, err) || gaps_watch(&self->gaps, self, err) || closing_watch(self, err) ||
-	    dispatch_watch(self->dispatch, self, err) || gauges_refresh(self, err))
+	if (ask_broker(self, err) || gaps_watch(&self->gaps, self, err) || watch_transactions(self, err) ||
+	    closing_watch(self, err) || dispatch_watch(self->dispatch, self, err) || gauges_refresh(self, err))
 		return -1;
 	self->refreshed_ns = clock_monotonic_ns();
 	return 0;
@@ -255,6 +268,7 @@ static void release(struct orchestrator *self)
 	closing_release(&self->closing);
 	drain_release(&self->drain);
 	gaps_release(&self->gaps);
+	open_transactions_release(&self->open_transactions);
 	kafka_admin_freep(&self->admin);
 	lease_freep(&self->lease);
 	pg_freep(&self->pg);

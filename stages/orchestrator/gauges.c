@@ -63,7 +63,20 @@ static struct metric_family lag = {
 	.rows = lag_rows,
 	.max = LAG_ROWS,
 };
-struct metric_family *const orchestrator_families[] = { &lag, &pg_transactions, NULL };
+
+#define TOPIC_ROWS 64
+
+static struct metric open_rows[TOPIC_ROWS];
+static struct metric_family open_transactions = {
+	.name = "penstock_orchestrator_open_transaction_seconds",
+	.type = METRIC_GAUGE,
+	.help = "For how long the last stable offset of one of the topic's partitions has stood before its end: an open "
+		"transaction, behind which nobody reads on.",
+	.others = "topic=\"other\"",
+	.rows = open_rows,
+	.max = TOPIC_ROWS,
+};
+struct metric_family *const orchestrator_families[] = { &lag, &open_transactions, &pg_transactions, NULL };
 
 static struct metric *lag_row(const struct position *place)
 {
@@ -96,6 +109,20 @@ void gauges_lag(const struct positions *positions)
 		sum = 0;
 	}
 	atomic_store(&lag.hidden, positions == NULL);
+}
+
+void gauges_open_transaction(const char *topic, int64_t seconds)
+{
+	char labels[300];
+
+	snprintf(labels, sizeof(labels), "topic=\"%s\"", topic);
+	metric_set(metric_family_row(&open_transactions, labels), seconds);
+	atomic_store(&open_transactions.hidden, false);
+}
+
+void gauges_hide_open_transactions(void)
+{
+	atomic_store(&open_transactions.hidden, true);
 }
 
 void gauges_run_finished(const char *status)

@@ -41,6 +41,10 @@ struct positions;
 /* How far every group is behind, as it was just read; NULL: nobody reads it now. */
 void gauges_lag(const struct positions *positions);
 
+/* For how long a transaction has kept readers of a topic waiting; hidden until it is told again. */
+void gauges_open_transaction(const char *topic, int64_t seconds);
+void gauges_hide_open_transactions(void);
+
 int gauges_refresh(struct orchestrator *self, struct err *err);
 
 /* Runs that became what they are in this process. */

@@ -18,6 +18,7 @@
 #include "stages/orchestrator/leader.h"
 #include "stages/orchestrator/lease.h"
 #include "stages/orchestrator/link.h"
+#include "stages/orchestrator/open_transactions.h"
 
 struct dispatch;
 struct events;
@@ -47,6 +48,7 @@ struct orchestrator {
 	struct closing closing;
 	struct drain drain;
 	struct gaps gaps;
+	struct open_transactions open_transactions;
 	int64_t refreshed_ns;
 	int64_t events_retry_ns; /* a gap in etl.events: not before this is it looked at again */
 };

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 
 import pytest
+from confluent_kafka import Producer
 import requests
 from harness.bars import assert_good, simulate
 from harness.pipeline import KINDS
@@ -200,6 +201,26 @@ def test_lag_is_what_nobody_has_read(pipeline, tmp_path):
     wait_until(lambda: lag("loader", "etl.clean.ohlcv") < 200, 30, lambda: f"lag: {orchestrator.metrics()}")
     assert loader.metrics()["penstock_records_total"] >= 4900
     assert lag("validator", "etl.raw.ohlcv") < 200
+
+
+def test_a_transaction_that_stays_open_is_seen(pipeline):
+    """Whoever forgets one stops all readers of the partition."""
+    orchestrator = pipeline.start("orchestrator")
+
+    def age(topic):
+        name = f'penstock_orchestrator_open_transaction_seconds{{topic="{pipeline.topic(topic)}"}}'
+        return orchestrator.metrics().get(name)
+
+    wait_until(lambda: age("etl.clean.ohlcv") == 0, 30, "nothing is open")
+    forgetful = Producer(pipeline.kafka(transactional_id=pipeline.topic("forgetful"), transaction_timeout_ms=60000))
+    forgetful.init_transactions(30)
+    forgetful.begin_transaction()
+    forgetful.produce(pipeline.topic("etl.clean.ohlcv"), b"x", partition=0)
+    assert forgetful.flush(30) == 0
+    wait_until(lambda: age("etl.clean.ohlcv") >= 2, 30, "it is seen to age")
+    assert age("etl.raw.ohlcv") == 0
+    forgetful.abort_transaction(30)
+    wait_until(lambda: age("etl.clean.ohlcv") == 0, 30, "it is over")
 
 
 def test_calls_of_the_vendor_are_counted(pipeline, simulator, fetch):
