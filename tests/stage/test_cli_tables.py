@@ -27,9 +27,9 @@ def program(name, *words, code=0):
 
 def commands():
     """Every command: name, arguments, summary."""
-    first = dict.fromkeys(re.findall(r"^  ([a-z]+)", program("penstock", "help").stdout, re.M))
+    first = dict.fromkeys(re.findall(r"^  ([a-z_]+)", program("penstock", "help").stdout, re.M))
     said = "\n".join(program("penstock", "help", word).stdout for word in first if word != "exit")
-    return re.findall(r"^penstock ([a-z-]+(?: [a-z-]+)*?)(?: ((?:\[|-|[A-Z]|bash\|).*))?\n    (.*)$", said, re.M)
+    return re.findall(r"^penstock ([a-z_-]+(?: [a-z-]+)*?)(?: ((?:\[|-|[A-Z]|bash\|).*))?\n    (.*)$", said, re.M)
 
 
 # --- help ------------------------------------------------------------------------------------------------------------
