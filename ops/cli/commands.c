@@ -64,6 +64,8 @@ const struct command cli_commands[] = {
 	  command_schema_diff },
 	{ "topics apply", "[--dry-run]", "create missing topics, write first offsets", command_topics_apply },
 	{ "topics check", "", "compare the topic table with the broker", command_topics_check },
+	{ "lag", "[--json]", "how many records wait for whom, at most, and since when; exit code 1 as of offsets ls",
+	  command_lag },
 	{ "offsets ls", "[--json]", "where every group stands; exit code 1 where one cannot go on",
 	  command_offsets_ls },
 	{ "offsets skip", "GROUP TOPIC PARTITION --why TEXT [--to OFFSET] [--dry-run]",
