@@ -59,6 +59,7 @@ int command_status(int argc, char **argv);
 int command_topics_apply(int argc, char **argv);
 int command_topics_check(int argc, char **argv);
 int command_db_migrate(int argc, char **argv);
+int command_events(int argc, char **argv);
 int command_lag(int argc, char **argv);
 int command_offsets_ls(int argc, char **argv);
 int command_offsets_skip(int argc, char **argv);

@@ -49,6 +49,8 @@ const struct command cli_commands[] = {
 	{ "token revoke", "NAME", "make a token worthless", command_token_revoke },
 	{ "audit", "[--who NAME] [--action A] [--since TIME] [--json]", "who changed what", command_audit },
 	{ "cat", "TOPIC [-n N] [--partition P] [--follow]", "records of a topic as JSON lines", command_cat },
+	{ "events", "[--follow] [-n N] [--run ID] [--type running|done|failed|abandoned] [--json]",
+	  "what fetchers said of their attempts: the last N (20), then what comes", command_events },
 	{ "decode", "FILE... [--metadata]", "a vendor's file as JSON lines", decode },
 	{ "subscription check", "NAME [--json]", "what a vendor would bring and cost; exit code 1 above cost_max_usd",
 	  command_subscription_check },
