@@ -70,4 +70,5 @@ int command_rules_test(int argc, char **argv);
 int command_schema_ls(int argc, char **argv);
 int command_schema_show(int argc, char **argv);
 int command_schema_diff(int argc, char **argv);
+int command_validate(int argc, char **argv);
 int command_subscription_check(int argc, char **argv);

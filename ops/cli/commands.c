@@ -60,6 +60,8 @@ const struct command cli_commands[] = {
 	  command_rules_check },
 	{ "rules test", "FILE [--data FILE] [--json]", "run a rule file over its examples (tests/FILE)",
 	  command_rules_test },
+	{ "validate", "--schema NAME [--sample-size N] [--rules FILE] [--json]",
+	  "a schema's rules over stored rows, chosen at random; exit code 1 where some fail", command_validate },
 	{ "schema ls", "[--json]", "the schemas of this build: subjects, versions, ids", command_schema_ls },
 	{ "schema show", "SUBJECT [--version N] [--json]", "one schema (default: the latest)", command_schema_show },
 	{ "schema diff", "SUBJECT VERSION VERSION [--json]", "what two versions differ in; exit code 1 where they do",
