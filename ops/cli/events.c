@@ -109,6 +109,9 @@ static void show(struct events *e, const char *line)
 		return;
 	}
 	row = json_loads(line, 0, NULL);
+	if (strcmp(json_string_value(json_object_get(row, "state")), "running") == 0 &&
+	    !json_string_value(json_object_get(row, "message"))[0]) /* what a stage tells of it, where it does */
+		json_object_set(row, "message", json_object_get(row, "result"));
 	table_add(e->table, row);
 }
 

@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 import pytest
 from harness.bars import loaded
+from harness.servers import TOP
 
 BARS, BROKEN = 300, 13
 LETTERS = "/api/v1/dead-letters"
@@ -156,6 +157,22 @@ def test_why_a_row_is_there(up):
     assert row["request"]["path"].endswith("bars.dbn.zst")
     assert up.api.get("/api/v1/why", params={"symbol": "NONE", "time": time}).json()["rows"] == []
     problem(up.api.get("/api/v1/why", params={"symbol": symbol}), 400, "time")
+
+
+def test_the_rule_set_that_judged_a_row(up):
+    """As the validator says it, once for each attempt; and as every dead letter of the attempt has it."""
+    symbol, time = up.query("SELECT symbol, to_char(ts_event, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM ohlcv_data LIMIT 1")[0]
+    (row,) = up.api.get("/api/v1/why", params={"symbol": symbol, "time": time}).json()["rows"]
+    version = up.cli_json("rules", "check", os.path.join(TOP, "stages/validator/rules/ohlcv.yaml"))["version"]
+    assert row["rule_sets"] == [version] and version.startswith("ohlcv@")
+    assert up.query("SELECT DISTINCT rules_version FROM etl.dead_letters WHERE class = 'validation_failures'") == [(version,)]
+    notes = [event for event in (json.loads(line)["value"] for line in up.cli("cat", "etl.events").stdout.splitlines())
+             if event["state"] == "running" and event["result"]]  # fmt: skip
+    attempts = [attempt for (attempt,) in up.query("SELECT attempt FROM etl.attempts ORDER BY 1")]
+    assert sorted(note["attempt"] for note in notes) == attempts
+    assert {note["result"] for note in notes} == {json.dumps({"record_type": "ohlcv", "rule_set": version}, separators=(",", ":"))}
+    workers = {worker for (worker,) in up.query("SELECT worker FROM etl.attempts")}
+    assert all(worker for worker in workers) and up.value("SELECT count(*) FROM etl.attempts WHERE state <> 'done'") == 0
 
 
 def test_where_a_rows_record_stood(up):

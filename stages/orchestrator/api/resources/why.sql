@@ -21,7 +21,10 @@ WITH found AS (
 places AS (
     SELECT topic, etl.kafka_partition({symbol}, count(*)) AS partition FROM etl.offsets WHERE topic LIKE '%etl.clean.%' GROUP BY topic)
 SELECT f.table_name, t.subscription, t.source, t.action, a.run, r.kind, r.requested_by, a.task, f.attempt, a.worker, f.as_of,
-       p.topic, p.partition, p.first_offset, p.last_offset, t.parameters AS request,
+       p.topic, p.partition, p.first_offset, p.last_offset,
+       (SELECT json_agg(u.rule_set ORDER BY u.told_at, u.rule_set) FROM etl.attempt_rules u WHERE u.attempt = f.attempt
+           AND u.record_type = replace(replace(f.table_name, '_data', ''), 'definitions', 'definition')) AS rule_sets,
+       t.parameters AS request,
        (SELECT json_agg(json_build_object('restated_at', s.restated_at, 'old_attempt', s.old_attempt, 'old_row', s.old_row) ORDER BY s.id DESC)
           FROM etl.restatements s WHERE s.new_attempt = f.attempt AND s.table_name = f.table_name
            AND s.old_row->>'symbol' = f.row->>'symbol' AND s.old_row->>'ts_event' IS NOT DISTINCT FROM f.row->>'ts_event') AS restatements,
