@@ -59,6 +59,10 @@ def test_why_a_row_is_there(up):
     symbol, time = up.query("SELECT symbol, to_char(ts_event, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM ohlcv_data LIMIT 1")[0]
     (row,) = up.cli_json("why", symbol, time)["rows"]
     assert (row["subscription"], row["table_name"]) == ("bars", "ohlcv_data")
+    lines = dict(line.split(None, 1) for line in up.cli("why", symbol, time).stdout.splitlines() if line[:1].isalpha())
+    for name in ("run", "attempt", "subscription", "topic", "partition", "first_offset", "last_offset"):
+        assert lines[name] == str(row[name]), name
+    assert "rule_sets" in lines and "request" in lines
     assert "time" in up.cli("why", symbol, code=2).stderr
 
 
