@@ -2,7 +2,7 @@
 -- pages are looked at, so many that about `breadth` rows are found for each that is wanted, and of these some rows are taken: the
 -- answer comes soon, however much there is. `bar` is the interval of bars; null takes every row.
 CREATE OR REPLACE FUNCTION etl.sample_rows(parent regclass, bar text, wanted bigint, breadth bigint) RETURNS SETOF json
-LANGUAGE plpgsql STABLE AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     rows double precision;
 BEGIN
