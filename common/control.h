@@ -42,7 +42,7 @@ struct task_event {
 	char *worker;
 	int64_t ts; /* ns */
 	char *message;
-	char *result; /* JSON in the event that ends an attempt; "": none */
+	char *result; /* JSON in the event that ends an attempt; "": none. While it runs: a note, whose counts say nothing */
 };
 
 #define TASK_EVENT_INIT \

@@ -94,6 +94,7 @@ static unsigned take(struct kafka_peek *places, bool *answered, unsigned count, 
 	answered[at] = true;
 	places[at].outcome = outcome;
 	places[at].offset = m->offset;
+	places[at].timestamp_ms = outcome == KAFKA_PEEK_RECORD ? rd_kafka_message_timestamp(m, NULL) : 0;
 	return 1;
 }
 

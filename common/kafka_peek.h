@@ -20,6 +20,7 @@ struct kafka_peek {
 	int64_t from;
 	enum kafka_peek_outcome outcome;
 	int64_t offset;
+	int64_t timestamp_ms; /* of a record: the broker's */
 };
 
 /* Answers for all places together, with a client that lives only for this call; ERR_RETRY after timeout_ms. */

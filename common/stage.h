@@ -30,6 +30,8 @@ struct stage_ops {
 	int (*handle)(void *self, const struct kafka_message *message, struct err *err);
 	int (*reject)(void *self, const struct kafka_message *message, enum stage_refusal refusal,
 		      const struct err *why, struct err *err);
+	/* NULL, or told that the batch was dropped: what it did was not done, its messages come again. */
+	void (*dropped)(void *self);
 	/* NULL, or whether the batch is to be committed now, for what it holds in memory. */
 	bool (*full)(void *self);
 };

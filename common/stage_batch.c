@@ -55,5 +55,7 @@ int stage_batch_drop(struct stage_loop *loop, struct err *err)
 	if (loop->open)
 		metric_add(&worker_metrics[WORKER_BATCHES_DROPPED], 1);
 	end_batch(loop, false);
+	if (loop->stage->ops.dropped)
+		loop->stage->ops.dropped(loop->stage->ops.self);
 	return loop->stage->commit.abort(loop->stage->commit.self, err);
 }

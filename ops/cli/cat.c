@@ -14,6 +14,7 @@
 #include "common/registry_remote.h"
 #include "common/topics.h"
 #include "ops/cli/cli.h"
+#include "ops/cli/control_json.h"
 
 #define LINE_MAX_BYTES ((size_t)64 * 1024 * 1024)
 #define FROM_BEGINNING (-2)
@@ -52,18 +53,6 @@ static bool put_record(struct json_out *out, struct str value)
 	return false;
 }
 
-static void put_text(struct json_out *out, const char *key, const char *value)
-{
-	json_put_key(out, key);
-	json_put_str(out, str_of(value ? value : ""));
-}
-
-static void put_number(struct json_out *out, const char *key, int64_t value)
-{
-	json_put_key(out, key);
-	json_put_int(out, value);
-}
-
 static bool put_task(struct json_out *out, struct str value)
 {
 	CLEANUP(fetch_task_release) struct fetch_task task = FETCH_TASK_INIT;
@@ -72,15 +61,15 @@ static bool put_task(struct json_out *out, struct str value)
 	if (!control_is("fetch_task", value) || fetch_task_decode(value, &task, &err))
 		return false;
 	json_put_open(out, '{');
-	put_number(out, "attempt", task.attempt);
-	put_number(out, "task", task.task);
-	put_number(out, "run", task.run);
-	put_text(out, "subscription", task.subscription);
-	put_text(out, "source", task.source);
-	put_text(out, "record_type", task.record_type);
-	put_text(out, "dataset", task.dataset);
-	put_text(out, "schema", task.schema);
-	put_text(out, "path", task.path);
+	control_json_number(out, "attempt", task.attempt);
+	control_json_number(out, "task", task.task);
+	control_json_number(out, "run", task.run);
+	control_json_text(out, "subscription", task.subscription);
+	control_json_text(out, "source", task.source);
+	control_json_text(out, "record_type", task.record_type);
+	control_json_text(out, "dataset", task.dataset);
+	control_json_text(out, "schema", task.schema);
+	control_json_text(out, "path", task.path);
 	json_put_close(out, '}');
 	return true;
 }
@@ -92,21 +81,7 @@ static bool put_event(struct json_out *out, struct str value)
 
 	if (!control_is("task_event", value) || task_event_decode(value, &event, &err))
 		return false;
-	json_put_open(out, '{');
-	put_number(out, "attempt", event.attempt);
-	put_number(out, "task", event.task);
-	put_number(out, "run", event.run);
-	put_text(out, "state", attempt_state_name(event.state));
-	put_number(out, "fetched", event.fetched);
-	put_number(out, "refused", event.refused);
-	put_number(out, "skipped", event.skipped);
-	put_number(out, "input_bytes", event.input_bytes);
-	put_text(out, "worker", event.worker);
-	json_put_key(out, "ts");
-	json_put_time(out, event.ts);
-	put_text(out, "message", event.message);
-	put_text(out, "result", event.result);
-	json_put_close(out, '}');
+	control_event_json(out, &event);
 	return true;
 }
 
@@ -147,8 +122,8 @@ static bool print_message(struct cat *cat, const struct kafka_message *m)
 
 	buf_reset(&cat->line);
 	json_put_open(&out, '{');
-	put_number(&out, "partition", m->partition);
-	put_number(&out, "offset", m->offset);
+	control_json_number(&out, "partition", m->partition);
+	control_json_number(&out, "offset", m->offset);
 	json_put_key(&out, "timestamp");
 	json_put_time(&out, m->timestamp_ms * 1000000);
 	json_put_key(&out, "key");

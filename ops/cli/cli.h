@@ -33,6 +33,13 @@ unsigned cli_describe(FILE *out, int count, char **words);
  * (--config, --set) are taken out of argv; exits never. */
 int cli_config(struct config **ret, int *argc, char **argv, struct err *err);
 
+#define CLI_CONFIG_DEFAULT "./var/penstock.yaml"
+
+/* What --config says, left where it is; NULL: nothing. */
+const char *cli_config_option(int argc, char **argv);
+/* The configuration's file: as said, else $PENSTOCK_CONFIG, else the usual one. "" or NULL: nothing is said. */
+const char *cli_config_file(const char *said);
+
 /* "--name VALUE" or "--name": taken out of argv. */
 const char *cli_option(int *argc, char **argv, const char *name);
 /* The option's value as a whole number from 0; false, with a word to the user, for anything else. Absent: unchanged. */
@@ -59,6 +66,8 @@ int command_status(int argc, char **argv);
 int command_topics_apply(int argc, char **argv);
 int command_topics_check(int argc, char **argv);
 int command_db_migrate(int argc, char **argv);
+int command_events(int argc, char **argv);
+int command_lag(int argc, char **argv);
 int command_offsets_ls(int argc, char **argv);
 int command_offsets_skip(int argc, char **argv);
 int command_cat(int argc, char **argv);
@@ -68,4 +77,5 @@ int command_rules_test(int argc, char **argv);
 int command_schema_ls(int argc, char **argv);
 int command_schema_show(int argc, char **argv);
 int command_schema_diff(int argc, char **argv);
+int command_validate(int argc, char **argv);
 int command_subscription_check(int argc, char **argv);

@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "ops/cli/cli.h"
 #include "ops/cli/dlq.h"
+#include "ops/cli/dlq_files.h"
 #include "ops/cli/dlq_pages.h"
 
 /* What a letter says, under the guides' names where they have one. */
@@ -79,13 +80,20 @@ static int begin_json(struct export *e, struct err *err)
 	return fputs("{\"validation_failures\": [", e->file) < 0 ? cannot_write(e, err) : 0;
 }
 
-static int put_json(void *self, const json_t *letter, struct err *err)
+json_t *dlq_letter_json(const json_t *letter)
 {
-	struct export *e = self;
-	CLEANUP(json_freep) json_t *out = json_object();
+	json_t *out = json_object();
 
 	for (unsigned i = 0; i < FIELDS; i++)
 		json_object_set(out, fields[i].name, json_object_get(letter, fields[i].member));
+	return out;
+}
+
+static int put_json(void *self, const json_t *letter, struct err *err)
+{
+	struct export *e = self;
+	CLEANUP(json_freep) json_t *out = dlq_letter_json(letter);
+
 	if (fputs(e->count++ ? ",\n  " : "\n  ", e->file) < 0 || json_dumpf(out, e->file, JSON_COMPACT))
 		return cannot_write(e, err);
 	return 0;
@@ -250,22 +258,46 @@ static int export(const struct config *cfg, const struct export_format *format, 
 	return 0;
 }
 
+/* Files by day and schema are those of the guides: JSON. */
+static int export_files(const struct config *cfg, const char *query, const char *folder)
+{
+	struct dlq_files_count count;
+	struct err err = ERR_INIT;
+
+	if (dlq_files_export(cfg, query, folder, &count, &err))
+		return cli_fail("dlq export", &err);
+	fprintf(stderr, "%llu dead letters written to %llu files in %s\n", count.letters, count.files, folder);
+	return EXIT_OK;
+}
+
+static bool go_together(const char *to, const char *output, const struct export_format *format)
+{
+	if (!to || (!output && format == &formats[0]))
+		return true;
+	fprintf(stderr, "penstock dlq export: --to makes JSON files in a folder; it does not go with %s\n",
+		output ? "--output" : "another format");
+	return false;
+}
+
 int command_dlq_export(int argc, char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
 	CLEANUP(query_string_release) struct query_string query = QUERY_STRING("dlq export");
-	const char *format_name = cli_option(&argc, argv, "--format"), *output = cli_option(&argc, argv, "--output");
+	const char *format_name = cli_option(&argc, argv, "--format"), *output = cli_option(&argc, argv, "--output"),
+		   *to = cli_option(&argc, argv, "--to");
 	const struct export_format *format = find_format(format_name);
 	CLEANUP(export_release) struct export e = { .path = output ? output : "-" };
 	struct err err = ERR_INIT;
 
-	if (!format)
+	if (!format || !go_together(to, output, format))
 		return EXIT_USAGE;
 	if (cli_config(&cfg, &argc, argv, &err))
 		return cli_fail("dlq export", &err), EXIT_USAGE;
 	while (argc > 0)
 		if (!query_string_take(&query, &argc, &argv))
 			return EXIT_USAGE;
+	if (to)
+		return export_files(cfg, buf_text(&query.text), to);
 	if (export(cfg, format, buf_text(&query.text), &e, &err))
 		return cli_fail("dlq export", &err);
 	if (output)

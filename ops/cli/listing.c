@@ -148,6 +148,20 @@ static void print_one(const json_t *row)
 	}
 }
 
+/* Of many rows each after an empty line. */
+static void print_blocks(const json_t *rows, bool first)
+{
+	size_t i;
+	json_t *row;
+
+	json_array_foreach(rows, i, row)
+	{
+		if (i > 0 || !first)
+			putchar('\n');
+		print_one(row);
+	}
+}
+
 static void print_json(const json_t *json)
 {
 	json_dumpf(json, stdout, JSON_INDENT(2) | JSON_PRESERVE_ORDER);
@@ -179,11 +193,13 @@ static int show_pages(const struct config *cfg, struct request *r, struct err *e
 		take_cursor(r, answer);
 		list = json_object_get(answer, r->listing->list);
 		json_array_foreach(list, i, row) table_add(table, row);
-		rows += json_array_size(list);
 		if (r->as_json)
 			print_json(answer);
+		else if (r->listing->blocks)
+			print_blocks(list, rows == 0);
 		else
 			table_print(table);
+		rows += json_array_size(list);
 	} while (r->all && r->cursor);
 	if (rows == 0 && !r->as_json)
 		puts(r->listing->nothing);

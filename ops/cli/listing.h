@@ -15,6 +15,7 @@ struct listing {
 	const char *words[LISTING_WORDS_MAX]; /* parameters by their place: { "run" } */
 	unsigned words_needed;
 	const char *columns; /* of the table; NULL: all */
+	bool blocks;         /* a row is long: a member a line instead of a table */
 	const char *nothing; /* what is said of an empty list */
 };
 

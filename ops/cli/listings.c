@@ -57,7 +57,7 @@ LISTING(coverage, .command = "coverage", .path = "/api/v1/coverage", .list = "co
 	.columns = "subscription symbol from to days state records reason vendor_condition",
 	.nothing = "nothing is known")
 LISTING(why, .command = "why", .path = "/api/v1/why", .list = "rows", .words = { "symbol", "time" }, .words_needed = 2,
-	.nothing = "no table has a row of this symbol at this time")
+	.blocks = true, .nothing = "no table has a row of this symbol at this time")
 LISTING(alarms, .command = "alarms", .path = "/api/v1/alarms", .list = "alarms",
 	.columns = "since name attempt message", .nothing = "nothing is wrong")
 LISTING(symbols, .command = "symbols", .path = "/api/v1/symbols", .list = "symbols", .nothing = "none yet")

@@ -7,6 +7,7 @@
 
 #include "common/buf.h"
 #include "common/json_out.h"
+#include "common/log.h"
 
 #define JSON_MAX (16 * 1024 * 1024)
 
@@ -29,6 +30,7 @@ int offsets_view_list(struct offsets_view *view, struct err *err)
 
 int offsets_view_read(struct offsets_view *view, struct err *err)
 {
+	log_open("penstock", LOG_ERROR); /* what the client tries meanwhile, the error sums up */
 	if (kafka_admin_open(&view->admin, view->cfg, err) || pg_open(&view->pg, view->cfg, "penstock.offsets", err) ||
 	    positions_read_all(&view->positions, view->admin, view->pg, err))
 		return -1;

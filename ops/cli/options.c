@@ -70,6 +70,21 @@ int cli_fail(const char *command, const struct err *err)
 	return err->kind == ERR_RECORD ? EXIT_FAILED : err_exit_code(err);
 }
 
+const char *cli_config_option(int argc, char **argv)
+{
+	for (int i = 0; i + 1 < argc; i++)
+		if (strcmp(argv[i], "--config") == 0)
+			return argv[i + 1];
+	return NULL;
+}
+
+const char *cli_config_file(const char *said)
+{
+	const char *file = said && said[0] ? said : getenv("PENSTOCK_CONFIG");
+
+	return file && file[0] ? file : CLI_CONFIG_DEFAULT;
+}
+
 void cli_print_line(void *self, const char *line)
 {
 	(void)self;

@@ -49,14 +49,6 @@ static unsigned wanted_of(int *argc, char **argv)
 	return wanted | (cli_flag(argc, argv, "--check-api") ? WANTED_API : 0);
 }
 
-static const char *config_of(int argc, char **argv)
-{
-	for (int i = 0; i + 1 < argc; i++)
-		if (strcmp(argv[i], "--config") == 0)
-			return argv[i + 1];
-	return NULL;
-}
-
 struct assessment {
 	const struct config *cfg;
 	const char *config; /* the file, as --config said it; NULL: the usual one */
@@ -144,8 +136,7 @@ static bool look_storage(struct assessment *a, struct buf *out)
 /* The local stack's, beside the configuration file; elsewhere whoever started the workers has their stderr. */
 static char *log_folder(const struct assessment *a)
 {
-	const char *file = a->config ? a->config : getenv("PENSTOCK_CONFIG");
-	CLEANUP(freep) char *copy = mem_strdup(file && file[0] ? file : "./var/penstock.yaml");
+	CLEANUP(freep) char *copy = mem_strdup(cli_config_file(a->config));
 	char *slash = strrchr(copy, '/');
 
 	if (slash)
@@ -290,7 +281,7 @@ int command_status(int argc, char **argv)
 	CLEANUP(json_freep) json_t *status = NULL;
 	unsigned wanted = wanted_of(&argc, argv);
 	bool as_json = cli_flag(&argc, argv, "--json");
-	const char *config = config_of(argc, argv);
+	const char *config = cli_config_option(argc, argv);
 	struct err err = ERR_INIT;
 
 	if (cli_config(&cfg, &argc, argv, &err))

@@ -388,7 +388,8 @@ static int count_new(struct pg *pg, const char *dlq_topic, struct data_topics *c
 		if (!pg_null(r, row, 0) && ordinal > 0)
 			ledger_add(ledger, pg_int(r, row, 0),
 				   pg_null(r, row, 2) ? topic_of(clean_topics, pg_text(r, row, 4)) : dlq_topic,
-				   (int32_t)pg_int(r, row, 3), OUTCOME_DEAD_LETTER, 1, record_mix(ordinal));
+				   (int32_t)pg_int(r, row, 3), OUTCOME_DEAD_LETTER, 1, record_mix(ordinal),
+				   LEDGER_SPAN_NONE); /* etl.dead_letters has each one's own */
 	}
 	return 0;
 }

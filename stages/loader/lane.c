@@ -121,7 +121,7 @@ int lane_take(struct lane *lane, const struct kafka_message *m, struct err *err)
 	if (lane->rows.overflow || lane->messages.overflow)
 		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes; lower batch.records_max", BYTES_MAX);
 	ledger_add(lane->arrivals, lineage.attempt, lane->topic, m->partition, OUTCOME_INSERTED, 1,
-		   record_mix(lineage.ordinal));
+		   record_mix(lineage.ordinal), (struct ledger_span){ m->offset, m->offset });
 	return 0;
 }
 

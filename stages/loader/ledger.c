@@ -17,6 +17,7 @@ struct account {
 	enum outcome outcome;
 	int64_t records;
 	uint64_t mix;
+	struct ledger_span span;
 };
 
 struct ledger {
@@ -77,17 +78,39 @@ static struct account *account_of(struct ledger *ledger, int64_t attempt, const 
 		ledger->accounts = mem_realloc(ledger->accounts, ledger->cap, sizeof(*ledger->accounts));
 	}
 	ledger->count++;
-	ledger->accounts[i] = (struct account){ attempt, topic, partition, outcome, 0, 0 };
+	ledger->accounts[i] = (struct account){ attempt, topic, partition, outcome, 0, 0, LEDGER_SPAN_NONE };
 	return &ledger->accounts[i];
 }
 
+static void widen(struct ledger_span *span, struct ledger_span by)
+{
+	if (by.first >= 0 && (span->first < 0 || by.first < span->first))
+		span->first = by.first;
+	if (by.last > span->last)
+		span->last = by.last;
+}
+
 void ledger_add(struct ledger *ledger, int64_t attempt, const char *topic, int32_t partition, enum outcome outcome,
-		int64_t records, uint64_t mix)
+		int64_t records, uint64_t mix, struct ledger_span span)
 {
 	struct account *account = account_of(ledger, attempt, topic, partition, outcome);
 
 	account->records += records;
 	account->mix += mix;
+	widen(&account->span, span);
+}
+
+struct ledger_span ledger_span_of(const struct ledger *ledger, int64_t attempt, const char *topic, int32_t partition)
+{
+	struct ledger_span span = LEDGER_SPAN_NONE;
+
+	for (unsigned i = 0; i < ledger->count; i++) {
+		const struct account *a = &ledger->accounts[i];
+
+		if (is_account(a, attempt, topic, partition, a->outcome))
+			widen(&span, a->span);
+	}
+	return span;
 }
 
 void ledger_merge(struct ledger *ledger, const struct ledger *other)
@@ -95,7 +118,7 @@ void ledger_merge(struct ledger *ledger, const struct ledger *other)
 	for (unsigned i = 0; i < other->count; i++) {
 		const struct account *a = &other->accounts[i];
 
-		ledger_add(ledger, a->attempt, a->topic, a->partition, a->outcome, a->records, a->mix);
+		ledger_add(ledger, a->attempt, a->topic, a->partition, a->outcome, a->records, a->mix, a->span);
 	}
 }
 
@@ -118,9 +141,9 @@ static void put_rows(const struct ledger *ledger, struct buf *rows)
 
 		buf_printf(rows,
 			   "%s{\"attempt\":%" PRId64 ",\"topic\":\"%s\",\"partition\":%d,\"outcome\":\"%s\","
-			   "\"records\":%" PRId64 ",\"mix\":%" PRIu64 "}",
+			   "\"records\":%" PRId64 ",\"mix\":%" PRIu64 ",\"first\":%" PRId64 ",\"last\":%" PRId64 "}",
 			   i ? "," : "", a->attempt, a->topic, a->partition, outcome_name(a->outcome), a->records,
-			   a->mix);
+			   a->mix, a->span.first, a->span.last);
 	}
 	buf_put_u8(rows, ']');
 }
@@ -138,14 +161,17 @@ int ledger_write(struct ledger *ledger, struct pg *pg, struct err *err)
 		return err_set(err, ERR_FATAL, "ledger: more than %d bytes of accounts in one batch", ARRAY_TEXT_MAX);
 	if (pg_query(
 		    pg,
-		    "INSERT INTO etl.ledger AS l (attempt, topic, partition, outcome, records, mix)"
-		    " SELECT attempt, topic, partition, outcome, records, mix"
+		    "INSERT INTO etl.ledger AS l (attempt, topic, partition, outcome, records, mix, first_offset, last_offset)"
+		    " SELECT attempt, topic, partition, outcome, records, mix, nullif(first, -1), nullif(last, -1)"
 		    "   FROM jsonb_to_recordset($1::jsonb)"
-		    "        AS b (attempt bigint, topic text, partition integer, outcome text, records bigint, mix numeric)"
+		    "        AS b (attempt bigint, topic text, partition integer, outcome text, records bigint, mix numeric,"
+		    "              first bigint, last bigint)"
 		    "  ORDER BY attempt, topic, partition, outcome"
 		    " ON CONFLICT (attempt, topic, partition, outcome) DO UPDATE"
 		    " SET records = l.records + EXCLUDED.records,"
-		    "     mix = mod(l.mix + EXCLUDED.mix, 18446744073709551616)",
+		    "     mix = mod(l.mix + EXCLUDED.mix, 18446744073709551616),"
+		    "     first_offset = least(l.first_offset, EXCLUDED.first_offset),"
+		    "     last_offset = greatest(l.last_offset, EXCLUDED.last_offset)",
 		    PG_PARAMS(buf_text(&rows)), &r, err))
 		return err_wrap(err, "ledger");
 	if (pg_affected(r) != (int64_t)ledger->count)

@@ -279,10 +279,12 @@ static int count_outcomes(struct merge *m, struct pg *pg, const struct merge_bat
 		return -1;
 	for (int row = 0; row < pg_rows(r); row++) {
 		enum outcome outcome = outcome_of(pg_text(r, row, 2));
-		int64_t records = pg_int(r, row, 3);
+		int64_t attempt = pg_int(r, row, 0), records = pg_int(r, row, 3);
+		int32_t partition = (int32_t)pg_int(r, row, 1);
 
-		ledger_add(ledger, pg_int(r, row, 0), batch->topic, (int32_t)pg_int(r, row, 1), outcome, records,
-			   strtoull(pg_text(r, row, 4), NULL, 10));
+		ledger_add(ledger, attempt, batch->topic, partition, outcome, records,
+			   strtoull(pg_text(r, row, 4), NULL, 10),
+			   ledger_span_of(batch->arrivals, attempt, batch->topic, partition));
 		*ret_counted += records;
 		known += outcome == OUTCOME_INSERTED ? 0 : records;
 	}

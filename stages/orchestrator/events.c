@@ -36,6 +36,8 @@ struct events {
 	int32_t count;
 	struct task_event batch[BATCH_MAX];
 	unsigned batched;
+	struct task_event notes[BATCH_MAX];
+	unsigned noted;
 	bool broken;
 };
 
@@ -151,6 +153,8 @@ static void forget_batch(struct events *events)
 {
 	while (events->batched > 0)
 		task_event_release(&events->batch[--events->batched]);
+	while (events->noted > 0)
+		task_event_release(&events->notes[--events->noted]);
 }
 
 void events_freep(struct events **pointer)
@@ -195,6 +199,10 @@ static bool is_further(const struct task_event *event, const struct task_event *
 
 static void add_event(struct events *events, struct task_event *event)
 {
+	if (event_is_note(event)) {
+		swap(event, &events->notes[events->noted++]);
+		return;
+	}
 	for (unsigned i = 0; i < events->batched; i++)
 		if (events->batch[i].attempt == event->attempt) {
 			if (is_further(event, &events->batch[i]))
@@ -290,7 +298,7 @@ static void note_trouble(struct events *events, struct orchestrator *self, struc
 static int read_batch(struct events *events, struct reader *reader, int64_t *ret_next, bool *ret_busy, struct err *err)
 {
 	*ret_next = reader->next;
-	for (unsigned n = 0; n < MESSAGES_MAX && events->batched < BATCH_MAX; n++) {
+	for (unsigned n = 0; n < MESSAGES_MAX && events->batched < BATCH_MAX && events->noted < BATCH_MAX; n++) {
 		CLEANUP(kafka_message_done) struct kafka_message message = { 0 };
 
 		switch (next_message(reader, &message, err)) {
@@ -340,6 +348,9 @@ static int book_batch(struct events *events, struct orchestrator *self, struct r
 		return -1;
 	for (unsigned i = 0; i < events->batched; i++)
 		if (event_book(self, &events->batch[i], err))
+			return -1;
+	for (unsigned i = 0; i < events->noted; i++)
+		if (event_book_note(self, &events->notes[i], err))
 			return -1;
 	fault_point("before_events_commit");
 	if (move_offset(events, self, reader, next, err) || pg_commit(self->pg, err))

@@ -33,3 +33,7 @@ struct task_event;
 
 /* What one event says of its attempt; inside a transaction. */
 int event_book(struct orchestrator *self, const struct task_event *event, struct err *err);
+
+/* An attempt that runs says nothing of a result: a stage tells of it there which rule set it judges it by. */
+bool event_is_note(const struct task_event *event);
+int event_book_note(struct orchestrator *self, const struct task_event *event, struct err *err);

@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/control.h"
+#include "common/json_in.h"
 #include "common/log.h"
 #include "stages/orchestrator/events.h"
 #include "stages/orchestrator/gauges.h"
@@ -52,4 +53,26 @@ int event_book(struct orchestrator *self, const struct task_event *event, struct
 		    LOG_FIELDS(log_i64("attempt", event->attempt), log_str("worker", event->worker)),
 		    "an event of attempt %" PRId64 ", which is not ours", event->attempt);
 	return 0;
+}
+
+/* --- notes ----------------------------------------------------------------------------------------------------------- */
+
+bool event_is_note(const struct task_event *event)
+{
+	return event->state == ATTEMPT_RUNNING && event->result[0];
+}
+
+/* Of an attempt that is not ours nothing is kept. */
+int event_book_note(struct orchestrator *self, const struct task_event *event, struct err *err)
+{
+	CLEANUP(json_freep) json_t *note = json_loads(event->result, JSON_REJECT_DUPLICATES, NULL);
+	const char *record_type = json_string_value(json_object_get(note, "record_type"));
+	const char *rule_set = json_string_value(json_object_get(note, "rule_set"));
+
+	if (!record_type || !rule_set)
+		return 0;
+	return pg_query(self->pg,
+			"INSERT INTO etl.attempt_rules (attempt, record_type, rule_set)"
+			" SELECT attempt, $2, $3 FROM etl.attempts WHERE attempt = $1 ON CONFLICT DO NOTHING",
+			PG_PARAMS(INT_TEXT(event->attempt), record_type, rule_set), NULL, err);
 }

@@ -1,12 +1,11 @@
 #include "stages/validator/rule_tests.h"
 
-#include <errno.h>
 #include <stdlib.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "common/decimal.h"
 #include "common/mem.h"
+#include "common/record_text.h"
 #include "common/yaml_in.h"
 
 #define TEXT_MAX 65536 /* bytes of what is said of one record */
@@ -31,67 +30,18 @@ static void run_release(struct run *run)
 
 /* --- records from text ------------------------------------------------------------------------------------------------ */
 
-static bool parse_whole(const char *text, int64_t min, int64_t max, int64_t *ret)
-{
-	char *end;
-
-	errno = 0;
-	*ret = strtoll(text, &end, 10);
-	return *text && !*end && errno == 0 && *ret >= min && *ret <= max;
-}
-
-/* Times are text as JSON shows them, or their number. */
-static bool parse_number(const struct record_field *field, const char *text, int64_t *ret)
-{
-	struct err ignored = ERR_INIT;
-	int64_t ns;
-
-	if (field->type == FIELD_BOOL) {
-		*ret = strcmp(text, "true") == 0;
-		return *ret || strcmp(text, "false") == 0;
-	}
-	if (field->type == FIELD_DECIMAL)
-		return decimal_parse(str_of(text), ret, &ignored) == 0;
-	if (field->logical != LOGICAL_NONE && clock_parse(str_of(text), &ns)) {
-		*ret = field->logical == LOGICAL_DATE ? clock_day_of(ns) : ns;
-		return true;
-	}
-	if (field->type == FIELD_INT)
-		return parse_whole(text, INT32_MIN, INT32_MAX, ret);
-	return parse_whole(text, INT64_MIN, INT64_MAX, ret);
-}
-
-static void put_number(const struct record_field *field, void *record, int64_t number)
-{
-	void *place = (char *)record + field->offset;
-
-	if (field->type == FIELD_BOOL)
-		*(bool *)place = number != 0;
-	else if (field->type == FIELD_INT)
-		*(int32_t *)place = (int32_t)number;
-	else
-		*(int64_t *)place = number;
-}
-
 static int put_field(struct run *run, const char *name, const struct yaml_node *value, struct err *err)
 {
 	const struct record_field *field = record_field_find(run->type, str_of(name));
 	const char *text = yaml_text(value);
-	bool present;
-	int64_t number;
+	bool null;
 
 	if (!field || !text)
 		return yaml_error(run->doc, value, err, field ? "%s takes a single value" : "no field is called '%s'",
 				  name);
-	present = !field->nullable || strcmp(text, "null") != 0;
-	if (field->nullable)
-		record_set_present(run->record, field->bit, present);
-	if (present && field->type == FIELD_STRING)
-		*(struct str *)((char *)run->record + field->offset) = str_of(text);
-	else if (present && !parse_number(field, text, &number))
+	null = field->nullable && strcmp(text, "null") == 0;
+	if (!record_put_text(run->record, field, null ? NULL : text))
 		return yaml_error(run->doc, value, err, "'%s' is no value of %s", text, name);
-	else if (present)
-		put_number(field, run->record, number);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "common/dead_letter.h"
 #include "common/mem.h"
 #include "stages/validator/rule_files.h"
+#include "stages/validator/told.h"
 
 #define SCRATCH_MAX ((size_t)16 * 1024 * 1024)
 
@@ -46,6 +47,7 @@ struct kind {
 struct validator {
 	struct kafka_producer *producer; /* borrowed */
 	struct kafka_topic *dlq;
+	struct told *told;
 	struct data_topics topics; /* that it reads */
 	struct kind kinds[DATA_TYPES];
 	struct buf encoded, letter, names, reasons;
@@ -93,7 +95,8 @@ int validator_open(struct validator **ret, struct worker *worker, struct kafka_p
 		if (open_kind(v, &data_types[id], &v->kinds[id], worker->topics,
 			      config_text(worker->cfg, "rules.folder"), err))
 			return -1;
-	if (dead_letter_topic(producer, worker->topics, &v->dlq, err))
+	if (dead_letter_topic(producer, worker->topics, &v->dlq, err) ||
+	    told_open(&v->told, producer, worker->topics, worker_instance(worker->cfg), err))
 		return -1;
 	*ret = STEAL(v);
 	return 0;
@@ -109,6 +112,7 @@ void validator_freep(struct validator **pointer)
 		ruleset_freep(&v->kinds[id].rules);
 		free(v->kinds[id].record);
 	}
+	told_freep(&v->told);
 	buf_release(&v->encoded);
 	buf_release(&v->letter);
 	buf_release(&v->names);
@@ -150,11 +154,14 @@ static int forward_flagged(struct validator *v, const struct kind *kind, const s
 static int handle(void *self, const struct kafka_message *m, struct err *err)
 {
 	struct validator *v = self;
-	const struct kind *kind = &v->kinds[data_topics_find(&v->topics, m->topic)];
+	unsigned id = data_topics_find(&v->topics, m->topic);
+	const struct kind *kind = &v->kinds[id];
 	struct verdict verdict;
 	int64_t now_ns;
 
-	if (record_decode(kind->type, kind->record, m->value, err))
+	if (record_decode(kind->type, kind->record, m->value, err) ||
+	    told_tell(v->told, record_number(kind->record, &kind->type->fields[0]), (enum data_type_id)id,
+		      ruleset_version(kind->rules), err))
 		return -1;
 	if (__builtin_mul_overflow(m->timestamp_ms, 1000000, &now_ns))
 		now_ns = INT64_MAX;
@@ -182,7 +189,14 @@ static int reject(void *self, const struct kafka_message *m, enum stage_refusal 
 	return dead_letter_produce(v->producer, v->dlq, &letter, m->key, m->value, err);
 }
 
+static void dropped(void *self)
+{
+	struct validator *v = self;
+
+	told_forget(v->told);
+}
+
 struct stage_ops validator_stage_ops(struct validator *validator)
 {
-	return (struct stage_ops){ .self = validator, .handle = handle, .reject = reject };
+	return (struct stage_ops){ .self = validator, .handle = handle, .reject = reject, .dropped = dropped };
 }

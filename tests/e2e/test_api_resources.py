@@ -10,6 +10,7 @@ from datetime import date, timedelta
 
 import pytest
 from harness.bars import loaded
+from harness.servers import TOP
 
 BARS, BROKEN = 300, 13
 LETTERS = "/api/v1/dead-letters"
@@ -154,9 +155,69 @@ def test_why_a_row_is_there(up):
     assert (row["table_name"], row["attempt"], row["subscription"]) == ("ohlcv_data", attempt, "bars")
     assert row["run"] in [run["run"] for run in up.done] and row["row"]["symbol"] == symbol
     assert row["request"]["path"].endswith("bars.dbn.zst")
-    assert any(place["topic"] == up.topic("etl.clean.ohlcv") for place in row["written_from"])
     assert up.api.get("/api/v1/why", params={"symbol": "NONE", "time": time}).json()["rows"] == []
     problem(up.api.get("/api/v1/why", params={"symbol": symbol}), 400, "time")
+
+
+def test_the_rule_set_that_judged_a_row(up):
+    """As the validator says it, once for each attempt; and as every dead letter of the attempt has it."""
+    symbol, time = up.query("SELECT symbol, to_char(ts_event, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM ohlcv_data LIMIT 1")[0]
+    (row,) = up.api.get("/api/v1/why", params={"symbol": symbol, "time": time}).json()["rows"]
+    version = up.cli_json("rules", "check", os.path.join(TOP, "stages/validator/rules/ohlcv.yaml"))["version"]
+    assert row["rule_sets"] == [version] and version.startswith("ohlcv@")
+    assert up.query("SELECT DISTINCT rules_version FROM etl.dead_letters WHERE class = 'validation_failures'") == [(version,)]
+    notes = [event for event in (json.loads(line)["value"] for line in up.cli("cat", "etl.events").stdout.splitlines())
+             if event["state"] == "running" and event["result"]]  # fmt: skip
+    attempts = [attempt for (attempt,) in up.query("SELECT attempt FROM etl.attempts ORDER BY 1")]
+    assert sorted(note["attempt"] for note in notes) == attempts
+    assert {note["result"] for note in notes} == {json.dumps({"record_type": "ohlcv", "rule_set": version}, separators=(",", ":"))}
+    workers = {worker for (worker,) in up.query("SELECT worker FROM etl.attempts")}
+    assert all(worker for worker in workers) and up.value("SELECT count(*) FROM etl.attempts WHERE state <> 'done'") == 0
+
+
+def test_where_a_rows_record_stood(up):
+    """Of every symbol, and of rows with a symbol of any length: the partition is that of the record in the topic."""
+    found = {}
+    for message in up.read("etl.clean.ohlcv"):
+        found.setdefault(message.key().decode(), []).append((message.partition(), message.offset()))
+    first = up.value("SELECT min(attempt) FROM etl.attempts")
+    symbols = [symbol for (symbol,) in up.query("SELECT DISTINCT symbol FROM ohlcv_data")]
+    assert len(symbols) == 4
+    for symbol in symbols:
+        time = up.value("SELECT to_char(ts_event, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM ohlcv_data WHERE symbol = %s", symbol)
+        (row,) = up.api.get("/api/v1/why", params={"symbol": symbol, "time": time}).json()["rows"]
+        partition = found[symbol][0][0]
+        assert (row["attempt"], row["topic"], row["partition"]) == (first, up.topic("etl.clean.ohlcv"), partition)
+        assert row["first_offset"] <= found[symbol][0][1] <= row["last_offset"]
+    spans = up.query(
+        "SELECT partition, min(first_offset), max(last_offset) FROM etl.ledger WHERE topic LIKE '%%.clean.%%' AND outcome = 'inserted'"
+        " AND attempt = %s GROUP BY 1", first,
+    )  # fmt: skip
+    offsets = sorted({place for places in found.values() for place in places})
+    assert all((p, low) in offsets and (p, high) in offsets for p, low, high in spans) and spans
+    assert up.value("SELECT count(*) FROM etl.ledger WHERE outcome = 'unchanged' AND first_offset IS NULL") == 0
+
+
+@pytest.mark.parametrize("count", [1, 6, 7])
+def test_a_keys_partition_is_what_kafka_says(up, count):
+    """Java's default partitioner, as the client has it, for keys of every length and byte."""
+    keys = ["", "A", "ES", "ESH", "ESH4", "ESH4-ESM4", "AAPL  250221C00250000", "005930", "\u00fc\U0001f600x"]
+    (said,) = up.query("SELECT array_agg(etl.kafka_partition(k, %s) ORDER BY n) FROM unnest(%s::text[]) WITH ORDINALITY u(k, n)", count, keys)
+    assert said[0] == [murmur2(key.encode()) % count for key in keys]
+
+
+def murmur2(data):
+    """org.apache.kafka.common.utils.Utils.murmur2, its sign bit off."""
+    mask, m = 0xFFFFFFFF, 0x5BD1E995
+    h = 0x9747B28C ^ len(data)
+    whole = len(data) // 4 * 4
+    for i in range(0, whole, 4):
+        k = int.from_bytes(data[i : i + 4], "little") * m & mask
+        h = h * m & mask ^ (k ^ k >> 24) * m & mask
+    if rest := data[whole:]:
+        h = (h ^ int.from_bytes(rest, "little")) * m & mask
+    h = (h ^ h >> 13) * m & mask
+    return (h ^ h >> 15) & 0x7FFFFFFF
 
 
 def test_bars_as_json_and_as_csv(up):

@@ -75,7 +75,7 @@ def test_help_of_one_command(loaded, words):
 def test_the_beginning_of_a_command_shows_what_there_is(loaded):
     assert "penstock token create NAME" in loaded.cli("token", code=2).stderr
     assert "penstock token revoke NAME" in loaded.cli("token", "--help").stdout
-    assert "no command 'nonsense'" in loaded.cli("help", "nonsense", code=2).stderr
+    assert "there is no command 'nonsense'" in loaded.cli("help", "nonsense", code=2).stderr
 
 
 def test_version_is_the_same_everywhere(loaded):

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import signal
 import subprocess
 
@@ -58,6 +59,10 @@ def test_why_a_row_is_there(up):
     symbol, time = up.query("SELECT symbol, to_char(ts_event, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM ohlcv_data LIMIT 1")[0]
     (row,) = up.cli_json("why", symbol, time)["rows"]
     assert (row["subscription"], row["table_name"]) == ("bars", "ohlcv_data")
+    lines = dict(line.split(None, 1) for line in up.cli("why", symbol, time).stdout.splitlines() if line[:1].isalpha())
+    for name in ("run", "attempt", "subscription", "topic", "partition", "first_offset", "last_offset"):
+        assert lines[name] == str(row[name]), name
+    assert "rule_sets" in lines and "request" in lines
     assert "time" in up.cli("why", symbol, code=2).stderr
 
 
@@ -127,6 +132,68 @@ def test_export_for_other_programs(up, tmp_path):
     assert "takes json, csv or avro" in up.cli("dlq", "export", "--format", "xml", code=2).stderr
     missing = str(tmp_path / "none" / "x.json")
     assert f"{missing}: No such file" in up.cli("dlq", "export", "--output", missing, code=4).stderr
+
+
+def jq(folder, program, *words):
+    """Over all files of the folder, as the guides do."""
+    paths = sorted(str(path) for path in folder.iterdir())
+    done = subprocess.run(["jq", *words, program, *paths], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_export_by_day_and_schema(up, tmp_path):
+    """Files as the guides name them, which their lines of jq read."""
+    (tmp_path / "out").mkdir()
+    done = up.cli("dlq", "export", "--to", str(tmp_path / "out"))
+    wanted = up.query(
+        "SELECT to_char(coalesce(day, failed_at::date), 'YYYYMMDD') || '_ohlcv_' || class || '.json', count(*)"
+        " FROM etl.dead_letters GROUP BY 1"
+    )
+    total = sum(count for _, count in wanted)
+    assert done.stdout == "" and f"{total} dead letters written to {len(wanted)} files in " in done.stderr
+    found = {path.name: json.loads(path.read_text())["validation_failures"] for path in (tmp_path / "out").iterdir()}
+    assert {name: len(letters) for name, letters in found.items()} == dict(wanted)
+    assert any(re.fullmatch(r"[0-9]{8}_ohlcv_validation_failures\.json", name) for name in found)
+    letters = [letter for name in found for letter in found[name]]
+    assert all({"schema", "symbol", "error_type", "error_message"} <= letter.keys() for letter in letters)
+    assert {letter["schema"] for letter in letters} == {"ohlcv-1m"}
+    up.cli("dlq", "export", "--to", str(tmp_path / "out"), "--class", "validation_failures")
+    again = {path.name: json.loads(path.read_text())["validation_failures"] for path in (tmp_path / "out").iterdir()}
+    assert again == found
+
+
+@pytest.mark.skipif(not shutil.which("jq"), reason="jq is not installed")
+def test_the_guides_lines_of_jq(up, tmp_path):
+    up.cli("dlq", "export", "--to", str(tmp_path))
+    total = up.value("SELECT count(*) FROM etl.dead_letters")
+    assert sum(jq(tmp_path, ".validation_failures | length")) == total
+    (counts,) = jq(
+        tmp_path,
+        "[.[].validation_failures[]] | group_by(.error_type) | map({key: .[0].error_type, value: length}) | from_entries",
+        "-s",
+        "-c",
+    )
+    assert counts == {row["group"]: row["dead_letters"] for row in up.cli_json("quarantine", "analyze")["by_error_type"]}
+    said = jq(tmp_path, '.validation_failures[] | select(.error_type == "BusinessLogicValidation") | .error_message')
+    assert len(said) == counts["BusinessLogicValidation"] and all(said)
+    lines = jq(tmp_path, ".validation_failures[] | [.schema, .symbol, .error_type, .error_message]", "-c")
+    assert len(lines) == total
+
+
+def test_export_stays_in_its_folder(up, tmp_path):
+    """A letter that is not ours may name its schema as it likes."""
+    up.query(
+        "INSERT INTO etl.dead_letters (class, schema, symbol, failed_at) VALUES ('../x', '../../etc/x', 'EVIL', '2024-05-06')"
+    )
+    try:
+        up.cli("dlq", "export", "--to", str(tmp_path), "--symbol", "EVIL")
+        assert [path.name for path in tmp_path.iterdir()] == ["20240506_______etc_x____x.json"]
+        missing = tmp_path / "none"
+        assert f"{missing}: No such file" in up.cli("dlq", "export", "--to", missing, code=4).stderr
+    finally:
+        up.query("DELETE FROM etl.dead_letters WHERE symbol = 'EVIL'")
+    assert "does not go with another format" in up.cli("dlq", "export", "--to", ".", "--format", "csv", code=2).stderr
+    assert "does not go with --output" in up.cli("dlq", "export", "--to", ".", "--output", "x", code=2).stderr
 
 
 def test_quarantine_analyze(up, tmp_path):

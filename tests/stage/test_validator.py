@@ -1,5 +1,6 @@
 """The validator alone."""
 
+import json
 import os
 
 import pytest
@@ -142,6 +143,35 @@ def test_what_cannot_be_handled_is_not_passed_over(pipeline, codec):
     pipeline.limit_messages(DLQ, 4 * 1024 * 1024)
     pipeline.start("validator")
     assert len(outcomes(pipeline, VALID, 1)[1]) == 1
+
+
+def told(pipeline):
+    """Attempts whose rule set was said, and what it was."""
+    found = [Codec("task_event").decode(m.value()) for m in pipeline.read("etl.events")]
+    assert all(event["state"] == "running" and event["worker"] and event["fetched"] == 0 for event in found)
+    return sorted((event["attempt"], json.loads(event["result"])["rule_set"].split("@")[0]) for event in found)
+
+
+def test_the_rule_set_is_told_once_for_each_attempt(pipeline, codec):
+    pipeline.start("validator")
+    attempts = [ATTEMPT, ATTEMPT + 1, 7]  # the last one is no attempt's number
+    bars = [raw_bar(attempt, n) for n in range(1, 51) for attempt in attempts]
+    pipeline.produce(RAW, messages(codec, bars, 2))
+    outcomes(pipeline, VALID, 150)
+    assert told(pipeline) == [(ATTEMPT, "ohlcv"), (ATTEMPT + 1, "ohlcv")]
+
+
+def test_what_a_dropped_batch_told_is_told_again(pipeline, codec):
+    pipeline.limit_messages(DLQ, 2000)
+    validator = pipeline.start("validator")
+    pipeline.produce(RAW, [*messages(codec, [raw_bar(ATTEMPT, 1)], 0), {"value": os.urandom(5000), "key": b"x", "partition": 0}])
+    wait_until(lambda: validator.events("batch_dropped") or not validator.running, 30, validator.tail)
+    assert told(pipeline) == []
+    pipeline.limit_messages(DLQ, 4 * 1024 * 1024)
+    if not validator.running:
+        pipeline.start("validator")
+    outcomes(pipeline, VALID, 2)
+    assert told(pipeline) == [(ATTEMPT, "ohlcv")]
 
 
 def test_two_validators_share_the_partitions(pipeline, codec):

@@ -4,6 +4,9 @@
 -- limit: 20 100
 -- symbol text!: the symbol, as the vendor writes it
 -- time time!: the record's time (ts_event; of statistics and definitions ts_recv)
+--
+-- A record's partition is told by its symbol. Its offset is not kept with the row: it lies between the first and the last of those
+-- that the attempt wrote from this partition.
 WITH found AS (
     SELECT 'ohlcv_data' AS table_name, to_jsonb(o) AS row, attempt, as_of FROM ohlcv_data o
      WHERE symbol = {symbol} AND ts_event = {time}::timestamptz
@@ -14,14 +17,22 @@ WITH found AS (
     UNION ALL SELECT 'statistics_data', to_jsonb(o), attempt, as_of FROM statistics_data o
      WHERE symbol = {symbol} AND ts_recv = {time}::timestamptz
     UNION ALL SELECT 'definitions_data', to_jsonb(o), attempt, as_of FROM definitions_data o
-     WHERE symbol = {symbol} AND ts_recv = {time}::timestamptz)
+     WHERE symbol = {symbol} AND ts_recv = {time}::timestamptz),
+places AS (
+    SELECT topic, etl.kafka_partition({symbol}, count(*)) AS partition FROM etl.offsets WHERE topic LIKE '%etl.clean.%' GROUP BY topic)
 SELECT f.table_name, t.subscription, t.source, t.action, a.run, r.kind, r.requested_by, a.task, f.attempt, a.worker, f.as_of,
+       p.topic, p.partition, p.first_offset, p.last_offset,
+       (SELECT json_agg(u.rule_set ORDER BY u.told_at, u.rule_set) FROM etl.attempt_rules u WHERE u.attempt = f.attempt
+           AND u.record_type = replace(replace(f.table_name, '_data', ''), 'definitions', 'definition')) AS rule_sets,
        t.parameters AS request,
-       (SELECT json_agg(json_build_object('topic', p.topic, 'partition', p.partition, 'outcome', p.outcome) ORDER BY p.topic, p.partition)
-          FROM etl.ledger p WHERE p.attempt = f.attempt) AS written_from,
        (SELECT json_agg(json_build_object('restated_at', s.restated_at, 'old_attempt', s.old_attempt, 'old_row', s.old_row) ORDER BY s.id DESC)
           FROM etl.restatements s WHERE s.new_attempt = f.attempt AND s.table_name = f.table_name
            AND s.old_row->>'symbol' = f.row->>'symbol' AND s.old_row->>'ts_event' IS NOT DISTINCT FROM f.row->>'ts_event') AS restatements,
        f.row
 FROM found f LEFT JOIN etl.attempts a ON a.attempt = f.attempt LEFT JOIN etl.tasks t USING (task) LEFT JOIN etl.runs r ON r.run = a.run
+LEFT JOIN LATERAL (
+    SELECT l.topic, l.partition, min(l.first_offset) AS first_offset, max(l.last_offset) AS last_offset
+      FROM etl.ledger l JOIN places USING (topic, partition)
+     WHERE l.attempt = f.attempt AND l.topic LIKE '%.clean.' || replace(replace(f.table_name, '_data', ''), 'definitions', 'definition')
+       AND l.outcome IN ('inserted', 'updated') GROUP BY l.topic, l.partition LIMIT 1) p ON true
 ORDER BY f.table_name, f.attempt LIMIT {limit}
