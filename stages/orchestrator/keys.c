@@ -11,6 +11,8 @@ const struct config_key orchestrator_keys[] = {
 	  "An account that stands still this long raises an alarm; ten times this, and the run fails." },
 	{ "lease_s", CONFIG_INT, "15", 3, 3600, "s",
 	  "A standby takes over from an active one that was not heard of for so long." },
+	{ "query_s", CONFIG_INT, "30", 1, 3600, "s",
+	  "A query of the API that takes longer is given up, and its request answered with 503." },
 	{ "http.port", CONFIG_INT, "8000", 0, 65535, NULL, "Port of the API; 0: a free one." },
 	{ 0 },
 };
