@@ -1,4 +1,4 @@
--- Looking in stays fast when a lot is there: how many dead letters there are is kept, and every list has its index.
+-- Looking in stays fast when a lot is there: counts are kept, and every list has its index.
 
 -- How many dead letters there are, kept by whoever changes that. Each statement adds a row and waits for nobody, as one row that all
 -- loaders change would be held by each until it commits; every so often the rows that are there are folded into one. Their sum is
@@ -36,6 +36,81 @@ CREATE TRIGGER dead_letters_emptied AFTER TRUNCATE ON etl.dead_letters
     FOR EACH STATEMENT EXECUTE FUNCTION etl.count_dead_letters();
 INSERT INTO etl.dead_letter_counts (letters) SELECT count(*) FROM etl.dead_letters;
 
+-- What the ledger said of an attempt when it was closed, so that a run of many attempts is added up without the ledger. Null where
+-- the ledger is asked: of attempts that are open or expired, and of one whose account changed after it was closed.
+ALTER TABLE etl.attempts
+    ADD COLUMN inserted bigint, ADD COLUMN updated bigint, ADD COLUMN unchanged bigint,
+    ADD COLUMN duplicate bigint, ADD COLUMN superseded bigint, ADD COLUMN dead_letters bigint;
+
+CREATE FUNCTION etl.account_of(account bigint, OUT inserted bigint, OUT updated bigint, OUT unchanged bigint, OUT duplicate bigint,
+                               OUT superseded bigint, OUT dead_letters bigint) LANGUAGE sql STABLE AS $$
+    SELECT coalesce(sum(records) FILTER (WHERE outcome = 'inserted'), 0)::bigint,
+           coalesce(sum(records) FILTER (WHERE outcome = 'updated'), 0)::bigint,
+           coalesce(sum(records) FILTER (WHERE outcome = 'unchanged'), 0)::bigint,
+           coalesce(sum(records) FILTER (WHERE outcome = 'duplicate'), 0)::bigint,
+           coalesce(sum(records) FILTER (WHERE outcome = 'superseded'), 0)::bigint,
+           coalesce(sum(records) FILTER (WHERE outcome = 'dead_letter'), 0)::bigint
+    FROM etl.ledger WHERE attempt = account $$;
+
+CREATE FUNCTION etl.keep_account() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT * INTO NEW.inserted, NEW.updated, NEW.unchanged, NEW.duplicate, NEW.superseded, NEW.dead_letters FROM etl.account_of(NEW.attempt);
+    RETURN NEW;
+END $$;
+CREATE TRIGGER attempts_made_closed BEFORE INSERT ON etl.attempts
+    FOR EACH ROW WHEN (NEW.closed_at IS NOT NULL AND NOT NEW.expired) EXECUTE FUNCTION etl.keep_account();
+CREATE TRIGGER attempts_closed BEFORE UPDATE OF closed_at ON etl.attempts
+    FOR EACH ROW WHEN (OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND NOT NEW.expired) EXECUTE FUNCTION etl.keep_account();
+
+CREATE FUNCTION etl.forget_accounts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE etl.attempts
+       SET inserted = NULL, updated = NULL, unchanged = NULL, duplicate = NULL, superseded = NULL, dead_letters = NULL
+     WHERE attempt IN (SELECT attempt FROM changed) AND inserted IS NOT NULL;
+    RETURN NULL;
+END $$;
+CREATE TRIGGER ledger_added AFTER INSERT ON etl.ledger
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION etl.forget_accounts();
+CREATE TRIGGER ledger_updated AFTER UPDATE ON etl.ledger
+    REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION etl.forget_accounts();
+CREATE TRIGGER ledger_removed AFTER DELETE ON etl.ledger
+    REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION etl.forget_accounts();
+
+UPDATE etl.attempts a
+   SET inserted = l.inserted, updated = l.updated, unchanged = l.unchanged, duplicate = l.duplicate, superseded = l.superseded,
+       dead_letters = l.dead_letters
+  FROM etl.attempts x CROSS JOIN LATERAL etl.account_of(x.attempt) l
+ WHERE x.attempt = a.attempt AND x.closed_at IS NOT NULL AND NOT x.expired;
+
+-- Attempts, each with its account: for lists.
+CREATE VIEW etl.accounts AS
+SELECT a.attempt, a.task, a.run, a.state, a.fetched, a.skipped, a.expired, a.created_at, a.closed_at,
+       coalesce(a.inserted, l.inserted) AS inserted, coalesce(a.updated, l.updated) AS updated,
+       coalesce(a.unchanged, l.unchanged) AS unchanged, coalesce(a.duplicate, l.duplicate) AS duplicate,
+       coalesce(a.superseded, l.superseded) AS superseded, coalesce(a.dead_letters, l.dead_letters) AS dead_letters,
+       coalesce(a.inserted + a.updated + a.unchanged + a.duplicate + a.superseded + a.dead_letters, l.records) AS records
+FROM etl.attempts a
+LEFT JOIN LATERAL (
+    SELECT coalesce(sum(records) FILTER (WHERE outcome = 'inserted'), 0)::bigint AS inserted,
+           coalesce(sum(records) FILTER (WHERE outcome = 'updated'), 0)::bigint AS updated,
+           coalesce(sum(records) FILTER (WHERE outcome = 'unchanged'), 0)::bigint AS unchanged,
+           coalesce(sum(records) FILTER (WHERE outcome = 'duplicate'), 0)::bigint AS duplicate,
+           coalesce(sum(records) FILTER (WHERE outcome = 'superseded'), 0)::bigint AS superseded,
+           coalesce(sum(records) FILTER (WHERE outcome = 'dead_letter'), 0)::bigint AS dead_letters,
+           coalesce(sum(records), 0)::bigint AS records
+    FROM etl.ledger WHERE attempt = a.attempt HAVING a.inserted IS NULL) l ON true;
+
+-- The same for sums, in two parts: the many that are closed cost nothing more than their rows.
+CREATE INDEX attempts_not_kept ON etl.attempts (attempt) WHERE inserted IS NULL;
+CREATE VIEW etl.accounts_to_sum AS
+SELECT attempt, task, run, state, fetched, skipped, expired, created_at, closed_at, inserted, updated, unchanged, duplicate, superseded,
+       dead_letters, inserted + updated + unchanged + duplicate + superseded + dead_letters AS records
+FROM etl.attempts WHERE inserted IS NOT NULL
+UNION ALL
+SELECT a.attempt, a.task, a.run, a.state, a.fetched, a.skipped, a.expired, a.created_at, a.closed_at, l.inserted, l.updated, l.unchanged,
+       l.duplicate, l.superseded, l.dead_letters, l.inserted + l.updated + l.unchanged + l.duplicate + l.superseded + l.dead_letters
+FROM etl.attempts a CROSS JOIN LATERAL etl.account_of(a.attempt) l WHERE a.inserted IS NULL;
+
 -- Filters of lists that are ordered by id, for those that few rows pass; of one day and class both are asked.
 DROP INDEX etl.dead_letters_class_day;
 CREATE INDEX dead_letters_class ON etl.dead_letters (class, id);
@@ -50,6 +125,8 @@ CREATE INDEX audit_action ON etl.audit (action, id);
 CREATE INDEX runs_status ON etl.runs (status, run);
 CREATE INDEX runs_kind ON etl.runs (kind, run);
 CREATE INDEX attempts_created_at ON etl.attempts (created_at);
+CREATE INDEX tasks_state ON etl.tasks (run, state);
+CREATE INDEX tasks_quotes ON etl.tasks (run, subscription, task) WHERE action = 'quote';
 CREATE INDEX tasks_subscription ON etl.tasks (subscription, task);
 CREATE INDEX coverage_symbol ON etl.coverage (symbol, subscription, day);
 -- What is not there as it should be is rare.

@@ -194,6 +194,7 @@ def test_headers_without_an_end_are_cut_off(up, client):
 # --- time ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(
     "begin, drop",
     [
@@ -219,11 +220,13 @@ def test_drop_by_drop_is_no_request(up, client, begin, drop):
     assert not client.rest or client.rest.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
 
 
+@pytest.mark.alone
 def test_who_says_nothing_is_told_why(client):
     client.problem(408, "http.request_s")
     assert client.is_closed()
 
 
+@pytest.mark.alone
 def test_a_connection_is_kept_for_the_next_request_and_not_for_ever(up, client):
     for _ in range(3):
         client.send(HEAD + b"\r\n")
@@ -245,6 +248,7 @@ def close(clients):
         client.socket.close()
 
 
+@pytest.mark.alone
 def test_one_address_does_not_keep_itself_out(up):
     """The one that waited longest makes room, and is told."""
     held = hold(up, OF_ADDRESS, "127.0.0.1")
@@ -256,6 +260,7 @@ def test_one_address_does_not_keep_itself_out(up):
         close(held)
 
 
+@pytest.mark.alone
 def test_many_addresses_do_not_keep_others_out(up):
     held = [client for number in range(2, 6) for client in hold(up, OF_ADDRESS - 1, f"127.0.0.{number}")]
     try:

@@ -254,3 +254,36 @@ def test_letters_are_counted(database):
         raise ZeroDivisionError
     database.execute("DELETE FROM etl.dead_letters WHERE class = 'x'")
     assert agree() and database.execute(kept).fetchone()["n"] == LETTERS
+
+
+ACCOUNTED = "inserted + updated + unchanged + duplicate + superseded + dead_letters"
+
+
+def test_accounts_are_what_the_ledger_says(database):
+    """Those of closed attempts are kept with them; whoever changes the ledger afterwards is seen all the same."""
+    differing = (
+        f"SELECT count(*) AS n FROM (TABLE etl.accounts UNION ALL TABLE etl.accounts_to_sum) a CROSS JOIN LATERAL (SELECT coalesce(sum(records), 0) AS records,"
+        f" coalesce(sum(records) FILTER (WHERE outcome = 'dead_letter'), 0) AS letters FROM etl.ledger l WHERE l.attempt = a.attempt) l"
+        f" WHERE (a.records, {ACCOUNTED}, dead_letters) IS DISTINCT FROM (l.records, l.records, l.letters)"
+    )
+
+    def kept(attempt):
+        return database.execute("SELECT inserted FROM etl.attempts WHERE attempt = %s", [attempt]).fetchone()["inserted"]
+
+    def set_closed(value, attempt):
+        database.execute(f"UPDATE etl.attempts SET closed_at = {value} WHERE attempt = %s", [attempt])
+
+    attempt = database.execute("SELECT attempt FROM etl.attempts ORDER BY attempt LIMIT 1").fetchone()["attempt"]
+    assert database.execute(differing).fetchone()["n"] == 0 and kept(attempt) == 100
+    for change in (
+        "UPDATE etl.ledger SET records = records + 1 WHERE attempt = %s AND outcome = 'dead_letter'",
+        "INSERT INTO etl.ledger VALUES (%s, 'etl.clean.ohlcv', 9, 'updated', 7, 0)",
+        "INSERT INTO etl.ledger AS l VALUES (%s, 'etl.clean.ohlcv', 9, 'updated', 7, 0)"
+        " ON CONFLICT (attempt, topic, partition, outcome) DO UPDATE SET records = l.records + EXCLUDED.records",
+        "DELETE FROM etl.ledger WHERE attempt = %s AND outcome = 'updated'",
+    ):
+        database.execute(change, [attempt])
+        assert kept(attempt) is None and database.execute(differing).fetchone()["n"] == 0, change
+        set_closed("NULL", attempt)
+        set_closed("now()", attempt)
+        assert kept(attempt) == 100 and database.execute(differing).fetchone()["n"] == 0, change

@@ -53,6 +53,7 @@ SELECT grown.run(n), grown.subscription(n), 'file', json_build_object('path', '/
 FROM grown.attempts ORDER BY n
 """
 
+# After their accounts, as an attempt is closed when it is accounted for.
 ATTEMPTS = """
 INSERT INTO etl.attempts (attempt, task, run, source, slot, state, slot_offset, fetched, worker, created_at, sent_at, last_event_at,
                           closed_at)
@@ -185,7 +186,7 @@ def fill(pipeline, attempts, letters, bars, run_attempts=RUN_ATTEMPTS, say=lambd
     for statement in filled(PREPARE, attempts=attempts, large=large, run_attempts=run_attempts).split(";\n"):
         if statement.strip():
             pipeline.query(statement)
-    for statement in (RUNS, CHECKS, TASKS, ATTEMPTS, LEDGER, COVERAGE, RESTATEMENTS, AUDIT, REVIEWS, EXPIRED):
+    for statement in (RUNS, CHECKS, TASKS, LEDGER, ATTEMPTS, COVERAGE, RESTATEMENTS, AUDIT, REVIEWS, EXPIRED):
         begun = time.monotonic()
         pipeline.query(statement)
         timed(statement.split()[2], begun, say)

@@ -30,14 +30,17 @@ static struct pg *take_idle(void)
 	return pg;
 }
 
-/* What takes longer would keep a thread of the server, and those whose requests wait for it. */
+/*
+ * What takes longer would keep a thread of the server, and those whose requests
+ * wait for it. Compiling a query takes longer than running one of these.
+ */
 static int open_connection(struct pg **ret, struct err *err)
 {
 	CLEANUP(pg_freep) struct pg *pg = NULL;
 	char ms[PG_INT_MAX];
 
 	if (pg_open(&pg, pool.cfg, "penstock-orchestrator-api", err) ||
-	    pg_query(pg, "SELECT set_config('statement_timeout', $1, false)",
+	    pg_query(pg, "SELECT set_config('jit', 'off', false), set_config('statement_timeout', $1, false)",
 		     PG_PARAMS(pg_int_text(config_int(pool.cfg, "query_s") * 1000, ms)), NULL, err))
 		return -1;
 	*ret = STEAL(pg);
