@@ -222,7 +222,7 @@ bench: ## direct COPY and the whole pipeline with the same bars, and their ratio
 	@$(SUBMAKE) all
 	@build/venv/bin/python tests/bench/bench.py $(BENCH)
 
-bench-looking: ## status, run show, lists and bars with 10^6 attempts, 10^7 dead letters, 10^8 bars (half an hour, 45 GB)
+bench-looking: ## status, run show, lists and bars with 10^6 attempts, 10^7 dead letters, 10^8 bars (half an hour, 40 GB)
 	@ops/local/install run test
 	@$(SUBMAKE) all
 	@build/venv/bin/python tests/bench/looking.py $(BENCH)
