@@ -1,7 +1,7 @@
 #pragma once
 /*
  * libmicrohttpd behind one door. Handlers run on the server's own threads;
- * limits on size, time and connections are set here for every binary.
+ * limits on size, time and connections (http.*) hold here for every binary.
  */
 #include <stdbool.h>
 #include <sys/types.h>
@@ -14,10 +14,9 @@ struct http_server;
 
 struct http_request {
 	const char *method;
-	const char *path;
+	const char *path; /* "%2F" and "%25" as they came: http_path_part() */
 	struct str body;
-	bool body_too_large; /* answer 413 */
-	void *connection;    /* for http_argument(), http_request_header() */
+	void *connection; /* for http_argument(), http_request_header() */
 };
 
 /* A body that is made while it is sent. The server's threads call it, one at a time, and free it in any case. */
@@ -41,6 +40,8 @@ const char *http_argument(const struct http_request *request, const char *name);
 /* All of them, in no order; value may be NULL. */
 void http_each_argument(const struct http_request *request,
 			void (*visit)(void *self, const char *name, const char *value), void *self);
+/* What stands between two '/' of the path, which may have a '/' in it. */
+void http_path_part(struct str part, struct buf *out);
 const char *http_request_header(const struct http_request *request, const char *name);
 
 typedef void http_handler_fn(void *self, const struct http_request *request, struct http_response *response);

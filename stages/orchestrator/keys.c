@@ -14,6 +14,8 @@ const struct config_key orchestrator_keys[] = {
 	{ "run_duration_max_s", CONFIG_INT, "3600", 0, 8640000, "s",
 	  "A run that takes longer says so in the log, once, and goes on; 0: none does." },
 	{ "slow_query_ms", CONFIG_INT, "5000", 1, 3600000, "ms", "A query of the API that takes longer is a warning." },
+	{ "query_s", CONFIG_INT, "30", 1, 3600, "s",
+	  "A query of the API that takes longer is given up, and its request answered with 503." },
 	{ "http.port", CONFIG_INT, "8000", 0, 65535, NULL, "Port of the API; 0: a free one." },
 	{ 0 },
 };

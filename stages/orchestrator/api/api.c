@@ -12,6 +12,7 @@
 #include "stages/orchestrator/orchestrator.h"
 
 #define DETAIL_MAX 1024
+#define QUERY_CANCELED "57014"
 
 static struct {
 	const struct config *cfg;
@@ -37,8 +38,6 @@ static const char *title_of(int status)
 		return "Method Not Allowed";
 	case 409:
 		return "Conflict";
-	case 413:
-		return "Content Too Large";
 	case 503:
 		return "Service Unavailable";
 	default:
@@ -174,6 +173,8 @@ static int with_database(struct api_call *call, int (*handle)(struct api_call *c
 	if (api_pool_take(&call->pg, err))
 		return -1;
 	r = handle(call, err);
+	if (r && call->pg && pg_failed_with(call->pg, QUERY_CANCELED))
+		call->too_slow = true;
 	api_pool_give(&call->pg); /* unless a stream has taken it */
 	return r;
 }
@@ -186,8 +187,17 @@ static void run_handler(struct api_call *call, int (*handle)(struct api_call *ca
 	call->response->content_type = "application/json";
 	if (with_database(call, handle, &err) == 0)
 		return;
+	if (err.kind == ERR_RECORD) { /* a text that the database takes for none, for one */
+		api_problem(call->response, 400, "%s", err.text);
+		return;
+	}
 	log_err("api_failed", &err);
-	if (err.kind == ERR_RETRY)
+	if (call->too_slow)
+		api_problem(call->response, 503,
+			    "the database did not answer within %lld s (orchestrator.query_s); ask for less, such as a"
+			    " shorter time or one symbol",
+			    (long long)config_int(call->cfg, "query_s"));
+	else if (err.kind == ERR_RETRY)
 		api_problem(call->response, 503, "the database is not available now; try again later");
 	else
 		api_problem(call->response, 500, "%s", err.text);
@@ -277,10 +287,7 @@ static void serve(const struct http_request *request, struct http_response *resp
 		return;
 	if (!api_authenticate(request, response, &call.principal))
 		return;
-	if (request->body_too_large)
-		api_problem(response, 413, "the body is larger than this server takes");
-	else
-		serve_api(&call);
+	serve_api(&call);
 }
 
 void api_handle(void *unused, const struct http_request *request, struct http_response *response)

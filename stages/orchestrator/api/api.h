@@ -36,6 +36,7 @@ struct api_call {
 	struct principal principal;
 	struct resource_match match; /* of a path that a resource answers */
 	const char *rest;            /* what follows the route's path: "12" of /api/v1/runs/12 */
+	bool too_slow;               /* the database was stopped at orchestrator.query_s */
 };
 
 /* RFC 9457. The detail says what was wrong and what to do. */

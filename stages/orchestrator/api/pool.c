@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
+#include "common/cleanup.h"
 #include "stages/orchestrator/api/api.h"
 
 /* Connections that no request uses now; never more than there are threads. */
@@ -29,6 +30,23 @@ static struct pg *take_idle(void)
 	return pg;
 }
 
+/*
+ * What takes longer would keep a thread of the server, and those whose requests
+ * wait for it. Compiling a query takes longer than running one of these.
+ */
+static int open_connection(struct pg **ret, struct err *err)
+{
+	CLEANUP(pg_freep) struct pg *pg = NULL;
+	char ms[PG_INT_MAX];
+
+	if (pg_open(&pg, pool.cfg, "penstock-orchestrator-api", err) ||
+	    pg_query(pg, "SELECT set_config('jit', 'off', false), set_config('statement_timeout', $1, false)",
+		     PG_PARAMS(pg_int_text(config_int(pool.cfg, "query_s") * 1000, ms)), NULL, err))
+		return -1;
+	*ret = STEAL(pg);
+	return 0;
+}
+
 /* One that died while idle is found out here, and not by a request that would then be half done. */
 int api_pool_take(struct pg **ret, struct err *err)
 {
@@ -39,7 +57,7 @@ int api_pool_take(struct pg **ret, struct err *err)
 			return 0;
 		pg_freep(ret);
 	}
-	return pg_open(ret, pool.cfg, "penstock-orchestrator-api", err);
+	return open_connection(ret, err);
 }
 
 void api_pool_give(struct pg **pg)

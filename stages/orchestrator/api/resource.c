@@ -72,17 +72,28 @@ static void refuse_value(struct asked *a, const struct resource_parameter *param
 	a->refused = true;
 }
 
+/* What is said of a parameter, data NULL: nothing. */
+static struct str said_of(const struct asked *a, const struct resource_parameter *parameter, struct str in_path,
+			  struct buf *part)
+{
+	const char *said = parameter->in_path ? NULL : http_argument(a->call->request, parameter->name);
+
+	if (parameter->in_path) {
+		http_path_part(in_path, part);
+		return str_of(buf_text(part));
+	}
+	if (!said)
+		said = parameter->fallback;
+	return said ? str_of(said) : (struct str){ NULL, 0 };
+}
+
 static void take_parameters(struct asked *a, const struct resource_match *match)
 {
 	for (unsigned i = 0; i < a->resource->parameter_count && !a->refused; i++) {
 		const struct resource_parameter *parameter = &a->resource->parameters[i];
-		const char *said = parameter->in_path ? NULL : http_argument(a->call->request, parameter->name);
-		struct str text = match->values[i];
+		CLEANUP(buf_release) struct buf part = BUF_INIT(VALUES_MAX);
+		struct str text = said_of(a, parameter, match->values[i], &part);
 
-		if (!parameter->in_path && !said)
-			said = parameter->fallback;
-		if (said)
-			text = str_of(said);
 		a->storage[i] = (struct buf)BUF_INIT(VALUES_MAX);
 		if (!text.data && !parameter->required)
 			continue;

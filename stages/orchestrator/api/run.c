@@ -10,10 +10,8 @@ static const char attempts_sql[] =
 	" a.input_bytes, l.records AS accounted,"
 	" a.closed_at IS NOT NULL AND l.records = a.fetched AND NOT a.expired AS balanced, a.expired, a.message,"
 	" t.parameters->>'path' AS path, t.action, t.parameters->>'start' AS start, t.parameters->>'end' AS \"end\""
-	" FROM etl.attempts a JOIN etl.tasks t USING (task)"
-	" CROSS JOIN LATERAL (SELECT coalesce(sum(records), 0)::bigint AS records FROM etl.ledger"
-	"                     WHERE attempt = a.attempt) l"
-	" WHERE a.run = $1 ORDER BY a.attempt LIMIT $2";
+	" FROM (SELECT * FROM etl.attempts WHERE run = $1 ORDER BY attempt LIMIT $2) a JOIN etl.accounts l USING (attempt)"
+	" JOIN etl.tasks t ON t.task = a.task ORDER BY a.attempt";
 
 /* The last quote of each subscription; its numbers are JSON as the vendor's answer has them. */
 static const char quotes_sql[] =

@@ -16,7 +16,7 @@ static const char status_sql[] =
 	"                                   WHERE l.attempt = a.attempt)), 0)::bigint"
 	"  FROM etl.attempts a JOIN etl.runs r USING (run)"
 	"  WHERE a.closed_at IS NULL AND r.status IN ('running', 'checking')),"
-	" (SELECT count(*) FROM etl.dead_letters), (SELECT holder FROM etl.leader)"
+	" (SELECT coalesce(sum(letters), 0)::bigint FROM etl.dead_letter_counts), (SELECT holder FROM etl.leader)"
 	" FROM etl.runs";
 
 /* Gaps first: nothing behind them moves before somebody decides. */

@@ -13,7 +13,9 @@
 #include "stages/orchestrator/api/query_log.h"
 #include "stages/orchestrator/api/rows.h"
 
-#define ROWS "1000"   /* at a time */
+#define ROWS 1000 /* at a time */
+#define TEXT_OF_(x) #x
+#define TEXT_OF(x) TEXT_OF_(x)
 #define STREAMS_MAX 8 /* at once: each holds a connection for as long as its client takes */
 #define CHUNK_MAX (16 * 1024 * 1024)
 
@@ -120,7 +122,7 @@ static int next_chunk(struct stream *s, struct err *err)
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	int64_t began = clock_monotonic_ns();
 
-	if (pg_query(s->pg, "FETCH " ROWS " FROM rows", PG_NO_PARAMS, &r, err))
+	if (pg_query(s->pg, "FETCH " TEXT_OF(ROWS) " FROM rows", PG_NO_PARAMS, &r, err))
 		return -1;
 	s->log.database_ns += clock_monotonic_ns() - began;
 	s->log.records += pg_rows(r);
@@ -130,11 +132,11 @@ static int next_chunk(struct stream *s, struct err *err)
 		put_head(s, r);
 	s->began = true;
 	put_rows(s, r);
-	s->ended = pg_rows(r) == 0;
+	s->ended = pg_rows(r) < ROWS;
 	if (s->ended && !s->csv)
 		buf_put_text(&s->chunk, "\n]}\n");
 	if (s->chunk.overflow)
-		return err_set(err, ERR_FATAL, ROWS " rows are more than %d bytes", CHUNK_MAX);
+		return err_set(err, ERR_FATAL, "%d rows are more than %d bytes", ROWS, CHUNK_MAX);
 	return 0;
 }
 

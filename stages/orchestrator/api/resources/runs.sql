@@ -10,7 +10,7 @@
 -- Closed means that count and mix once agreed; as the ledger only ever grows, an equal count now means that they still do.
 -- Records of an attempt that expired are in flight no more, and its task's next one stands for it.
 SELECT r.run, r.kind, r.status, a.unbalanced = 0 AND t.open = 0 AND r.status <> 'pending' AS balanced,
-       a.fetched, l.inserted, l.updated, l.unchanged, l.duplicate, l.superseded, l.dead_letters,
+       a.fetched, a.inserted, a.updated, a.unchanged, a.duplicate, a.superseded, a.dead_letters,
        a.in_flight, a.skipped, a.expired_attempts, a.expired_records, t.tasks, t.closed AS tasks_closed,
        r.created_at, r.started_at, r.finished_at, r.requested_by, r.message,
        (SELECT coalesce(json_agg(json_build_object('name', c.name, 'passed', c.passed, 'observed', c.observed,
@@ -22,24 +22,18 @@ FROM (SELECT * FROM etl.runs
        ORDER BY run DESC LIMIT {limit}) r
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(x.fetched), 0)::bigint AS fetched, coalesce(sum(x.skipped), 0)::bigint AS skipped,
+           coalesce(sum(x.inserted), 0)::bigint AS inserted, coalesce(sum(x.updated), 0)::bigint AS updated,
+           coalesce(sum(x.unchanged), 0)::bigint AS unchanged, coalesce(sum(x.duplicate), 0)::bigint AS duplicate,
+           coalesce(sum(x.superseded), 0)::bigint AS superseded, coalesce(sum(x.dead_letters), 0)::bigint AS dead_letters,
            coalesce(sum(x.fetched - x.records) FILTER (WHERE NOT x.expired), 0)::bigint AS in_flight,
            count(*) FILTER (WHERE x.expired) AS expired_attempts,
            coalesce(sum(x.fetched - x.records) FILTER (WHERE x.expired), 0)::bigint AS expired_records,
-           count(*) FILTER (WHERE CASE WHEN x.expired THEN x.is_last
+           count(*) FILTER (WHERE CASE WHEN x.expired
+                                  THEN NOT EXISTS (SELECT FROM etl.attempts later WHERE later.task = x.task AND later.attempt > x.attempt)
                                   ELSE x.closed_at IS NULL OR x.fetched <> x.records END) AS unbalanced
-    FROM (SELECT y.*, (SELECT coalesce(sum(records), 0) FROM etl.ledger WHERE attempt = y.attempt) AS records,
-                 attempt = max(attempt) OVER (PARTITION BY task) AS is_last
-            FROM etl.attempts y WHERE y.run = r.run) x) a
+    FROM etl.accounts_to_sum x WHERE x.run = r.run) a
 CROSS JOIN LATERAL (
     SELECT count(*) AS tasks, count(*) FILTER (WHERE state = 'closed') AS closed,
            count(*) FILTER (WHERE state IN ('pending', 'dispatched')) AS open
     FROM etl.tasks WHERE run = r.run) t
-CROSS JOIN LATERAL (
-    SELECT coalesce(sum(records) FILTER (WHERE outcome = 'inserted'), 0)::bigint AS inserted,
-           coalesce(sum(records) FILTER (WHERE outcome = 'updated'), 0)::bigint AS updated,
-           coalesce(sum(records) FILTER (WHERE outcome = 'unchanged'), 0)::bigint AS unchanged,
-           coalesce(sum(records) FILTER (WHERE outcome = 'duplicate'), 0)::bigint AS duplicate,
-           coalesce(sum(records) FILTER (WHERE outcome = 'superseded'), 0)::bigint AS superseded,
-           coalesce(sum(records) FILTER (WHERE outcome = 'dead_letter'), 0)::bigint AS dead_letters
-    FROM etl.attempts x JOIN etl.ledger USING (attempt) WHERE x.run = r.run) l
 ORDER BY r.run DESC
