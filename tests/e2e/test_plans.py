@@ -19,7 +19,7 @@ ATTEMPTS, LETTERS, BARS = 50_000, 100_000, 400_000
 RUN_ATTEMPTS = 20
 API = os.path.join(TOP, "stages", "orchestrator", "api")
 FEW = 3000  # rows that a page may read of one table where nothing else is said; every table that grows has many more
-SMALL = {"etl.tokens", "etl.gaps", "etl.alarms", "etl.leader", "etl.dead_letter_counts", "etl.datasets"}  # they do not grow with time
+SMALL = {"etl.offsets", "etl.tokens", "etl.gaps", "etl.alarms", "etl.leader", "etl.dead_letter_counts", "etl.datasets"}  # they do not grow with time
 
 
 @pytest.fixture(scope="module")
@@ -155,6 +155,7 @@ EXPECTED = {
     "dead_letters_summary": Expected(
         {"run": "7"}, {"since": RECENT}, {"class": "none"}, {"schema": "none"}, {"class": "none", "error_type": "none", "by": "rule"},
         bare=False),
+    "errors": Expected({"minutes": "60"}, bare=False, budget=OF_A_DAY),
     "expired": Expected(),
     "historical": Expected({"symbol": "SYM0007", "start": "2024-02-01", "end": "2024-10-07", "interval": "1d", "dataset": None},
                            {"symbol": "SYM0007", "start": DAY, "end": DAY, "interval": "1m", "dataset": "GLBX.MDP3"},
@@ -171,6 +172,7 @@ EXPECTED = {
     "quality_trades": Expected({"days": "7"}),
     "runs": Expected({"run": "7"}, {"run": "999999"}, {"kind": "backfill"}, {"kind": "full"}, {"status": "running"}, {"status": "failed"},
                      budget=10 * RUN_ATTEMPTS * 51),
+    "sample": Expected({"schema": "ohlcv-1d", "breadth": "20"}, bare=False),  # what its function reads is its own business: test_validate.py
     "symbols": Expected({"subscription": "none"}, budget=20 * FEW),
     "tokens": Expected(),
     "why": Expected({"symbol": "SYM0007", "time": "2024-01-01T05:00:00Z"}, {"symbol": "none", "time": "2024-01-01T05:00:00Z"}, bare=False),
