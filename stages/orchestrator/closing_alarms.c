@@ -114,6 +114,15 @@ static const char changed_sql[] =
 	" WHERE NOT a.expired AND a.closed_at > now() - interval '1 hour' AND l.records <> a.fetched"
 	" ON CONFLICT DO NOTHING RETURNING attempt, name, message";
 
+/*
+ * The account that was kept when the attempt was closed (0012_looking_fast.sql) is forgotten by whoever changes the
+ * ledger; but who had not committed by then did not know that it was closed.
+ */
+static const char unkeep_sql[] =
+	"UPDATE etl.attempts a SET inserted = NULL, updated = NULL, unchanged = NULL, duplicate = NULL, superseded = NULL,"
+	" dead_letters = NULL FROM etl.alarms al WHERE al.attempt = a.attempt AND al.name = 'ledger_changed_after_close'"
+	" AND a.inserted IS NOT NULL";
+
 static const char forget_sql[] =
 	"DELETE FROM etl.alarms al USING etl.attempts a JOIN etl.runs r USING (run) WHERE a.attempt = al.attempt"
 	" AND (al.since < now() - interval '7 days' OR (al.name = 'attempt_silent'"
@@ -153,7 +162,9 @@ int closing_watch(struct orchestrator *self, struct err *err)
 {
 	if (leader_begin(&self->leader, self->pg, err) || pg_query(self->pg, forget_sql, PG_NO_PARAMS, NULL, err) ||
 	    raise_all(self, silent_sql, PG_PARAMS(INT_TEXT(config_int(self->cfg, "stalled_after_s"))), err) ||
-	    raise_all(self, changed_sql, PG_NO_PARAMS, err) || warn_of_overdue(self, err) || pg_commit(self->pg, err))
+	    raise_all(self, changed_sql, PG_NO_PARAMS, err) ||
+	    pg_query(self->pg, unkeep_sql, PG_NO_PARAMS, NULL, err) || warn_of_overdue(self, err) ||
+	    pg_commit(self->pg, err))
 		return err_wrap(err, "watching accounts");
 	return 0;
 }
