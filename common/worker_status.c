@@ -1,16 +1,15 @@
 #include "common/worker_status.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/process.h"
+#include "common/wakeup.h"
 #include "common/worker.h"
 
 struct counts {
@@ -19,12 +18,10 @@ struct counts {
 
 struct worker_status {
 	const char *work;
-	int64_t every_s, since_ns, started_ns;
+	int64_t every_ms, since_ns, started_ns;
 	struct counts said; /* up to here the lines before told */
 	pthread_t thread;
-	pthread_mutex_t lock;
-	pthread_cond_t ending;
-	bool ended;
+	struct wakeup wakeup;
 };
 
 static struct counts counts_now(void)
@@ -57,27 +54,11 @@ static void say(struct worker_status *self)
 	self->since_ns = at;
 }
 
-/* False: it is over. */
-static bool wait_next(struct worker_status *self)
-{
-	struct timespec due;
-	bool ended;
-
-	clock_gettime(CLOCK_MONOTONIC, &due);
-	due.tv_sec += self->every_s;
-	pthread_mutex_lock(&self->lock);
-	while (!self->ended && pthread_cond_timedwait(&self->ending, &self->lock, &due) != ETIMEDOUT)
-		;
-	ended = self->ended;
-	pthread_mutex_unlock(&self->lock);
-	return !ended;
-}
-
 static void *tell(void *arg)
 {
 	struct worker_status *self = arg;
 
-	while (wait_next(self))
+	while (wakeup_wait(&self->wakeup, self->every_ms))
 		say(self);
 	say(self);
 	return NULL;
@@ -86,21 +67,17 @@ static void *tell(void *arg)
 int worker_status_open(struct worker_status **ret, const struct config *cfg, const char *work, struct err *err)
 {
 	struct worker_status *self;
-	pthread_condattr_t monotonic;
 
 	*ret = NULL;
 	if (config_int(cfg, "log.status_s") == 0)
 		return 0;
 	self = mem_zalloc(1, sizeof(*self));
 	self->work = work;
-	self->every_s = config_int(cfg, "log.status_s");
+	self->every_ms = config_int(cfg, "log.status_s") * 1000;
 	self->since_ns = self->started_ns = clock_monotonic_ns();
-	pthread_mutex_init(&self->lock, NULL);
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-	pthread_cond_init(&self->ending, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	wakeup_init(&self->wakeup);
 	if (pthread_create(&self->thread, NULL, tell, self)) {
+		wakeup_release(&self->wakeup);
 		free(self);
 		return err_set(err, ERR_RETRY, "no thread for the log's status lines");
 	}
@@ -114,13 +91,9 @@ void worker_status_freep(struct worker_status **status)
 
 	if (!self)
 		return;
-	pthread_mutex_lock(&self->lock);
-	self->ended = true;
-	pthread_cond_signal(&self->ending);
-	pthread_mutex_unlock(&self->lock);
+	wakeup_stop(&self->wakeup);
 	pthread_join(self->thread, NULL);
-	pthread_cond_destroy(&self->ending);
-	pthread_mutex_destroy(&self->lock);
+	wakeup_release(&self->wakeup);
 	free(self);
 	*status = NULL;
 }
