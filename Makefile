@@ -144,6 +144,8 @@ $(B)/bin/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/fuzz.o $(forea
 fuzzers: $(FUZZERS)
 
 $(B)/bin/bench-decode: $(B)/obj/tests/bench/decode.o $(B)/lib/libfetcher.a $(B)/lib/libcommon.a
+$(B)/bin/bench-codec: $(B)/obj/tests/bench/codec.o $(B)/lib/libvalidator.a $(B)/lib/libcommon.a
+$(B)/bin/bench-decode $(B)/bin/bench-codec:
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ $(LIBS)
 
@@ -224,10 +226,10 @@ chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--se
 	@$(SUBMAKE) all FAULTS=1
 	@cd tests && ../build/venv/bin/python -m chaos $(CHAOS)
 
-bench: ## direct COPY and the whole pipeline with the same bars, and their ratio
+bench: ## the pipeline against direct COPY, stage by stage and whole (ONLY=whole,alone BENCH="--rounds 3")
 	@ops/local/install run test
 	@$(SUBMAKE) all
-	@build/venv/bin/python tests/bench/bench.py $(BENCH)
+	@cd tests && ../build/venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(BENCH)
 
 bench-looking: ## status, run show, lists and bars with 10^6 attempts, 10^7 dead letters, 10^8 bars (half an hour, 40 GB)
 	@ops/local/install run test

@@ -40,13 +40,19 @@ struct record_field {
 	uint8_t null_branch; /* which branch of the union is null: 0 or 1 */
 };
 
+struct codec_in;
+
 struct record_type {
 	const char *name;   /* "ohlcv" */
 	const char *file;   /* "schemas/avro/ohlcv.avsc", embedded */
 	uint32_t schema_id; /* from schemas/registry.lock */
 	uint32_t size;      /* of the struct */
-	uint8_t field_count;
+	uint8_t field_count, string_count;
 	const struct record_field *fields;
+	const uint8_t *strings; /* places of the fields that are strings */
+	/* Written by schemas/gen.c (see record_codec.h). get: the place of the field that does not decode, else field_count. */
+	uint8_t *(*put)(uint8_t *p, const void *record);
+	unsigned (*get)(struct codec_in *in, void *record);
 };
 
 /*

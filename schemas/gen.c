@@ -160,17 +160,78 @@ static void write_field(FILE *c, const struct schema *s, const struct schema_fie
 		fprintf(c, "FIELD_NOT_NULLABLE, false, 0 },\n");
 }
 
+/* Places of those whose length is not bounded: an encoder asks them first. */
+static unsigned write_strings(FILE *c, const struct schema *s)
+{
+	unsigned count = 0;
+
+	fprintf(c, "};\n\nstatic const uint8_t %s_strings[] = {", s->name);
+	for (int i = 0; i < s->field_count; i++)
+		if (strcmp(c_type_of(&s->fields[i])->field, "FIELD_STRING") == 0)
+			fprintf(c, "%s %d", count++ ? "," : "", i);
+	fprintf(c, "%s };\n", count ? "" : " 0");
+	return count;
+}
+
+/* put_long(), get_string(), …: common/record_codec.h has one of each for every type. */
+static void write_encoder(FILE *c, const struct schema *s)
+{
+	int bit = 0;
+
+	fprintf(c, "\nstatic uint8_t *%s_put(uint8_t *p, const void *record)\n{\n\tconst struct %s *r = record;\n\n",
+		s->name, s->name);
+	for (int i = 0; i < s->field_count; i++) {
+		const struct schema_field *f = &s->fields[i];
+
+		if (!f->nullable) {
+			fprintf(c, "\tp = put_%s(p, r->%s);\n", f->type, f->name);
+			continue;
+		}
+		fprintf(c, "\tp = put_branch(p, r->present >> %d & 1 ? %d : %d);\n", bit, !f->null_branch,
+			f->null_branch);
+		fprintf(c, "\tif (r->present >> %d & 1)\n\t\tp = put_%s(p, r->%s);\n", bit++, f->type, f->name);
+	}
+	fprintf(c, "\treturn p;\n}\n");
+}
+
+/* It returns the place of the field that does not decode, else how many there are. */
+static void write_decoder(FILE *c, const struct schema *s)
+{
+	int bit = 0;
+
+	fprintf(c, "\nstatic unsigned %s_get(struct codec_in *in, void *record)\n{\n\tstruct %s *r = record;\n",
+		s->name, s->name);
+	fprintf(c, "\tuint64_t present = 0;\n\tbool here;\n\n\t(void)here;\n");
+	for (int i = 0; i < s->field_count; i++) {
+		const struct schema_field *f = &s->fields[i];
+
+		if (f->nullable)
+			fprintf(c,
+				"\tif (!get_branch(in, %d, &present, %d, &here) || (here && !get_%s(in, &r->%s)))\n"
+				"\t\treturn %d;\n",
+				f->null_branch, bit++, f->type, f->name, i);
+		else
+			fprintf(c, "\tif (!get_%s(in, &r->%s))\n\t\treturn %d;\n", f->type, f->name, i);
+	}
+	fprintf(c, "\tr->present = present;\n\treturn %d;\n}\n", s->field_count);
+}
+
 static void write_table(FILE *c, const struct schema *s, const char *path, unsigned id)
 {
+	unsigned strings;
 	int bit = 0;
 
 	fprintf(c, "\nstatic const struct record_field %s_fields[] = {\n", s->name);
 	for (int i = 0; i < s->field_count; i++)
 		write_field(c, s, &s->fields[i], &bit);
+	strings = write_strings(c, s);
+	write_encoder(c, s);
+	write_decoder(c, s);
 	fprintf(c,
-		"};\n\nconst struct record_type %s_type = {\n\t.name = \"%s\",\n\t.file = \"%s\",\n\t.schema_id = %u,\n"
-		"\t.size = sizeof(struct %s),\n\t.field_count = %d,\n\t.fields = %s_fields,\n};\n",
-		s->name, s->name, path, id, s->name, s->field_count, s->name);
+		"\nconst struct record_type %s_type = {\n\t.name = \"%s\",\n\t.file = \"%s\",\n\t.schema_id = %u,\n"
+		"\t.size = sizeof(struct %s),\n\t.field_count = %d,\n\t.string_count = %u,\n"
+		"\t.fields = %s_fields,\n\t.strings = %s_strings,\n\t.put = %s_put,\n\t.get = %s_get,\n};\n",
+		s->name, s->name, path, id, s->name, s->field_count, strings, s->name, s->name, s->name, s->name);
 }
 
 static int check_lock(const struct schema *s, const struct lock *lock, const char *path, unsigned *ret_id,
@@ -247,7 +308,7 @@ static int generate(const char *dir, const char *lock_path, char **paths, int co
 		fprintf(h,
 			"#pragma once\n/* Generated from schemas/avro by schemas/gen.c. */\n#include \"common/record.h\"\n");
 		fprintf(c,
-			"/* Generated from schemas/avro by schemas/gen.c. */\n#include \"schemas.h\"\n\n#include <stddef.h>\n");
+			"/* Generated from schemas/avro by schemas/gen.c. */\n#include \"schemas.h\"\n\n#include <stddef.h>\n\n#include \"common/record_codec.h\"\n");
 	}
 	for (int i = 0; r == 0 && i < count; i++)
 		r = generate_one(h, c, lock, paths[i], err);

@@ -7,7 +7,6 @@ and asks it over HTTP, and with the command line, as people do.
 import argparse
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 import time

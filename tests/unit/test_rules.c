@@ -68,7 +68,12 @@ static const struct record_field thing_fields[] = {
 	{ "final", FIELD_BOOL, LOGICAL_NONE, THING(final), 9, false, FIELD_NOT_NULLABLE },
 	{ "good", FIELD_BOOL, LOGICAL_NONE, THING(good), GOOD, true, 0 },
 };
-static const struct record_type thing_type = { "thing", "", 1, sizeof(struct thing), 11, thing_fields };
+static const struct record_type thing_type = { .name = "thing",
+					       .file = "",
+					       .schema_id = 1,
+					       .size = sizeof(struct thing),
+					       .field_count = 11,
+					       .fields = thing_fields };
 
 /* Everything present; those that may be null are null in `nulls`. */
 static struct thing thing(void)

@@ -1,0 +1,50 @@
+"""Each stage alone on full topics, one after the other with the same records, beside direct COPY of the rows."""
+
+import os
+
+from bench.rounds import Rounds
+from bench.stand import RUN_SECONDS, Watch, direct_copy, empty, end_to_end, generate, save_rows
+
+STAGES = ("fetcher", "validator", "transformer", "loader")
+BARS = {"loader_vs_copy": 0.85, "validator_and_transformer_cpu_us": "<3"}
+
+
+def through(pipeline, run, records):
+    """Every stage for itself: what each needed."""
+    found = {}
+    for kind in STAGES:
+        worker = pipeline.spawn(kind)
+        worker.wait_event("http_listening")
+        found[kind] = Watch(worker, records).wait()
+        if kind == "loader":
+            pipeline.wait_run(run, RUN_SECONDS)
+        assert worker.stop() == 0
+    return found
+
+
+def measure(make_pipeline, options, say):
+    pipeline = make_pipeline()
+    bars = options.rows
+    pipeline.subscribe("w1", generate(pipeline, "w1", bars=bars, symbols=500, files=4))
+    pipeline.start_all()
+    end_to_end(pipeline, "w1", inserted=bars)
+    paths = save_rows(pipeline, os.path.join(pipeline.folder, "rows"))
+    for kind in STAGES:
+        for worker in pipeline.of(kind):
+            worker.stop()
+    rounds = Rounds(BARS)
+    for number in range(1, options.rounds + 1):
+        empty(pipeline)
+        copy = bars / direct_copy(pipeline, paths, bars)
+        empty(pipeline)
+        found = through(pipeline, pipeline.api.start_run(["w1"]), bars)
+        figures = {f"{kind}_{name}": value for kind, each in found.items() for name, value in each.items()}
+        rounds.add(
+            **figures,
+            loader_vs_copy=found["loader"]["rate"] / copy,
+            validator_and_transformer_cpu_us=found["validator"]["cpu_us"] + found["transformer"]["cpu_us"],
+            copy_rate=copy,
+        )
+        shown = ", ".join(f"{kind} {each['rate']:,.0f}/s {each['cpu_us']:.2f} µs" for kind, each in found.items())
+        say(f"round {number}: COPY {copy:,.0f}/s, {shown}")
+    return rounds

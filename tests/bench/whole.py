@@ -1,0 +1,51 @@
+"""The whole pipeline against direct COPY of the same rows into the same table."""
+
+import os
+
+from harness.pipeline import KINDS
+
+from bench.process import peak_mib
+from bench.rounds import Rounds
+from bench.stand import direct_copy, empty, end_to_end, generate, save_rows
+
+BARS = {"end_to_end_vs_copy": 0.5, "again_vs_first": 1.0, "memory_mib": "<256"}
+
+
+def measure(make_pipeline, options, say):
+    """W1 fetched, W3 the same fetched again, W4 with broken records, beside COPY with one connection and two."""
+    pipeline = make_pipeline()
+    bars = options.rows
+    pipeline.subscribe("w1", generate(pipeline, "w1", bars=bars, symbols=500, files=4))
+    pipeline.subscribe("w4", generate(pipeline, "w4", bars=bars, symbols=500, files=4, broken=bars // 100))
+    pipeline.start_all()
+    seconds, _ = end_to_end(pipeline, "w1", inserted=bars)
+    say(f"warming up: {seconds:.1f} s")
+    one, two = (save_rows(pipeline, os.path.join(pipeline.folder, f"rows{parts}"), parts) for parts in (1, 2))
+    rounds = Rounds(BARS)
+    for number in range(1, options.rounds + 1):
+        empty(pipeline)
+        copy = direct_copy(pipeline, one, bars)
+        empty(pipeline)
+        copies = direct_copy(pipeline, two, bars)
+        empty(pipeline)
+        first, _ = end_to_end(pipeline, "w1", inserted=bars)
+        again, _ = end_to_end(pipeline, "w1", unchanged=bars)
+        empty(pipeline)
+        broken, run = end_to_end(pipeline, "w4", fetched=bars)
+        rounds.add(
+            end_to_end_vs_copy=copy / first,
+            end_to_end_vs_two_copies=copies / first,
+            again_vs_first=first / again,
+            broken_vs_first=first / broken,
+            rows_per_s=bars / first,
+            copy_rows_per_s=bars / copy,
+        )
+        say(
+            f"round {number}: COPY {bars / copy:9,.0f} rows/s, with two connections {bars / copies:9,.0f}; end to end"
+            f" {bars / first:9,.0f} ({copy / first:.3f}), again {bars / again:9,.0f}, 1 % broken {bars / broken:9,.0f}"
+            f" ({run['dead_letters']} letters)"
+        )
+    for kind in KINDS:
+        rounds.add(**{f"{kind}_peak_mib": max(peak_mib(worker.pid) for worker in pipeline.of(kind))})
+    rounds.add(memory_mib=max(rounds.median(f"{kind}_peak_mib") for kind in KINDS))
+    return rounds
