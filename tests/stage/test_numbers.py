@@ -13,7 +13,7 @@ from harness.servers import TOP
 
 EXACT, FLOAT32, FLOAT64 = range(3)
 LIMIT = 2**63 - 1
-SOURCES = ("number_text", "str", "err")
+SOURCES = ("number_text", "str", "err", "redact", "mem")
 
 
 class Str(ctypes.Structure):
