@@ -69,10 +69,11 @@ help: ## this list
 	@awk -F':.*## ' '/^[a-z_.%-]+:.*## /{printf "  make %-22s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 # --- generated code: descriptors from the schemas, and files compiled into the binaries -------------------------------
-build/host/gen: schemas/gen.c schemas/reader.c schemas/reader.h
+HOST_C := schemas/gen.c schemas/reader.c common/err.c common/mem.c common/redact.c
+build/host/gen: $(HOST_C) schemas/reader.h common/err.h common/mem.h common/redact.h
 	@mkdir -p $(@D)
 	$(CC) -std=gnu17 -D_GNU_SOURCE -I. -O1 -g -Wall -Wextra $(if $(DEVELOPER),-Werror) -o $@ \
-		schemas/gen.c schemas/reader.c common/err.c common/mem.c -ljansson
+		$(HOST_C) -ljansson -lpthread
 
 .PHONY: lock
 lock: build/host/gen ## lock changed schemas under a new version
