@@ -3,7 +3,7 @@
 -- list: subscriptions
 -- cursor: subscription
 -- limit: 50 500
--- run integer!: the run
+-- run integer: the run; the last one where none is named
 SELECT t.subscription, count(DISTINCT a.attempt) AS attempts, sum(a.fetched)::bigint AS fetched,
        coalesce(sum(l.inserted), 0)::bigint AS inserted, coalesce(sum(l.updated), 0)::bigint AS updated,
        coalesce(sum(l.unchanged), 0)::bigint AS unchanged, coalesce(sum(l.duplicate), 0)::bigint AS duplicate,
@@ -21,5 +21,5 @@ CROSS JOIN LATERAL (
            coalesce(sum(records), 0) AS records,
            NOT EXISTS (SELECT FROM etl.attempts later WHERE later.task = a.task AND later.attempt > a.attempt) AS is_last
     FROM etl.ledger WHERE attempt = a.attempt) l
-WHERE a.run = {run}::bigint AND ({after_subscription}::text IS NULL OR t.subscription > {after_subscription})
+WHERE a.run = coalesce({run}::bigint, (SELECT max(run) FROM etl.runs)) AND ({after_subscription}::text IS NULL OR t.subscription > {after_subscription})
 GROUP BY t.subscription ORDER BY t.subscription LIMIT {limit}
