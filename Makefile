@@ -183,12 +183,13 @@ logs: ## the last lines of their logs
 MAN := build/man/penstock.1 $(patsubst %,build/man/penstock-%.8,$(WORKERS))
 .PHONY: man
 man: $(MAN) ## manual pages into build/man, from the tables of commands and keys
+	@echo '  to read one: man -l build/man/penstock.1'
 build/man/penstock.1: build/bin/penstock
 	@mkdir -p $(@D)
-	$< man >$@.new && mv $@.new $@
+	@$< man >$@.new && mv $@.new $@
 build/man/%.8: build/bin/%
 	@mkdir -p $(@D)
-	$< --man >$@.new && mv $@.new $@
+	@$< --man >$@.new && mv $@.new $@
 
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test fuzz lint

@@ -68,14 +68,18 @@ static enum err_kind kind_of(const char *state)
 	return ERR_FATAL;
 }
 
-/* libpq ends its texts with a line feed and may put several lines in. */
+/* libpq ends its texts with a line feed and may put several lines in, with tabs in front. */
 static int set_error(struct err *err, enum err_kind kind, const char *message)
 {
 	char text[400];
 	size_t n = 0;
 
-	for (; *message && n + 1 < sizeof(text); message++)
-		text[n++] = *message == '\n' ? ' ' : *message;
+	for (; *message && n + 1 < sizeof(text); message++) {
+		char c = *message == '\n' || *message == '\t' ? ' ' : *message;
+
+		if (c != ' ' || (n > 0 && text[n - 1] != ' '))
+			text[n++] = c;
+	}
 	while (n > 0 && text[n - 1] == ' ')
 		n--;
 	text[n] = '\0';

@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/datasets_pg.h"
 #include "common/embed.h"
+#include "common/log.h"
 #include "common/pg.h"
 #include "common/topics.h"
 #include "ops/cli/cli.h"
@@ -19,6 +20,7 @@ int command_topics_apply(int argc, char **argv)
 		return cli_fail("topics apply", &err), EXIT_USAGE;
 	if (cli_leftover("topics apply", argc, argv, 0))
 		return EXIT_USAGE;
+	log_open("penstock", LOG_ERROR); /* what the client tries meanwhile, the error sums up */
 	if (topics_open(&topics, cfg, &err) || topics_apply(topics, cfg, dry_run, cli_print_line, NULL, &err))
 		return cli_fail("topics apply", &err);
 	return EXIT_OK;
@@ -35,6 +37,7 @@ int command_topics_check(int argc, char **argv)
 		return cli_fail("topics check", &err), EXIT_USAGE;
 	if (cli_leftover("topics check", argc, argv, 0))
 		return EXIT_USAGE;
+	log_open("penstock", LOG_ERROR);
 	if (topics_open(&topics, cfg, &err) || topics_check(topics, cfg, cli_print_line, NULL, &differences, &err))
 		return cli_fail("topics check", &err);
 	printf("%u topics, %u differences\n", topics_count(topics), differences);

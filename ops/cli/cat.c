@@ -10,6 +10,7 @@
 #include "common/json_out.h"
 #include "common/kafka.h"
 #include "common/kafka_admin.h"
+#include "common/log.h"
 #include "common/mem.h"
 #include "common/registry_remote.h"
 #include "common/topics.h"
@@ -221,6 +222,7 @@ int command_cat(int argc, char **argv)
 		return fprintf(stderr, "penstock cat: name a topic, e.g. etl.dlq\n"), EXIT_USAGE;
 	if (registry_register(cfg, &err))
 		return cli_fail("cat", &err);
+	log_open("penstock", LOG_ERROR); /* what the client tries meanwhile, the error sums up */
 	if (topics_open(&topics, cfg, &err))
 		return cli_fail("cat", &err);
 	cat.cfg = cfg;

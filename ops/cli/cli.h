@@ -29,6 +29,9 @@ int cli_usage(FILE *out, int code);
 /* Every command whose name begins with these words, with its arguments; how many there are. */
 unsigned cli_describe(FILE *out, int count, char **words);
 
+/* "; is it 'run full'?" where a command's name is nearly that of these words. */
+void cli_suggest(FILE *out, int count, char **words);
+
 /* Configuration of the commands: section `cli`, api.*, kafka, database. Options that config takes
  * (--config, --set) are taken out of argv; exits never. */
 int cli_config(struct config **ret, int *argc, char **argv, struct err *err);

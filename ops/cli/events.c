@@ -98,6 +98,20 @@ static void keep(struct events *e, const char *line)
 	e->kept[at] = mem_strdup(line);
 }
 
+/* A stage's word on the rules that it judges an attempt by: no progress, and of no run that it knows. */
+static void put_rules(json_t *row)
+{
+	CLEANUP(json_freep) json_t *result = json_loads(json_string_value(json_object_get(row, "result")), 0, NULL);
+	static const char *const empty[] = { "run", "fetched", "refused", "skipped" };
+	const char *rules = json_string_value(json_object_get(result, "rule_set"));
+
+	if (!rules)
+		return;
+	json_object_set_new(row, "message", json_sprintf("judged by %s", rules));
+	for (unsigned i = 0; i < sizeof(empty) / sizeof(*empty); i++)
+		json_object_set_new(row, empty[i], json_null());
+}
+
 static void show(struct events *e, const char *line)
 {
 	CLEANUP(json_freep) json_t *row = NULL;
@@ -109,9 +123,8 @@ static void show(struct events *e, const char *line)
 		return;
 	}
 	row = json_loads(line, 0, NULL);
-	if (strcmp(json_string_value(json_object_get(row, "state")), "running") == 0 &&
-	    !json_string_value(json_object_get(row, "message"))[0]) /* what a stage tells of it, where it does */
-		json_object_set(row, "message", json_object_get(row, "result"));
+	if (strcmp(json_string_value(json_object_get(row, "state")), "running") == 0)
+		put_rules(row);
 	table_add(e->table, row);
 }
 

@@ -1,10 +1,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/cleanup.h"
 #include "common/man.h"
+#include "common/mem.h"
 #include "common/version.h"
 #include "ops/cli/cli.h"
 
+#define WORD_MAX 40 /* of a command's name, or what was meant as one */
 #define EXIT_CODES "0 done, 1 the answer is no, 2 wrong arguments, 3 try again later, 4 cannot work"
 
 int cli_usage(FILE *out, int code)
@@ -17,6 +20,7 @@ int cli_usage(FILE *out, int code)
 		"start a worker: fetcher, validator, transformer, loader, orchestrator");
 	fprintf(out,
 		"\n`penstock help COMMAND` shows a command's arguments, `penstock WORKER --help` a worker's settings\n"
+		"lists come in pages: --limit N, --cursor C for the next one, --all; on a terminal through $PAGER, or --no-pager\n"
 		"configuration: $PENSTOCK_CONFIG, else ./var/penstock.yaml\n"
 		"exit codes: " EXIT_CODES "\n");
 	return code;
@@ -46,13 +50,58 @@ unsigned cli_describe(FILE *out, int count, char **words)
 	return shown;
 }
 
+/* Letters that are to be changed, put in or taken out to make one word of the other. */
+static unsigned distance(const char *a, const char *b)
+{
+	unsigned row[WORD_MAX + 1];
+
+	if (strlen(a) > WORD_MAX || strlen(b) > WORD_MAX)
+		return WORD_MAX;
+	for (unsigned j = 0; j <= strlen(b); j++)
+		row[j] = j;
+	for (unsigned i = 1; i <= strlen(a); i++) {
+		unsigned corner = row[0];
+
+		row[0] = i;
+		for (unsigned j = 1; j <= strlen(b); j++) {
+			unsigned change = corner + (a[i - 1] != b[j - 1]);
+			unsigned more = (row[j] < row[j - 1] ? row[j] : row[j - 1]) + 1;
+
+			corner = row[j];
+			row[j] = change < more ? change : more;
+		}
+	}
+	return row[strlen(b)];
+}
+
+void cli_suggest(FILE *out, int count, char **words)
+{
+	CLEANUP(freep) char *said = mem_printf("%s%s%s", words[0], count > 1 ? " " : "", count > 1 ? words[1] : "");
+	const char *near = NULL;
+	unsigned least = 3;
+
+	for (const struct command *c = cli_commands; c->name; c++) {
+		unsigned two = distance(said, c->name), one = distance(words[0], c->name);
+		unsigned d = two < one ? two : one;
+
+		if (d < least) {
+			least = d;
+			near = c->name;
+		}
+	}
+	if (near)
+		fprintf(out, "; is it '%s'?", near);
+}
+
 int command_help(int argc, char **argv)
 {
 	if (argc == 0)
 		return cli_usage(stdout, EXIT_OK);
 	if (cli_describe(stdout, argc, argv) > 0)
 		return EXIT_OK;
-	fprintf(stderr, "penstock help: there is no command '%s'; `penstock help` lists them\n", argv[0]);
+	fprintf(stderr, "penstock help: there is no command '%s'", argv[0]);
+	cli_suggest(stderr, argc, argv);
+	fputs(" (`penstock help` lists the commands)\n", stderr);
 	return EXIT_USAGE;
 }
 

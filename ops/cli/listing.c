@@ -46,6 +46,13 @@ static int usage(const struct listing *listing, const char *what, const char *ab
 	return EXIT_USAGE;
 }
 
+static int needs(const struct listing *listing, const char *word)
+{
+	fprintf(stderr, "penstock %s: its %s is missing (see `penstock help %s`)\n", listing->command, word,
+		listing->command);
+	return EXIT_USAGE;
+}
+
 /* The page is ours, the rest the API's. */
 static int take_option(struct request *r, int *argc, char ***argv)
 {
@@ -84,7 +91,7 @@ static int read_arguments(struct request *r, int argc, char **argv)
 		argv++;
 	}
 	if (words < r->listing->words_needed)
-		return usage(r->listing, "it takes a", r->listing->words[words]);
+		return needs(r->listing, r->listing->words[words]);
 	return 0;
 }
 

@@ -33,7 +33,6 @@ int command_ledger(int argc, char **argv)
 		    .path = "/api/v1/ledger/subscriptions",
 		    .list = "subscriptions",
 		    .words = { "run" },
-		    .words_needed = 1,
 		    .columns = "subscription attempts " COUNTS,
 		    .nothing = "no attempt" } },
 		{ "outcome",
@@ -41,7 +40,6 @@ int command_ledger(int argc, char **argv)
 		    .path = "/api/v1/ledger/outcomes",
 		    .list = "outcomes",
 		    .words = { "run" },
-		    .words_needed = 1,
 		    .nothing = "no record is accounted for yet" } },
 	};
 	const char *by = cli_option(&argc, argv, "--by");
@@ -55,12 +53,13 @@ int command_ledger(int argc, char **argv)
 
 LISTING(coverage, .command = "coverage", .path = "/api/v1/coverage", .list = "coverage", .words = { "subscription" },
 	.columns = "subscription symbol from to days state records reason vendor_condition",
-	.nothing = "nothing is known")
+	.nothing = "nothing is known: this is of vendors' interfaces; what files brought, `penstock ledger` shows")
 LISTING(why, .command = "why", .path = "/api/v1/why", .list = "rows", .words = { "symbol", "time" }, .words_needed = 2,
 	.blocks = true, .nothing = "no table has a row of this symbol at this time")
 LISTING(alarms, .command = "alarms", .path = "/api/v1/alarms", .list = "alarms",
 	.columns = "since name attempt message", .nothing = "nothing is wrong")
-LISTING(symbols, .command = "symbols", .path = "/api/v1/symbols", .list = "symbols", .nothing = "none yet")
+LISTING(symbols, .command = "symbols", .path = "/api/v1/symbols", .list = "symbols",
+	.nothing = "none yet: these are of vendors' interfaces; those of files are in the table symbol_mappings")
 LISTING(audit, .command = "audit", .path = "/api/v1/audit", .list = "audit", .nothing = "nobody changed anything")
 LISTING(dlq_ls, .command = "dlq ls", .path = "/api/v1/dead-letters", .list = "dead_letters",
 	.columns = "id failed_at class schema symbol day rules message", .nothing = "no dead letters")

@@ -71,8 +71,14 @@ static int show_near(int argc, char **argv)
 
 	if (n > 0 && cli_describe(asked ? stdout : stderr, n, argv) > 0)
 		return asked ? EXIT_OK : EXIT_USAGE;
-	fprintf(stderr, "penstock: unknown command '%s'\n\n", argv[0]);
-	return cli_usage(stderr, EXIT_USAGE);
+	if (n == 0) {
+		fprintf(stderr, "penstock: options stand behind the command, as in `penstock status %s …`\n", argv[0]);
+		return EXIT_USAGE;
+	}
+	fprintf(stderr, "penstock: unknown command '%s%s%s'", argv[0], n > 1 ? " " : "", n > 1 ? argv[1] : "");
+	cli_suggest(stderr, n, argv);
+	fputs(" (`penstock help` lists the commands)\n", stderr);
+	return EXIT_USAGE;
 }
 
 int main(int argc, char **argv)

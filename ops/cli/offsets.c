@@ -94,19 +94,29 @@ static const char *offset_text(int64_t offset, char text[PG_INT_MAX])
 	return offset == KAFKA_OFFSET_NONE ? "-" : pg_int_text(offset, text);
 }
 
+static int wider(int width, const char *text)
+{
+	return (int)strlen(text) > width ? (int)strlen(text) : width;
+}
+
 static void print_table(const struct positions *positions)
 {
 	CLEANUP(buf_release) struct buf message = BUF_INIT(JSON_MAX);
 	char next[PG_INT_MAX], low[PG_INT_MAX], high[PG_INT_MAX];
+	int group = 5, topic = 5; /* widths */
 
-	printf("%-24s %-20s %4s %10s %10s %10s %8s  %-8s %s\n", "group", "topic", "part", "position", "low", "high",
-	       "lag", "state", "kept in");
+	for (unsigned i = 0; i < positions->count; i++) {
+		group = wider(group, positions->items[i].group);
+		topic = wider(topic, positions->items[i].topic->name);
+	}
+	printf("%-*s  %-*s %4s %10s %10s %10s %8s  %-8s %s\n", group, "group", topic, "topic", "part", "position",
+	       "low", "high", "behind", "state", "kept in");
 	for (unsigned i = 0; i < positions->count; i++) {
 		const struct position *p = &positions->items[i];
 
-		printf("%-24s %-20s %4d %10s %10s %10s %8" PRId64 "  %-8s %s\n", p->group, p->topic->name, p->partition,
-		       offset_text(p->next, next), offset_text(p->low, low), offset_text(p->high, high), lag_of(p),
-		       position_state_name(position_state(p)), p->in_database ? "database" : "kafka");
+		printf("%-*s  %-*s %4d %10s %10s %10s %8" PRId64 "  %-8s %s\n", group, p->group, topic, p->topic->name,
+		       p->partition, offset_text(p->next, next), offset_text(p->low, low), offset_text(p->high, high),
+		       lag_of(p), position_state_name(position_state(p)), p->in_database ? "database" : "kafka");
 	}
 	for (unsigned i = 0; i < positions->count; i++)
 		if (position_is_gap(&positions->items[i])) {

@@ -4,12 +4,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/kafka.h"
 
 static const struct config_key keys[] = { { 0 } };
 static const struct config_key *const shared[] = { config_common_keys, config_database_keys, NULL };
+
+/* Everything is at its default, which is seldom what was meant. */
+static bool no_file;
 
 static void take_out(int *argc, char **argv, int at, int count)
 {
@@ -57,8 +61,8 @@ int cli_leftover(const char *command, int argc, char **argv, int max)
 {
 	for (int i = 0; i < argc; i++)
 		if (i >= max || argv[i][0] == '-') {
-			fprintf(stderr, "penstock %s: unknown or incomplete argument '%s' (see `penstock help`)\n",
-				command, argv[i]);
+			fprintf(stderr, "penstock %s: unknown or incomplete argument '%s' (see `penstock help %s`)\n",
+				command, argv[i], command);
 			return EXIT_USAGE;
 		}
 	return 0;
@@ -67,6 +71,10 @@ int cli_leftover(const char *command, int argc, char **argv, int max)
 int cli_fail(const char *command, const struct err *err)
 {
 	fprintf(stderr, "penstock %s: %s\n", command, err->text);
+	if (no_file && err->kind != ERR_RECORD)
+		fprintf(stderr,
+			"(there is no " CLI_CONFIG_DEFAULT " here, and PENSTOCK_CONFIG is not set: `. var/env` in the "
+			"checkout sets it)\n");
 	return err->kind == ERR_RECORD ? EXIT_FAILED : err_exit_code(err);
 }
 
@@ -94,9 +102,10 @@ void cli_print_line(void *self, const char *line)
 int cli_config(struct config **ret, int *argc, char **argv, struct err *err)
 {
 	static const struct config_spec spec = { .binary = "cli", .summary = "", .keys = keys, .shared = shared };
-	const char *assignment;
+	const char *assignment, *said = cli_option(argc, argv, "--config"), *named = getenv("PENSTOCK_CONFIG");
 
-	if (config_open(ret, &spec, cli_option(argc, argv, "--config"), err))
+	no_file = !said && !(named && named[0]) && access(CLI_CONFIG_DEFAULT, F_OK) != 0;
+	if (config_open(ret, &spec, said, err))
 		return -1;
 	while ((assignment = cli_option(argc, argv, "--set")))
 		if (config_set(*ret, assignment, err))

@@ -14,6 +14,7 @@
 #include "ops/cli/table.h"
 
 #define DAYS_DEFAULT 7
+#define SHOWN_MAX 20 /* lines of a table; messages with values in them are many */
 
 /* What is counted, and how the report names it. */
 static const struct {
@@ -77,15 +78,18 @@ static void print(const json_t *summary)
 	       json_integer_value(json_object_get(summary, "total_quarantined_records")),
 	       json_string_value(json_object_get(summary, "from")), json_string_value(json_object_get(summary, "to")));
 	for (unsigned i = 0; i < sizeof(groups) / sizeof(*groups); i++) {
-		CLEANUP(table_freep) struct table *table = table_new("dead_letters symbols last_failed_at group");
+		CLEANUP(table_freep) struct table *table = table_new("group dead_letters symbols last_failed_at");
 		size_t at;
 		json_t *row;
 
-		json_array_foreach(json_object_get(summary, groups[i].name), at, row) table_add(table, row);
+		json_array_foreach(json_object_get(summary, groups[i].name), at, row) if (at < SHOWN_MAX)
+			table_add(table, row);
 		if (at == 0)
 			continue;
 		printf("\n%s\n", groups[i].title);
 		table_print(table);
+		if (at > SHOWN_MAX)
+			printf("and %zu more: --json has them all\n", at - SHOWN_MAX);
 	}
 }
 

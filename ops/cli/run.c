@@ -76,7 +76,7 @@ static void print_checks(const json_t *run)
 	json_t *check;
 
 	json_array_foreach(json_object_get(run, "checks"), i, check)
-		printf("  check %-16s %s  observed %" PRId64 ", expected %" PRId64 "%s%s\n", text(check, "name"),
+		printf("  check %-17s %s  observed %" PRId64 ", expected %" PRId64 "%s%s\n", text(check, "name"),
 		       json_is_true(json_object_get(check, "passed")) ? "passed" : "FAILED", number(check, "observed"),
 		       number(check, "expected"), text(check, "detail")[0] ? ": " : "", text(check, "detail"));
 }
@@ -91,7 +91,7 @@ static void print_quotes(const json_t *run)
 	{
 		const char *cost = text(quote, "cost_usd");
 
-		printf("  quote %-16s %s USD of %s at most, %" PRId64 " records, %" PRId64 " bytes, %" PRId64
+		printf("  quote %-17s %s USD of %s at most, %" PRId64 " records, %" PRId64 " bytes, %" PRId64
 		       " windows to fetch\n",
 		       text(quote, "subscription"), cost[0] ? cost : "?", text(quote, "cost_max_usd"),
 		       number(quote, "records"), number(quote, "bytes"), number(quote, "windows"));
@@ -139,7 +139,7 @@ static int fetch_run(const struct config *cfg, const char *id, json_t **ret, str
 			return -1;
 		last = json_array_get(json_object_get(list, "runs"), 0);
 		if (!last)
-			return err_set(err, ERR_FATAL, "there is no run yet; `penstock run full` starts one");
+			return err_set(err, ERR_RECORD, "there is no run yet; `penstock run full` starts one");
 		path = mem_printf("/api/v1/runs/%" PRId64, number(last, "run"));
 	} else {
 		path = mem_printf("/api/v1/runs/%s", id);

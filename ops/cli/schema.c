@@ -34,7 +34,8 @@ static int call_open(struct schema_call *call, int *argc, char **argv, int words
 	if (cli_leftover(call->command, *argc, argv, words))
 		return EXIT_USAGE;
 	if (*argc < words)
-		return fprintf(stderr, "penstock %s: something is missing (see `penstock help`)\n", call->command),
+		return fprintf(stderr, "penstock %s: it takes %s; `penstock schema ls` lists the subjects\n",
+			       call->command, words == 1 ? "a SUBJECT" : "a SUBJECT and two versions"),
 		       EXIT_USAGE;
 	return registry_open(&call->registry, call->cfg, &err) ? cli_fail(call->command, &err) : 0;
 }

@@ -67,13 +67,20 @@ static void ask(struct assessment *a)
 {
 	int64_t started;
 
-	if (api_call(a->cfg, "GET", "/api/v1/status", NULL, &a->database, &a->unreachable))
+	if (api_call(a->cfg, "GET", "/api/v1/status", NULL, &a->database, &a->unreachable)) {
+		json_decref(a->database); /* it says what is wrong, and nothing of the database */
+		a->database = NULL;
 		return;
+	}
 	started = clock_monotonic_ns();
 	for (int i = 0; i < QUERIES && a->unreachable.kind == ERR_OK; i++) {
 		json_decref(a->status);
 		a->status = NULL;
 		api_call(a->cfg, "GET", "/api/etl/status", NULL, &a->status, &a->unreachable);
+	}
+	if (a->unreachable.kind != ERR_OK) {
+		json_decref(a->status);
+		a->status = NULL;
 	}
 	a->query_ms = (double)(clock_monotonic_ns() - started) / 1e6 / QUERIES;
 }

@@ -92,7 +92,7 @@ def test_one_dead_letter(up):
     value, key = up.query("SELECT encode(value, 'base64'), encode(key, 'base64') FROM etl.dead_letters WHERE id = %s", number)[0]
     assert (letter["value"], letter["key"]) == (value.replace("\n", ""), key.replace("\n", ""))
     problem(up.api.get(f"{LETTERS}/{2**62}"), 404, f"there is no dead letter {2**62}")
-    problem(up.api.get(f"{LETTERS}/x"), 404, "id: a whole number")
+    problem(up.api.get(f"{LETTERS}/x"), 404, "id: 'x' is not a whole number")
 
 
 @pytest.mark.parametrize("by", ["class", "error_type", "rule", "message", "schema", "symbol", "day", "subscription"])
@@ -115,7 +115,7 @@ def test_the_ledger_of_a_run(up):
     outcomes = up.api.get("/api/v1/ledger/outcomes", params={"run": run["run"]}).json()["outcomes"]
     assert sum(row["records"] for row in outcomes) == run["fetched"]
     assert {row["outcome"] for row in outcomes} >= {"inserted", "dead_letter"}
-    problem(up.api.get("/api/v1/ledger/outcomes"), 400, "run: a whole number")
+    assert up.api.get("/api/v1/ledger/outcomes").json() == up.api.get(f"/api/v1/ledger/outcomes?run={up.done[-1]['run']}").json()
     assert [a["attempt"] for a in rows(up.api, "/api/v1/ledger/attempts", "attempts", limit=1)] == [
         a for (a,) in up.query("SELECT attempt FROM etl.attempts ORDER BY attempt DESC")
     ]
@@ -262,16 +262,17 @@ def test_many_bars_are_sent_as_they_are_read(up):
     "path, parameters, words",
     [
         (LETTERS, {"clas": "x"}, ["there is no parameter 'clas'", "class, rule, schema"]),
-        (LETTERS, {"day": "2024-02-30"}, ["day: a date"]),
-        (LETTERS, {"run": "1 OR 1=1"}, ["run: a whole number"]),
-        (LETTERS, {"new": "yes"}, ["new: true or false"]),
-        (LETTERS, {"since": "yesterday"}, ["since: a time"]),
+        (LETTERS, {"class": "validation"}, ["class: 'validation' is not one of decode_errors|validation_failures|"]),
+        (LETTERS, {"day": "2024-02-30"}, ["day: '2024-02-30' is not a date"]),
+        (LETTERS, {"run": "1 OR 1=1"}, ["run: '1 OR 1=1' is not a whole number"]),
+        (LETTERS, {"new": "yes"}, ["new: 'yes' is not true or false"]),
+        (LETTERS, {"since": "yesterday"}, ["since: 'yesterday' is not a time"]),
         (LETTERS, {"cursor": "AAAA"}, ["cursor", "next_cursor"]),
         (LETTERS, {"cursor": "eHh4AA"}, []),
         (LETTERS, {"limit": "1001"}, ["1 to 1000"]),
-        (f"{LETTERS}/summary", {"by": "id"}, ["by: one of class|"]),
+        (f"{LETTERS}/summary", {"by": "id"}, ["by: 'id' is not one of class|"]),
         (f"{LETTERS}/1", {"limit": "1"}, ["there is none"]),
-        ("/api/v1/coverage", {"state": "done"}, ["state: one of complete|"]),
+        ("/api/v1/coverage", {"state": "done"}, ["state: 'done' is not one of complete|"]),
     ],
 )
 def test_what_is_none_is_refused_by_name(api, path, parameters, words):

@@ -3,6 +3,7 @@
 import glob
 import json
 import os
+import re
 import signal
 import subprocess
 from datetime import datetime
@@ -78,6 +79,22 @@ def test_the_beginning_of_a_command_shows_what_there_is(loaded):
     assert "there is no command 'nonsense'" in loaded.cli("help", "nonsense", code=2).stderr
 
 
+def test_where_no_configuration_is_found_that_is_said(loaded, tmp_path):
+    """As in another folder than the checkout: the defaults are seldom what was meant."""
+    environment = loaded.environment() | {"PENSTOCK_API_URL": "http://127.0.0.1:1"}
+    del environment["PENSTOCK_CONFIG"]
+    words = [loaded.program("penstock"), "status"]
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 3 and "there is no ./var/penstock.yaml here, and PENSTOCK_CONFIG is not set" in done.stderr
+    assert "var/penstock.yaml" not in loaded.cli("status", "--set", "api.url=http://127.0.0.1:1", code=3).stderr
+
+
+def test_a_broker_that_is_away_is_one_sentence(loaded):
+    for words in (["cat", "etl.dlq", "-n", "1"], ["topics", "check"]):
+        said = loaded.cli(*words, "--set", "kafka.bootstrap.servers=127.0.0.1:1", code=3).stderr
+        assert "no broker answers" in said and len(said.splitlines()) == 1
+
+
 def test_version_is_the_same_everywhere(loaded):
     (word, version) = loaded.cli("--version").stdout.split()
     assert word == "penstock" and version[0].isdigit()
@@ -89,11 +106,15 @@ def test_version_is_the_same_everywhere(loaded):
     ("words", "names"),
     [
         ([], "usage: penstock COMMAND"),
-        (["nonsense"], "unknown command 'nonsense'"),
+        (["nonsense"], "unknown command 'nonsense' (`penstock help`"),
+        (["stauts"], "unknown command 'stauts'; is it 'status'?"),
+        (["run", "fulll"], "unknown command 'run fulll'; is it 'run full'?"),
+        (["help", "legder"], "there is no command 'legder'; is it 'ledger'?"),
+        (["--set", "api.url=x", "status"], "options stand behind the command"),
         (["run"], "penstock run full"),
         (["runs", "--nonsense"], "'--nonsense'"),
         (["runs", "more"], "'more'"),
-        (["runs", "--limit"], "'--limit'"),
+        (["runs", "--limit"], "'--limit' (see `penstock help runs`)"),
         (["run", "full", "--subscription"], "'--subscription'"),
         (["run", "show", "first"], "'first'"),
         (["run", "show", "1", "2"], "'2'"),
@@ -289,7 +310,10 @@ def test_offsets_ls_shows_where_everybody_stands(loaded):
     assert all(row["low"] == 0 and row["position"] <= row["high"] for row in rows)
     kept = {(row["group"].removeprefix(loaded.prefix), row["kept_in"]) for row in rows}
     assert ("penstock.loader", "database") in kept and ("penstock.validator", "kafka") in kept
-    assert len(loaded.cli("offsets", "ls").stdout.splitlines()) == len(rows) + 1
+    head, *lines = loaded.cli("offsets", "ls").stdout.splitlines()
+    assert len(lines) == len(rows)
+    ends = {re.match(r"\S+ +\S+ +\d+", line).end() for line in lines}
+    assert ends == {head.index("part") + 4}, "a column, however long the topics' names are"
 
 
 def test_offsets_ls_before_anybody_has_read(pipeline):

@@ -11,9 +11,11 @@ import signal
 import subprocess
 
 import fastavro
+import psycopg
 import pytest
 from harness.bars import loaded
 from harness.waiting import wait_until
+from psycopg import sql
 
 BARS, BROKEN = 300, 13
 
@@ -44,11 +46,12 @@ def test_the_ledger_by_what_one_wants(up):
     outcomes = up.cli_json("ledger", run, "--by", "outcome")["outcomes"]
     assert sum(row["records"] for row in outcomes) == BARS
     assert "by takes attempt, subscription or outcome" in up.cli("ledger", "--by", "day", code=2).stderr
-    assert "run" in up.cli("ledger", "--by", "outcome", code=2).stderr
+    last = {str(row["topic"]): row["records"] for row in up.cli_json("ledger", "--by", "outcome")["outcomes"]}
+    assert sum(last.values()) == up.done[-1]["fetched"], "of the last run, where none is named"
 
 
 def test_lists_that_are_empty_say_so(up):
-    assert up.cli("coverage").stdout == "nothing is known\n"
+    assert up.cli("coverage").stdout.startswith("nothing is known: ")
     assert up.cli("alarms").stdout == "nothing is wrong\n"
     assert up.cli("why", "NONE", "2024-01-01").stdout.startswith("no table has a row")
     assert up.cli("dlq", "ls", "--symbol", "NONE").stdout == "no dead letters\n"
@@ -63,7 +66,11 @@ def test_why_a_row_is_there(up):
     for name in ("run", "attempt", "subscription", "topic", "partition", "first_offset", "last_offset"):
         assert lines[name] == str(row[name]), name
     assert "rule_sets" in lines and "request" in lines
-    assert "time" in up.cli("why", symbol, code=2).stderr
+    assert "its time is missing" in up.cli("why", symbol, code=2).stderr
+    assert "time: 'noon' is not a time" in up.cli("why", symbol, "noon", code=1).stderr
+    prices = ("open_price", "high_price", "low_price", "close_price")
+    stored = up.query("SELECT open_price, high_price, low_price, close_price FROM ohlcv_data WHERE symbol = %s AND ts_event = %s", symbol, time)
+    assert [row["row"][name] for name in prices] == [str(price) for price in stored[0]], "exact decimals, as texts"
 
 
 def test_dead_letters_are_filtered(up):
@@ -111,7 +118,7 @@ def test_one_dead_letter(up):
     assert f"id                 {number}\n" in shown and "record" in shown and "letter_offset" in shown
     assert up.cli_json("dlq", "show", str(number))["id"] == number
     assert "there is no dead letter 999999999" in up.cli("dlq", "show", "999999999", code=1).stderr
-    assert "it takes a 'id'" in up.cli("dlq", "show", code=2).stderr
+    assert "its id is missing" in up.cli("dlq", "show", code=2).stderr
 
 
 def test_export_for_other_programs(up, tmp_path):
@@ -205,6 +212,7 @@ def test_quarantine_analyze(up, tmp_path):
     assert counts == sorted(counts, reverse=True)
     assert summary["business_logic_violations"] and summary["by_rule"]
     said = up.cli("quarantine", "analyze").stdout
+    assert "\ngroup " in said and max(len(part.splitlines()) for part in said.split("\n\n")) <= 23
     assert f"Total quarantined records: {total}" in said and "business logic violations" in said
     program = [up.program("penstock"), "quarantine", "analyze", "--export-summary"]
     done = subprocess.run(program, cwd=tmp_path, env=up.environment(), capture_output=True, text=True, check=True)
@@ -310,6 +318,25 @@ def test_the_nine_lines_of_status(up):
     assert lines["Last Ingestion"].endswith("+00:00") and lines["Average Query Time"].split("ms")[0]
     found = up.cli_json("status", "--comprehensive")
     assert len(found) == 9 and all(line["ok"] for line in found.values())
+
+
+def test_the_nine_lines_where_the_database_is_away(up):
+    """What the orchestrator says then is no state of the database."""
+    alter = sql.SQL("ALTER DATABASE {} ALLOW_CONNECTIONS {}")
+    name = sql.Identifier(up.database)
+    other = psycopg.connect(up.servers.dsn(), autocommit=True)
+    up.query("SELECT 1")
+    other.execute(alter.format(name, sql.Literal(False)))
+    try:
+        up.query("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        done = wait_until(lambda: (d := up.cli("status", "--comprehensive", code=None)).returncode == 1 and d, 30, "it is seen")
+    finally:
+        other.execute(alter.format(name, sql.Literal(True)))
+        other.close()
+    lines = dict(line.split(": ", 1) for line in done.stdout.splitlines())
+    assert list(lines) == NINE and lines["System Status"] == "UNREACHABLE"
+    assert lines["Database"].startswith("Unknown: the database is not available") and lines["Quarantine"] == "unknown"
+    wait_until(lambda: up.cli("status", "--comprehensive", code=None).returncode == 0, 30, "it is well again")
 
 
 def test_parts_of_status(up, monkeypatch):

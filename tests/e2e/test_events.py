@@ -45,7 +45,7 @@ def test_a_table_for_people(up):
     head, *lines = up.cli("events", "--type", "done").stdout.splitlines()
     assert head.split() == ["ts", "state", "run", "attempt", "fetched", "refused", "skipped", "worker", "message"]
     assert len(lines) == RUNS and all(" done " in line for line in lines)
-    assert '"rule_set":"ohlcv@' in up.cli("events", "--type", "running").stdout
+    assert "judged by ohlcv@" in up.cli("events", "--type", "running").stdout
 
 
 def follow(up, *words, **options):

@@ -258,11 +258,11 @@ def test_schema_diff_names_the_fields(up, subject):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (["show"], 2, "something is missing"),
+        (["show"], 2, "it takes a SUBJECT; `penstock schema ls`"),
         (["show", "nobodys-value"], 1, "schema ls"),
         (["show", "{}", "--version", "9"], 1, "no version 9"),
         (["show", "{}", "--version", "new"], 2, "'new'"),
-        (["diff", "{}", "1"], 2, "something is missing"),
+        (["diff", "{}", "1"], 2, "it takes a SUBJECT and two versions"),
         (["diff", "{}", "1", "3"], 1, "no version 3"),
         (["ls", "more"], 2, "'more'"),
     ],

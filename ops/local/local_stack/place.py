@@ -120,6 +120,8 @@ class Place:
             "PGPASSFILE": self.path("pgpass"),
         }
         lines = "".join(f"export {key}={shlex.quote(value)}\n" for key, value in values.items())
+        programs = shlex.quote(self.programs())
+        lines += f"case :$PATH: in *:{programs}:*) ;; *) export PATH={programs}:$PATH ;; esac\n"
         write_atomic(self.path("env"), lines)
 
     def write_config(self, before):
@@ -139,8 +141,11 @@ class Place:
             write_atomic(self.config, new)
 
     # --- programs ----------------------------------------------------------------------------------------------------
+    def programs(self):
+        return os.environ.get("PENSTOCK_BIN") or os.path.join(TOP, "build", "bin")
+
     def program(self, name):
-        path = os.path.join(os.environ.get("PENSTOCK_BIN") or os.path.join(TOP, "build", "bin"), name)
+        path = os.path.join(self.programs(), name)
         if not os.access(path, os.X_OK):
             raise Problem(f"{path} is not there; build it first: make")
         return path

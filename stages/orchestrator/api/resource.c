@@ -10,6 +10,7 @@
 #define VALUES_MAX (64 * 1024)
 #define CURSOR_MAX 4096
 #define NAMES_MAX 1000
+#define SHOWN_MAX 64 /* bytes of a wrong value that the answer repeats */
 #define SLOTS_MAX (RESOURCE_PARAMETERS_MAX + RESOURCE_CURSOR_MAX + 1)
 
 /* What a request asks of a resource. */
@@ -63,12 +64,17 @@ static void refuse_unknown(void *self, const char *name, const char *value)
 	a->refused = true;
 }
 
-static void refuse_value(struct asked *a, const struct resource_parameter *parameter)
+/* text: what was said; of no data where nothing was. */
+static void refuse_value(struct asked *a, const struct resource_parameter *parameter, struct str text)
 {
 	CLEANUP(buf_release) struct buf what = BUF_INIT(NAMES_MAX);
 
 	resource_type_text(parameter, &what);
-	api_problem(a->call->response, parameter->in_path ? 404 : 400, "%s: %s", parameter->name, buf_text(&what));
+	if (text.data)
+		api_problem(a->call->response, parameter->in_path ? 404 : 400, "%s: '%.*s' is not %s", parameter->name,
+			    text.len > SHOWN_MAX ? SHOWN_MAX : (int)text.len, text.data, buf_text(&what));
+	else
+		api_problem(a->call->response, 400, "%s is missing: %s", parameter->name, buf_text(&what));
 	a->refused = true;
 }
 
@@ -98,7 +104,7 @@ static void take_parameters(struct asked *a, const struct resource_match *match)
 		if (!text.data && !parameter->required)
 			continue;
 		if (!text.data || !resource_value(parameter, text, &a->storage[i]) || a->storage[i].overflow)
-			refuse_value(a, parameter);
+			refuse_value(a, parameter, text);
 		else
 			a->values[i] = buf_text(&a->storage[i]);
 	}

@@ -3,7 +3,7 @@
 -- list: dead_letters
 -- cursor: id
 -- limit: 50 1000
--- class text: of this class only: decode_errors, validation_failures, transformation_errors, load_errors, api_errors
+-- class decode_errors|validation_failures|transformation_errors|load_errors|api_errors: of this class only
 -- rule text: that violate this rule
 -- schema text: of this schema only
 -- symbol text: of this symbol only

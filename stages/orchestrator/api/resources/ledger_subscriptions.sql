@@ -3,7 +3,7 @@
 -- list: subscriptions
 -- cursor: subscription
 -- limit: 50 500
--- run integer!: the run
+-- run integer: the run; the last one where none is named
 SELECT t.subscription, count(DISTINCT a.attempt) AS attempts, sum(a.fetched)::bigint AS fetched,
        sum(a.inserted)::bigint AS inserted, sum(a.updated)::bigint AS updated, sum(a.unchanged)::bigint AS unchanged,
        sum(a.duplicate)::bigint AS duplicate, sum(a.superseded)::bigint AS superseded, sum(a.dead_letters)::bigint AS dead_letters,
@@ -12,5 +12,5 @@ SELECT t.subscription, count(DISTINCT a.attempt) AS attempts, sum(a.fetched)::bi
                 THEN EXISTS (SELECT FROM etl.attempts later WHERE later.task = a.task AND later.attempt > a.attempt)
                 ELSE a.closed_at IS NOT NULL AND a.fetched = a.records END) AS balanced
 FROM etl.accounts_to_sum a JOIN etl.tasks t USING (task)
-WHERE a.run = {run}::bigint AND ({after_subscription}::text IS NULL OR t.subscription > {after_subscription})
+WHERE a.run = coalesce({run}::bigint, (SELECT max(run) FROM etl.runs)) AND ({after_subscription}::text IS NULL OR t.subscription > {after_subscription})
 GROUP BY t.subscription ORDER BY t.subscription LIMIT {limit}

@@ -6,7 +6,7 @@
 -- time time!: the record's time (ts_event; of statistics and definitions ts_recv)
 --
 -- A record's partition is told by its symbol. Its offset is not kept with the row: it lies between the first and the last of those
--- that the attempt wrote from this partition.
+-- that the attempt wrote from this partition. Numbers with a point are texts: a reader of JSON would make binary floats of them.
 WITH found AS (
     SELECT 'ohlcv_data' AS table_name, to_jsonb(o) AS row, attempt, as_of FROM ohlcv_data o
      WHERE symbol = {symbol} AND ts_event = {time}::timestamptz
@@ -25,10 +25,13 @@ SELECT f.table_name, t.subscription, t.source, t.action, a.run, r.kind, r.reques
        (SELECT json_agg(u.rule_set ORDER BY u.told_at, u.rule_set) FROM etl.attempt_rules u WHERE u.attempt = f.attempt
            AND u.record_type = replace(replace(f.table_name, '_data', ''), 'definitions', 'definition')) AS rule_sets,
        t.parameters AS request,
-       (SELECT json_agg(json_build_object('restated_at', s.restated_at, 'old_attempt', s.old_attempt, 'old_row', s.old_row) ORDER BY s.id DESC)
+       (SELECT json_agg(json_build_object('restated_at', s.restated_at, 'old_attempt', s.old_attempt, 'old_row',
+        (SELECT jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'number' AND value::text LIKE '%.%' THEN to_jsonb(value::text)
+            ELSE value END) FROM jsonb_each(s.old_row))) ORDER BY s.id DESC)
           FROM etl.restatements s WHERE s.new_attempt = f.attempt AND s.table_name = f.table_name
            AND s.old_row->>'symbol' = f.row->>'symbol' AND s.old_row->>'ts_event' IS NOT DISTINCT FROM f.row->>'ts_event') AS restatements,
-       f.row
+       (SELECT jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'number' AND value::text LIKE '%.%' THEN to_jsonb(value::text)
+            ELSE value END) FROM jsonb_each(f.row)) AS row
 FROM found f LEFT JOIN etl.attempts a ON a.attempt = f.attempt LEFT JOIN etl.tasks t USING (task) LEFT JOIN etl.runs r ON r.run = a.run
 LEFT JOIN LATERAL (
     SELECT l.topic, l.partition, min(l.first_offset) AS first_offset, max(l.last_offset) AS last_offset
