@@ -234,7 +234,7 @@ def test_bars_as_json_and_as_csv(up):
     lines = list(csv.DictReader(io.StringIO(answer.text)))
     assert [(line["time"], line["close"]) for line in lines] == wanted
     assert up.api.get(path, params=span | {"interval": "1d"}).json() == {"data": []}
-    problem(up.api.get(path, params={"start": "2024-01-01"}), 400, "end: a date")
+    problem(up.api.get(path, params={"start": "2024-01-01"}), 400, "end is missing: a date")
     problem(up.api.get(path, params=span | {"format": "xml"}), 400, "json or csv")
 
 
