@@ -62,9 +62,10 @@ def possible(place, names):
 
 def can_share(one, other):
     """Not two troubles of one connection, nor two at one point: the second would end the first. Nobody could take over
-    from one stopped orchestrator if the other is stopped, too, and a loader that cannot get through has no session that
-    could be terminated."""
-    both_stopped = one.name.startswith("zombie.orchestrator") and other.name.startswith("zombie.orchestrator")
+    from one stopped worker if the other of its kind is stopped, too, and a loader that cannot get through has no session
+    that could be terminated."""
+    stopped = [each.name.split(".")[1] for each in (one, other) if each.name.startswith("zombie.")]
+    both_stopped = len(stopped) == 2 and stopped[0] == stopped[1]
     same_net = one.name.startswith("net.") and one.name.split(".")[:2] == other.name.split(".")[:2]
     unreachable = {one.name.split(".")[0], other.name.split(".")[0]} == {"backend", "net"}  # a session, to end it
     same_point = getattr(one, "armed", one.name) == getattr(other, "armed", other.name)
