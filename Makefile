@@ -194,7 +194,7 @@ build/man/%.8: build/bin/%
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test fuzz lint
 
-.PHONY: test check test-registry fuzz chaos bench bench-decode bench-looking lint headers format clean
+.PHONY: test check test-registry fuzz chaos bench bench-decode bench-looking bench-peers lint headers format clean
 test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
 	@ops/local/install run test
 	@ops/local/install fuzz || echo '  the fuzz targets will be skipped: the fuzzer could not be installed'
@@ -236,6 +236,11 @@ bench-looking: ## status, run show, lists and bars with 10^6 attempts, 10^7 dead
 	@ops/local/install run test
 	@$(SUBMAKE) all
 	@build/venv/bin/python tests/bench/looking.py $(BENCH)
+
+bench-peers: ## the loader alone against what people would use instead (BENCH="--rows 2000000 --only python")
+	@ops/local/install run test
+	@$(SUBMAKE) all
+	@cd tests && ../build/venv/bin/python -m bench.peers $(BENCH)
 
 bench-decode: ## what reading the vendor's files into records costs, by type and encoding
 	@ops/local/install run test

@@ -14,9 +14,10 @@ from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
 from bench import alone, report, whole
+from bench.peers import stand as peers
 from bench.rounds import machine
 
-PARTS = {"whole": whole.measure, "alone": alone.measure}
+PARTS = {"whole": whole.measure, "alone": alone.measure, "peers": peers.measure}
 
 
 def parts_of(text):

@@ -7,14 +7,14 @@ POLL_SECONDS = 0.05
 PATIENCE = float(os.environ.get("PENSTOCK_PATIENCE", "1"))  # deadlines are for what never comes, not for slow machines
 
 
-def wait_until(condition, seconds, what):
+def wait_until(condition, seconds, what, every=POLL_SECONDS):
     """The condition's first true value. `what` says in the failure what was waited for; it may be a callable."""
     seconds *= PATIENCE
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() >= deadline:
             raise AssertionError(f"not within {seconds} s: {what() if callable(what) else what}")
-        time.sleep(POLL_SECONDS)
+        time.sleep(every)
     return value
 
 
