@@ -201,7 +201,7 @@ static void write_decoder(FILE *c, const struct schema *s)
 
 	fprintf(c, "\nstatic unsigned %s_get(struct codec_in *in, void *record)\n{\n\tstruct %s *r = record;\n",
 		s->name, s->name);
-	fprintf(c, "\tuint64_t present = 0;\n\tbool here;\n\n\t(void)here;\n");
+	fprintf(c, "\tuint64_t present = 0;\n\tbool here = false;\n\n\t(void)here;\n");
 	for (int i = 0; i < s->field_count; i++) {
 		const struct schema_field *f = &s->fields[i];
 
