@@ -402,26 +402,27 @@ void pg_rollback(struct pg *pg)
 
 /* --- COPY ------------------------------------------------------------------------------------------------------------ */
 
-static int put_rows(struct pg *pg, const struct buf *rows, struct err *err)
+static int put_bytes(struct pg *pg, struct str bytes, struct err *err)
 {
-	static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
-	static const char trailer[] = "\377\377";
-
-	if (PQputCopyData(pg->conn, header, 19) != 1)
-		return fail_result(pg, NULL, err);
-	for (size_t done = 0; done < rows->len;) {
-		size_t n = rows->len - done < COPY_CHUNK ? rows->len - done : COPY_CHUNK;
-
-		if (PQputCopyData(pg->conn, (const char *)rows->data + done, (int)n) != 1)
-			return fail_result(pg, NULL, err);
-		done += n;
-	}
-	if (PQputCopyData(pg->conn, trailer, 2) != 1 || PQputCopyEnd(pg->conn, NULL) != 1)
-		return fail_result(pg, NULL, err);
-	return 0;
+	return PQputCopyData(pg->conn, bytes.data, (int)bytes.len) == 1 ? 0 : fail_result(pg, NULL, err);
 }
 
-int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64_t *ret_rows, struct err *err)
+static int put_rows(struct pg *pg, const struct pg_rows *rows, struct err *err)
+{
+	static const char header[] = "PGCOPY\n\377\r\n\0\0\0\0\0\0\0\0\0";
+	struct str bytes;
+
+	if (put_bytes(pg, (struct str){ header, 19 }, err))
+		return -1;
+	while ((bytes = rows->next(rows->self)).len > 0)
+		if (put_bytes(pg, bytes, err))
+			return -1;
+	if (put_bytes(pg, STR_LIT("\377\377"), err))
+		return -1;
+	return PQputCopyEnd(pg->conn, NULL) == 1 ? 0 : fail_result(pg, NULL, err);
+}
+
+int pg_copy_rows(struct pg *pg, const char *sql, const struct pg_rows *rows, int64_t *ret_rows, struct err *err)
 {
 	CLEANUP(clear_resultp) PGresult *start = PQexec(pg->conn, sql);
 	CLEANUP(clear_resultp) PGresult *end = NULL;
@@ -445,6 +446,28 @@ int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64
 			break;
 	}
 	return r;
+}
+
+struct left {
+	const struct buf *rows;
+	size_t done;
+};
+
+static struct str next_chunk(void *self)
+{
+	struct left *left = self;
+	size_t n = left->rows->len - left->done;
+	struct str chunk = { (const char *)left->rows->data + left->done, n < COPY_CHUNK ? (uint32_t)n : COPY_CHUNK };
+
+	left->done += chunk.len;
+	return chunk;
+}
+
+int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64_t *ret_rows, struct err *err)
+{
+	struct left left = { rows, 0 };
+
+	return pg_copy_rows(pg, sql, &(struct pg_rows){ next_chunk, &left }, ret_rows, err);
 }
 
 /* --- migrations ------------------------------------------------------------------------------------------------------ */

@@ -73,7 +73,14 @@ int pg_begin(struct pg *pg, struct err *err);
 int pg_commit(struct pg *pg, struct err *err);
 void pg_rollback(struct pg *pg); /* what cannot be rolled back is gone with the connection */
 
+/* Where the rows of a COPY come from, bytes after bytes, valid until the next call; none of them: that was all. */
+struct pg_rows {
+	struct str (*next)(void *self);
+	void *self;
+};
+
 /* COPY … FROM STDIN (FORMAT binary): rows without the file header and trailer, which are added here. */
+int pg_copy_rows(struct pg *pg, const char *sql, const struct pg_rows *rows, int64_t *ret_rows, struct err *err);
 int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64_t *ret_rows, struct err *err);
 
 /* Text for a parameter, in the caller's array. */

@@ -6,6 +6,7 @@
  * bytes a field, and the text's own length.
  */
 #include <endian.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -46,6 +47,13 @@ static inline uint8_t *copy_row(uint8_t *p, unsigned fields)
 static inline uint8_t *copy_null(uint8_t *p)
 {
 	return copy_be32(p, UINT32_MAX);
+}
+
+static inline uint8_t *copy_bool(uint8_t *p, bool v)
+{
+	p = copy_be32(p, 1);
+	*p = v;
+	return p + 1;
 }
 
 static inline uint8_t *copy_int2(uint8_t *p, int16_t v)
@@ -102,4 +110,14 @@ static inline uint8_t *copy_numeric(uint8_t *p, int64_t coefficient, int exponen
 
 	copy_be32(p, n);
 	return p + 4 + n;
+}
+
+/* How many bytes a field takes with its length word. */
+static inline size_t copy_field_bytes(const uint8_t *p)
+{
+	uint32_t n;
+
+	memcpy(&n, p, sizeof(n));
+	n = be32toh(n);
+	return sizeof(n) + (n == UINT32_MAX ? 0 : n);
 }

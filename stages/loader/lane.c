@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/mem.h"
 #include "stages/loader/months.h"
+#include "stages/loader/order.h"
 
 #define BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define FIRST_ROWS 1024
@@ -29,6 +30,7 @@ struct lane {
 	struct merge_row *index;
 	int64_t count, capacity;
 	int64_t time_min, time_max;
+	struct order *order;
 	struct ledger *arrivals;
 
 	/* of the write that goes on */
@@ -45,6 +47,7 @@ struct lane *lane_new(const struct table_spec *spec, const char *topic)
 	lane->record = mem_zalloc(1, spec->type->size);
 	lane->rows = lane->messages = (struct buf)BUF_INIT(BYTES_MAX);
 	lane->months = months_new(spec->name);
+	lane->order = order_new();
 	lane->arrivals = ledger_new();
 	return lane;
 }
@@ -58,6 +61,7 @@ void lane_freep(struct lane **pointer)
 	merge_freep(&lane->merge);
 	table_freep(&lane->table);
 	months_freep(&lane->months);
+	order_freep(&lane->order);
 	ledger_freep(&lane->arrivals);
 	buf_release(&lane->rows);
 	buf_release(&lane->messages);
@@ -120,6 +124,7 @@ int lane_take(struct lane *lane, const struct kafka_message *m, struct err *err)
 	lane->count++;
 	if (lane->rows.overflow || lane->messages.overflow)
 		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes; lower batch.records_max", BYTES_MAX);
+	order_add(lane->order, m->key);
 	ledger_add(lane->arrivals, lineage.attempt, lane->topic, m->partition, OUTCOME_INSERTED, 1,
 		   record_mix(lineage.ordinal), (struct ledger_span){ m->offset, m->offset });
 	return 0;
@@ -171,6 +176,7 @@ int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_ref
 	const struct merge_batch batch = {
 		.rows = &lane->rows,
 		.index = lane->index,
+		.order = order_rows(lane->order),
 		.count = lane->count,
 		.time_min = lane->time_min,
 		.time_max = lane->time_max,
@@ -189,6 +195,7 @@ void lane_forget(struct lane *lane, bool committed)
 		months_forget(lane->months); /* one may have been dropped */
 	buf_reset(&lane->rows);
 	buf_reset(&lane->messages);
+	order_reset(lane->order);
 	ledger_reset(lane->arrivals);
 	lane->count = 0;
 }

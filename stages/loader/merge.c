@@ -9,15 +9,18 @@
 #include "common/mem.h"
 #include "stages/loader/merge_sql.h"
 #include "stages/loader/refusals.h"
+#include "stages/loader/rounds.h"
 
 #define ARRAY_TEXT_MAX (16 * 1024 * 1024)
 #define UNIQUE_VIOLATION "23505"
-#define STAGED_MAX ((size_t)512 * 1024 * 1024)
+#define CHUNK_BYTES 65536 /* of rows that are handed to a COPY at once */
+#define ROW_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 struct merge {
 	const struct table *table;
 	struct buf sql[MERGE_STATEMENTS];
-	struct buf part; /* the rows of one COPY */
+	struct buf chunk; /* of the rows of a COPY */
+	struct rounds *rounds;
 	int32_t *sequences;
 	int64_t sequence_cap;
 	struct refusals refused;
@@ -34,7 +37,8 @@ struct merge *merge_new(const struct table *table)
 	struct merge *m = mem_zalloc(1, sizeof(*m));
 
 	m->table = table;
-	m->part = (struct buf)BUF_INIT(STAGED_MAX);
+	m->chunk = (struct buf)BUF_INIT(CHUNK_BYTES + ROW_BYTES_MAX);
+	m->rounds = rounds_new();
 	merge_sql_write(m->sql, table);
 	return m;
 }
@@ -46,32 +50,81 @@ void merge_freep(struct merge **pointer)
 	if (!m)
 		return;
 	merge_sql_release(m->sql);
-	buf_release(&m->part);
+	buf_release(&m->chunk);
+	rounds_freep(&m->rounds);
 	refusals_release(&m->refused);
 	free(m->sequences);
 	free(m);
 	*pointer = NULL;
 }
 
+/* --- rows for a COPY ------------------------------------------------------------------------------------------------- */
+
+/* Rows of a batch on their way into the table, or, with rounds, into the staging table. */
+struct copying {
+	const struct merge_batch *batch;
+	const int32_t *sequences;
+	int64_t count, done;
+	const struct table *table;
+	const struct rounds *rounds;
+	struct buf *chunk;
+};
+
+static void put_row(struct copying *copying, int32_t sequence)
+{
+	struct str row = merge_row_bytes(copying->batch, sequence);
+	const struct merge_row *known = &copying->batch->index[sequence];
+
+	if (copying->rounds)
+		table_encode_stage(copying->table, row,
+				   &(struct staged){ sequence, known->partition, known->ordinal,
+						     rounds_of(copying->rounds, sequence) },
+				   copying->chunk);
+	else
+		buf_put_str(copying->chunk, row);
+}
+
+static struct str next_rows(void *self)
+{
+	struct copying *copying = self;
+
+	buf_reset(copying->chunk);
+	while (copying->done < copying->count && copying->chunk->len < CHUNK_BYTES)
+		put_row(copying, copying->sequences[copying->done++]);
+	return buf_str(copying->chunk);
+}
+
+static int copy_rows(struct merge *m, struct pg *pg, enum merge_statement which, struct copying *copying,
+		     struct err *err)
+{
+	int64_t copied = 0;
+
+	copying->table = m->table;
+	copying->chunk = &m->chunk;
+	if (pg_copy_rows(pg, statement(m, which), &(struct pg_rows){ next_rows, copying }, &copied, err))
+		return -1;
+	if (copied != copying->count)
+		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows copied", copied, copying->count);
+	return 0;
+}
+
 /* --- the short way: every key is new --------------------------------------------------------------------------------- */
 
 static int try_all_new(struct merge *m, struct pg *pg, const struct merge_batch *batch, bool *ret_done, struct err *err)
 {
-	int64_t copied = 0;
+	struct copying copying = { .batch = batch, .sequences = batch->order, .count = batch->count };
 
 	*ret_done = false;
 	if (m->expect_known)
 		return 0;
 	if (pg_exec(pg, "SAVEPOINT all_new", err))
 		return -1;
-	if (pg_copy_binary(pg, statement(m, MERGE_COPY_ALL), batch->rows, &copied, err)) {
+	if (copy_rows(m, pg, MERGE_COPY_ALL, &copying, err)) {
 		if (err->kind != ERR_RECORD)
 			return -1;
 		err_clear(err);
 		return pg_exec(pg, "ROLLBACK TO SAVEPOINT all_new", err);
 	}
-	if (copied != batch->count)
-		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows copied", copied, batch->count);
 	*ret_done = true;
 	return 0;
 }
@@ -95,36 +148,6 @@ static int32_t *room_for_sequences(struct merge *m, int64_t count)
 	return m->sequences;
 }
 
-static struct str row_bytes(const struct merge_batch *batch, int32_t sequence)
-{
-	const struct merge_row *row = &batch->index[sequence];
-
-	return (struct str){ (const char *)batch->rows->data + row->at, row->len };
-}
-
-static int copy_part(struct work *work, enum merge_statement which, int64_t count, struct err *err)
-{
-	int64_t copied = 0;
-
-	if (work->m->part.overflow)
-		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes when staged", work->m->part.max);
-	if (pg_copy_binary(work->pg, statement(work->m, which), &work->m->part, &copied, err))
-		return -1;
-	if (copied != count)
-		return err_set(err, ERR_FATAL, "%" PRId64 " of %" PRId64 " rows copied", copied, count);
-	return 0;
-}
-
-static int64_t last_round(struct merge *m, struct pg *pg, struct err *err)
-{
-	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-
-	if (pg_exec(pg, statement(m, MERGE_ROUNDS), err) ||
-	    pg_query(pg, statement(m, MERGE_LAST_ROUND), PG_NO_PARAMS, &r, err))
-		return -1;
-	return pg_int(r, 0, 0);
-}
-
 /* One statement that must touch exactly so many rows; none: it is left out. */
 static int change(struct work *work, enum merge_statement which, const char *const *params, unsigned param_count,
 		  int64_t rows, struct err *err)
@@ -145,14 +168,11 @@ static int change(struct work *work, enum merge_statement which, const char *con
 static int insert_rows(void *self, const int32_t *sequences, int64_t count, struct err *err)
 {
 	struct work *work = self;
-	struct merge *m = work->m;
 
 	if (!sequences)
 		return change(work, MERGE_INSERT, work->params, 1, count, err);
-	buf_reset(&m->part);
-	for (int64_t i = 0; i < count; i++)
-		buf_put_str(&m->part, row_bytes(work->batch, sequences[i]));
-	return copy_part(work, MERGE_COPY_ALL, count, err);
+	return copy_rows(work->m, work->pg, MERGE_COPY_ALL,
+			 &(struct copying){ .batch = work->batch, .sequences = sequences, .count = count }, err);
 }
 
 /*
@@ -246,6 +266,7 @@ static int run_round(struct merge *m, struct pg *pg, int64_t round, const struct
 	struct work work = { m, pg, batch, params };
 	const struct row_writer inserts = { &work, insert_rows, judge_insert }, updates = { &work, update_rows, NULL };
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	int64_t inserted, updated;
 
 	clock_format(batch->time_min, 6, from);
 	clock_format(batch->time_max, 6, to);
@@ -253,10 +274,15 @@ static int run_round(struct merge *m, struct pg *pg, int64_t round, const struct
 		return -1;
 	if (pg_query(pg, statement(m, MERGE_CHANGES), params, 1, &r, err))
 		return -1;
-	if (write_round(&work, &inserts, OUTCOME_INSERTED, pg_int(r, 0, 0), err) ||
-	    write_round(&work, &updates, OUTCOME_UPDATED, pg_int(r, 0, 1), err))
-		return -1;
-	return 0;
+	inserted = pg_int(r, 0, 0);
+	updated = pg_int(r, 0, 1);
+	if (inserted + updated == 0)
+		return 0;
+	return pg_exec(pg, statement(m, MERGE_ANALYZE), err) ||
+			       write_round(&work, &inserts, OUTCOME_INSERTED, inserted, err) ||
+			       write_round(&work, &updates, OUTCOME_UPDATED, updated, err)
+		       ? -1
+		       : 0;
 }
 
 static enum outcome outcome_of(const char *name)
@@ -315,14 +341,12 @@ static int report_refused(struct merge *m, int64_t *counted, merge_refusal_fn *r
 	return 0;
 }
 
-static int sort_out(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
-		    merge_refusal_fn *refused, void *self, struct err *err)
+static int sort_out(struct merge *m, struct pg *pg, const struct merge_batch *batch, int32_t rounds,
+		    struct ledger *ledger, merge_refusal_fn *refused, void *self, struct err *err)
 {
-	int64_t rounds = last_round(m, pg, err), counted;
+	int64_t counted;
 
-	if (rounds < 0)
-		return -1;
-	for (int64_t round = 1; round <= rounds; round++)
+	for (int32_t round = 1; round <= rounds; round++)
 		if (run_round(m, pg, round, batch, err))
 			return -1;
 	if (count_outcomes(m, pg, batch, ledger, &counted, err) ||
@@ -337,32 +361,48 @@ static int sort_out(struct merge *m, struct pg *pg, const struct merge_batch *ba
 static int stage_part(void *self, const int32_t *sequences, int64_t count, struct err *err)
 {
 	struct work *work = self;
-	struct merge *m = work->m;
 
-	buf_reset(&m->part);
-	for (int64_t i = 0; i < count; i++) {
-		const struct merge_row *row = &work->batch->index[sequences[i]];
-
-		table_encode_stage(m->table, row_bytes(work->batch, sequences[i]), sequences[i], row->partition,
-				   row->ordinal, &m->part);
-	}
-	return copy_part(work, MERGE_COPY_STAGE, count, err);
+	return copy_rows(
+		work->m, work->pg, MERGE_COPY_STAGE,
+		&(struct copying){
+			.batch = work->batch, .sequences = sequences, .count = count, .rounds = work->m->rounds },
+		err);
 }
 
-static int stage_rows(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct err *err)
+/*
+ * Rounds are counted before anybody knows which rows the staging table refuses;
+ * where it refuses some, the others are staged anew as if those had not come.
+ */
+static int stage_without_refused(struct merge *m, struct work *work, int32_t *ret_rounds, struct err *err)
+{
+	int32_t *sequences = room_for_sequences(m, work->batch->count);
+	int64_t count = 0;
+
+	*ret_rounds = rounds_find(m->rounds, m->table, work->batch, &m->refused);
+	for (int64_t i = 0; i < work->batch->count; i++)
+		if (rounds_of(m->rounds, work->batch->order[i]) != ROUNDS_NONE)
+			sequences[count++] = work->batch->order[i];
+	return pg_exec(work->pg, statement(m, MERGE_UNSTAGE), err) || stage_part(work, sequences, count, err) ? -1 : 0;
+}
+
+static int stage_rows(struct merge *m, struct pg *pg, const struct merge_batch *batch, int32_t *ret_rounds,
+		      struct err *err)
 {
 	struct work work = { m, pg, batch, NULL };
 	const struct row_writer writer = { &work, stage_part, NULL };
-	int32_t *sequences = room_for_sequences(m, batch->count);
 
-	for (int64_t i = 0; i < batch->count; i++)
-		sequences[i] = (int32_t)i;
-	return refusals_find(&m->refused, pg, &writer, sequences, batch->count, err) ? err_wrap(err, "staging") : 0;
+	refusals_clear(&m->refused);
+	*ret_rounds = rounds_find(m->rounds, m->table, batch, &m->refused);
+	if (refusals_find(&m->refused, pg, &writer, batch->order, batch->count, err) ||
+	    (m->refused.count > 0 && stage_without_refused(m, &work, ret_rounds, err)))
+		return err_wrap(err, "staging");
+	return 0;
 }
 
 int merge_run(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
 	      merge_refusal_fn *refused, void *self, struct err *err)
 {
+	int32_t rounds;
 	bool done;
 
 	if (batch->count == 0)
@@ -373,8 +413,7 @@ int merge_run(struct merge *m, struct pg *pg, const struct merge_batch *batch, s
 		ledger_merge(ledger, batch->arrivals);
 		return 0;
 	}
-	refusals_clear(&m->refused);
-	if (stage_rows(m, pg, batch, err) || sort_out(m, pg, batch, ledger, refused, self, err))
+	if (stage_rows(m, pg, batch, &rounds, err) || sort_out(m, pg, batch, rounds, ledger, refused, self, err))
 		return err_wrap(err, "%s", table_spec(m->table)->name);
 	return 0;
 }

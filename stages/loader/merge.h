@@ -7,8 +7,9 @@
  *
  * Mostly every key is new, so the rows are copied straight into the table
  * first. Where that meets a key that is there (23505), it is undone, and the
- * rows go through a staging table where it is sorted out what they are. While
- * the batch before met known keys, the straight way is not tried.
+ * rows go through a staging table where it is sorted out what they are, by one
+ * look-up each. While the batch before met known keys, the straight way is not
+ * tried.
  *
  * A row that the database refuses (class 22, a null, a constraint, another
  * unique index) is found by halving what was refused with it, under savepoints.
@@ -33,11 +34,19 @@ struct merge_row {
 struct merge_batch {
 	const struct buf *rows; /* encoded by table_encode() */
 	const struct merge_row *index;
+	const int32_t *order; /* in which they are written: see order.h */
 	int64_t count;
 	int64_t time_min, time_max;    /* ns, of table_time() */
 	const char *topic;             /* the rows' topic, for the ledger */
 	const struct ledger *arrivals; /* what the ledger says if every row is new */
 };
+
+static inline struct str merge_row_bytes(const struct merge_batch *batch, int32_t sequence)
+{
+	const struct merge_row *row = &batch->index[sequence];
+
+	return (struct str){ (const char *)batch->rows->data + row->at, row->len };
+}
 
 /* A row that is not in the table: refused, or a collision. */
 struct merge_refusal {

@@ -34,43 +34,37 @@ static void write_copies(struct buf *sql, const char *name, const char *columns)
 {
 	buf_printf(&sql[MERGE_COPY_ALL], "COPY %s (%s) FROM STDIN (FORMAT binary)", name, columns);
 	buf_printf(&sql[MERGE_COPY_STAGE],
-		   "COPY stage_%s (seq, source_partition, mix, ordinal, %s) FROM STDIN (FORMAT binary)", name, columns);
+		   "COPY stage_%s (seq, source_partition, mix, round, again, %s) FROM STDIN (FORMAT binary)", name,
+		   columns);
+	buf_printf(&sql[MERGE_UNSTAGE], "DELETE FROM stage_%s", name);
 }
 
 /*
- * A key may come several times in one batch: its rows are taken in their
- * order, one round each.
+ * A row's key is looked up in the table's index, whatever the planner knows or
+ * thinks of the two tables: a plan that reads the table costs what history is
+ * long, and to tell it the truth an ANALYZE for every batch.
  */
-static void write_rounds(struct buf *sql, const char *name, const char *key)
-{
-	buf_printf(&sql[MERGE_ROUNDS],
-		   "CREATE TEMP TABLE IF NOT EXISTS outcome_%s (seq integer, round integer, again boolean,"
-		   " outcome text) ON COMMIT DELETE ROWS; DELETE FROM outcome_%s;"
-		   " INSERT INTO outcome_%s SELECT seq, n, n > 1, NULL FROM"
-		   " (SELECT seq, row_number() OVER (PARTITION BY %s ORDER BY seq) AS n FROM stage_%s) AS numbered;"
-		   " ANALYZE stage_%s; ANALYZE outcome_%s;",
-		   name, name, name, key, name, name, name);
-	buf_printf(&sql[MERGE_LAST_ROUND], "SELECT coalesce(max(round), 0) FROM outcome_%s", name);
-}
-
 static void write_classify(struct buf *sql, const char *name, const char *key, const char *content,
 			   const char *time_column)
 {
 	buf_printf(&sql[MERGE_CLASSIFY],
-		   "UPDATE outcome_%s o SET outcome = CASE WHEN t.attempt IS NULL THEN 'inserted'"
-		   " WHEN (",
+		   "INSERT INTO outcome_%s (seq, round, by_attempt, from_partition, mixed, outcome)"
+		   " SELECT s.seq, s.round, s.attempt, s.source_partition, s.mix,"
+		   " CASE WHEN t.attempt IS NULL THEN 'inserted' WHEN (",
 		   name);
 	put_pairs(&sql[MERGE_CLASSIFY], content, "t.", "", "", ", ");
 	buf_put_text(&sql[MERGE_CLASSIFY], ") IS NOT DISTINCT FROM (");
 	put_pairs(&sql[MERGE_CLASSIFY], content, "s.", "", "", ", ");
 	buf_printf(&sql[MERGE_CLASSIFY],
-		   ") THEN CASE WHEN o.again THEN 'duplicate' ELSE 'unchanged' END"
+		   ") THEN CASE WHEN s.again THEN 'duplicate' ELSE 'unchanged' END"
 		   " WHEN t.attempt = s.attempt THEN 'collision'"
 		   " WHEN s.as_of > t.as_of THEN 'updated' ELSE 'superseded' END"
-		   " FROM stage_%s s LEFT JOIN %s t ON ",
-		   name, name);
+		   " FROM stage_%s s LEFT JOIN LATERAL (SELECT t.attempt, t.as_of, %s FROM %s t WHERE ",
+		   name, content, name);
 	put_same_key(&sql[MERGE_CLASSIFY], key, time_column);
-	buf_put_text(&sql[MERGE_CLASSIFY], " WHERE o.seq = s.seq AND o.round = $1::integer");
+	buf_put_text(&sql[MERGE_CLASSIFY], " LIMIT 1) t ON true WHERE s.round = $1::integer");
+	buf_printf(&sql[MERGE_ANALYZE], "ANALYZE stage_%s (seq, round, %s); ANALYZE outcome_%s (seq, round, outcome)",
+		   name, key, name);
 }
 
 /*
@@ -125,21 +119,20 @@ static void write_refusals(struct buf *sql, const char *name, const char *key)
 	buf_printf(&sql[MERGE_REFUSE], "UPDATE outcome_%s SET outcome = 'refused' WHERE seq = ANY($1::integer[])",
 		   name);
 	buf_printf(&sql[MERGE_AGAIN],
-		   "UPDATE outcome_%s n SET again = false FROM stage_%s t, outcome_%s o JOIN stage_%s s USING (seq)"
-		   " WHERE o.round = $1::integer AND o.outcome = 'refused' AND NOT o.again"
-		   " AND n.round = $1::integer + 1 AND t.seq = n.seq AND ",
-		   name, name, name, name);
+		   "UPDATE stage_%s t SET again = false FROM outcome_%s o JOIN stage_%s s USING (seq)"
+		   " WHERE o.round = $1::integer AND o.outcome = 'refused' AND NOT s.again"
+		   " AND t.round = $1::integer + 1 AND ",
+		   name, name, name);
 	put_pairs(&sql[MERGE_AGAIN], key, "s.", " = ", "t.", " AND ");
 }
 
 static void write_counts(struct buf *sql, const char *name)
 {
-	buf_printf(
-		&sql[MERGE_COUNT],
-		"SELECT s.attempt, s.source_partition, o.outcome, count(*),"
-		" mod(mod(sum(s.mix), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
-		" FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE o.outcome NOT IN ('collision', 'refused') GROUP BY 1, 2, 3",
-		name, name);
+	buf_printf(&sql[MERGE_COUNT],
+		   "SELECT by_attempt, from_partition, outcome, count(*),"
+		   " mod(mod(sum(mixed), 18446744073709551616) + 18446744073709551616, 18446744073709551616)"
+		   " FROM outcome_%s WHERE outcome NOT IN ('collision', 'refused') GROUP BY 1, 2, 3",
+		   name);
 	buf_printf(&sql[MERGE_COLLISIONS], "SELECT seq FROM outcome_%s WHERE outcome = 'collision' ORDER BY seq", name);
 }
 
@@ -151,7 +144,6 @@ void merge_sql_write(struct buf sql[MERGE_STATEMENTS], const struct table *table
 	for (unsigned i = 0; i < MERGE_STATEMENTS; i++)
 		sql[i] = (struct buf)BUF_INIT(SQL_MAX);
 	write_copies(sql, name, columns);
-	write_rounds(sql, name, key);
 	write_classify(sql, name, key, content, time_column);
 	write_changes(sql, name, columns, key, content, time_column);
 	write_parts(sql, name);

@@ -9,9 +9,9 @@
 enum merge_statement {
 	MERGE_COPY_ALL,   /* straight into the table */
 	MERGE_COPY_STAGE, /* into the staging table */
-	MERGE_ROUNDS,     /* gives every staged row its round */
-	MERGE_LAST_ROUND, /* without parameters */
+	MERGE_UNSTAGE,    /* empties it */
 	MERGE_CLASSIFY,   /* what becomes of a round's rows; $2, $3: the batch's first and last time */
+	MERGE_ANALYZE,    /* before rows of the stage are written: the joins below need to know how many there are */
 	MERGE_CHANGES,    /* how many are to be inserted and updated */
 	MERGE_INSERT,     /* those of a round */
 	MERGE_KNOWN,      /* a row if the key of the sequence $1 is there; $2, $3 as above */

@@ -6,12 +6,13 @@
 
 #include "common/cleanup.h"
 #include "common/decimal.h"
+#include "common/hash.h"
 #include "common/mem.h"
 #include "stages/loader/copy.h"
 #include "stages/loader/months.h"
 
 #define COLUMNS_MAX 192
-#define STAGE_COLUMNS 4 /* seq, source_partition, mix, ordinal */
+#define STAGE_COLUMNS 5 /* seq, source_partition, mix, round, again */
 #define SQL_MAX 65536
 #define EXPONENT_SUFFIX "_exponent"
 #define NANOS_SUFFIX "_ns"
@@ -226,12 +227,15 @@ const char *table_content(const struct table *table)
 int table_create_stage(const struct table *table, struct pg *pg, struct err *err)
 {
 	CLEANUP(buf_release) struct buf sql = BUF_INIT(SQL_MAX);
+	const char *name = table->spec->name;
 
 	buf_printf(&sql,
 		   "CREATE TEMP TABLE IF NOT EXISTS stage_%s ON COMMIT DELETE ROWS AS"
-		   " SELECT 0 AS seq, 0 AS source_partition, 0::bigint AS mix, 0::bigint AS ordinal, %s FROM %s"
-		   " WITH NO DATA",
-		   table->spec->name, table_columns(table), table->spec->name);
+		   " SELECT 0 AS seq, 0 AS source_partition, 0::bigint AS mix, 0 AS round, false AS again, %s FROM %s"
+		   " WITH NO DATA;"
+		   "CREATE TEMP TABLE IF NOT EXISTS outcome_%s (seq integer, round integer, by_attempt bigint,"
+		   " from_partition integer, mixed bigint, outcome text) ON COMMIT DELETE ROWS",
+		   name, table_columns(table), name, name);
 	return pg_exec(pg, buf_text(&sql), err);
 }
 
@@ -323,21 +327,54 @@ void table_encode(const struct table *table, const void *record, struct buf *row
 	rows->len += (size_t)(p - start);
 }
 
-void table_encode_stage(const struct table *table, struct str row, int32_t sequence, int32_t partition, int64_t ordinal,
-			struct buf *rows)
+void table_encode_stage(const struct table *table, struct str row, const struct staged *staged, struct buf *rows)
 {
 	uint8_t *start = buf_room(rows, STAGE_COLUMNS * (size_t)COPY_FIELD_MAX + row.len), *p = start;
 
 	if (!start)
 		return;
 	p = copy_row(p, STAGE_COLUMNS + table->count);
-	p = copy_int4(p, sequence);
-	p = copy_int4(p, partition);
-	p = copy_int8(p, (int64_t)record_mix(ordinal));
-	p = copy_int8(p, ordinal);
+	p = copy_int4(p, staged->sequence);
+	p = copy_int4(p, staged->partition);
+	p = copy_int8(p, (int64_t)record_mix(staged->ordinal));
+	p = copy_int4(p, staged->round);
+	p = copy_bool(p, staged->round > 1);
 	memcpy(p, row.data + COPY_ROW_HEAD, row.len - COPY_ROW_HEAD);
 	p += row.len - COPY_ROW_HEAD;
 	rows->len += (size_t)(p - start);
+}
+
+/* --- keys of encoded rows -------------------------------------------------------------------------------------------- */
+
+uint64_t table_key_hash(const struct table *table, struct str row)
+{
+	const uint8_t *p = (const uint8_t *)row.data + COPY_ROW_HEAD;
+	uint64_t hash = HASH_SEED;
+
+	for (unsigned i = 0; i < table->count; i++) {
+		size_t n = copy_field_bytes(p);
+
+		if (table->columns[i].key)
+			hash = hash_more(hash, p, n);
+		p += n;
+	}
+	return hash;
+}
+
+/* Equal bytes are equal keys: no type of a key's columns has two forms of one value. */
+bool table_key_equal(const struct table *table, struct str a, struct str b)
+{
+	const uint8_t *p = (const uint8_t *)a.data + COPY_ROW_HEAD, *q = (const uint8_t *)b.data + COPY_ROW_HEAD;
+
+	for (unsigned i = 0; i < table->count; i++) {
+		size_t n = copy_field_bytes(p), m = copy_field_bytes(q);
+
+		if (table->columns[i].key && (n != m || memcmp(p, q, n) != 0))
+			return false;
+		p += n;
+		q += m;
+	}
+	return true;
 }
 
 int64_t table_time(const struct table *table, const void *record)

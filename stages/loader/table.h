@@ -36,7 +36,7 @@ const char *table_key(const struct table *table);
 /* "a, b" of what may differ between two rows of one key: no key, no lineage. */
 const char *table_content(const struct table *table);
 
-/* Makes the session's staging table "stage_<name>" (dropped with the session). */
+/* Makes the session's staging table "stage_<name>", and "outcome_<name>" (dropped with the session). */
 int table_create_stage(const struct table *table, struct pg *pg, struct err *err);
 
 /*
@@ -48,9 +48,19 @@ int table_check(const struct table *table, const void *record, struct err *err);
 /* Appends one row of the table. */
 void table_encode(const struct table *table, const void *record, struct buf *rows);
 
-/* Appends the same row for the staging table: `row` as table_encode() made it, what the merge needs in front. */
-void table_encode_stage(const struct table *table, struct str row, int32_t sequence, int32_t partition, int64_t ordinal,
-			struct buf *rows);
+/* What stands in front of a staged row. */
+struct staged {
+	int32_t sequence, partition;
+	int64_t ordinal;
+	int32_t round; /* 1: its key did not come before it in the batch */
+};
+
+/* Appends the same row for the staging table: `row` as table_encode() made it. */
+void table_encode_stage(const struct table *table, struct str row, const struct staged *staged, struct buf *rows);
+
+/* Of rows as table_encode() made them. */
+uint64_t table_key_hash(const struct table *table, struct str row);
+bool table_key_equal(const struct table *table, struct str a, struct str b);
 
 /* The row's time, in ns. */
 int64_t table_time(const struct table *table, const void *record);

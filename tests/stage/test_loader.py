@@ -497,6 +497,25 @@ def test_a_column_that_somebody_made_narrower(pipeline, clean):
     check_letters(pipeline, 4)
 
 
+def test_a_row_that_the_staging_table_refuses_was_never_there(pipeline, clean):
+    """The next one of its key is the first: unchanged, not a duplicate."""
+    pipeline.start("loader")
+    load(pipeline, clean, [clean_bar(ATTEMPT, n, volume=306) for n in range(1, 11)])
+    pipeline.query("DROP VIEW market_data, daily_bars CASCADE; ALTER TABLE ohlcv_data ALTER COLUMN volume TYPE numeric(6)")
+    for worker in pipeline.of("loader"):
+        assert worker.stop() == 0
+    bars = [clean_bar(OTHER, n, volume=volume) for n in (1, 2) for volume in (5_000_000, 306, 306)]
+    pipeline.produce(CLEAN, messages(clean, [bar | {"ordinal": n} for n, bar in enumerate(bars, 1)]))
+    pipeline.start("loader")
+    wait_until(lambda: accounted(pipeline, OTHER) == 6, 30, lambda: str(ledger(pipeline, OTHER)))
+    assert ledger(pipeline, OTHER) == {
+        "dead_letter": (2, mix_sum([1, 4])),
+        "unchanged": (2, mix_sum([2, 5])),
+        "duplicate": (2, mix_sum([3, 6])),
+    }
+    check_letters(pipeline, 2)
+
+
 def test_refused_rows_among_known_ones(pipeline, clean):
     """What becomes of a row is what would have become of it without the refused ones; NOT VALID leaves old rows be."""
     pipeline.start("loader")
