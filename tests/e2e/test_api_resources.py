@@ -272,6 +272,9 @@ def test_many_bars_are_sent_as_they_are_read(up):
         (LETTERS, {"limit": "1001"}, ["1 to 1000"]),
         (f"{LETTERS}/summary", {"by": "id"}, ["by: 'id' is not one of class|"]),
         (f"{LETTERS}/1", {"limit": "1"}, ["there is none"]),
+        ("/api/v1/coverage", {"from": "2024-01-02", "to": "2024-01-01"}, ["to, 2024-01-01, is before from, 2024-01-02"]),
+        ("/api/v1/coverage/days", {"from": "2024-01-02", "to": "2024-01-01"}, ["is before from"]),
+        ("/api/v1/historical/X", {"start": "2024-01-02", "end": "2024-01-01"}, ["end, 2024-01-01, is before start, 2024-01-02"]),
         ("/api/v1/coverage", {"state": "done"}, ["state: 'done' is not one of complete|"]),
     ],
 )

@@ -55,7 +55,7 @@ def test_lists_that_are_empty_say_so(up):
     assert up.cli("alarms").stdout == "nothing is wrong\n"
     assert up.cli("why", "NONE", "2024-01-01").stdout.startswith("no table has a row")
     assert up.cli("dlq", "ls", "--symbol", "NONE").stdout == "no dead letters\n"
-    assert up.cli_json("alarms") == {"alarms": []}
+    assert up.cli_json("alarms") == {"alarms": [], "next_cursor": None}
 
 
 def test_why_a_row_is_there(up):

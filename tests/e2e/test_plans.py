@@ -47,7 +47,7 @@ class Resource:
         keys = dict(declared)
         self.cursor = [name.strip() for name in keys.get("cursor", "").split(",") if name.strip()]
         self.limit = int(keys["limit"].split()[0]) if "limit" in keys else None
-        fixed = {"path", "list", "missing", "role", "stream", "cursor", "limit"}
+        fixed = {"path", "list", "missing", "role", "stream", "cursor", "limit", "span"}
         self.parameters = {word.split()[0]: word for word in keys if word not in fixed}
         self.sql = "\n".join(lines[head:])
 
@@ -154,6 +154,8 @@ EXPECTED = {
     "dead_letters": Expected(*LETTER_FILTERS),
     "dead_letters_summary": Expected(
         {"run": "7"}, {"since": RECENT}, {"class": "none"}, {"schema": "none"}, {"class": "none", "error_type": "none", "by": "rule"},
+        {"rule": "none"}, {"symbol": "none"}, {"symbol": "SYM0007", "by": "rule"}, {"subscription": "none"}, {"day": "1999-01-01"},
+        {"stage": "none"}, {"new": "true", "rule": "none"},
         bare=False),
     "errors": Expected({"minutes": "60"}, bare=False, budget=OF_A_DAY),
     "expired": Expected(),

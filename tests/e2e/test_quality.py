@@ -88,6 +88,45 @@ def test_missing_days_are_sessions_and_not_the_calendar(up):
     assert up.cli("quality", "missing-days", "--symbol", "WHOLE").stdout == "no session is missing\n"
 
 
+def one_by_one(up, path, name, **parameters):
+    """The list in pages of one row."""
+    found = []
+    while True:
+        page = up.api.get(path, params={"limit": 1, **parameters}).json()
+        found += page[name]
+        if page["next_cursor"] is None:
+            return found
+        parameters["cursor"] = page["next_cursor"]
+
+
+def test_every_report_comes_in_pages(up):
+    """Rows that are alike in what a page is ordered by first, so that its place needs all of it."""
+    for symbol in ("A", "B", "C"):
+        for interval in ("1h", "1d"):
+            for dataset in ("D", "E"):
+                bar(up, symbol, 1, interval, dataset, instrument=ord(symbol) + ord(dataset), prices=(2, 1, 3, 2))
+        for days in (4, 3, 2) if symbol == "A" else (4,):
+            bar(up, symbol, days)
+        up.query(TRADE, symbol, 1, 9, 0, 1, "B", symbol)
+    for path, name, count in (("bars", "violations", 12), ("instruments", "symbols", 3), ("trades", "symbols", 3), ("missing-days", "missing", 4)):
+        whole = up.api.get(f"/api/v1/quality/{path}").json()
+        assert len(whole[name]) == count and whole["next_cursor"] is None, path
+        assert one_by_one(up, f"/api/v1/quality/{path}", name) == whole[name], path
+    symbol, time = up.query("SELECT symbol, to_char(ts_event, 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM trades_data LIMIT 1")[0]
+    whole = up.api.get("/api/v1/why", params={"symbol": symbol, "time": time}).json()["rows"]
+    assert len(whole) == 5 and one_by_one(up, "/api/v1/why", "rows", symbol=symbol, time=time) == whole
+
+
+def test_alarms_come_in_pages(up):
+    try:
+        for partition in range(4):
+            up.query("INSERT INTO etl.gaps VALUES ('penstock.loader', 'etl.nowhere', %s, 'x', '2024-01-01')", partition)
+        whole = up.api.get("/api/v1/alarms").json()["alarms"]
+        assert len(whole) == 4 and one_by_one(up, "/api/v1/alarms", "alarms") == whole
+    finally:
+        up.query("DELETE FROM etl.gaps")
+
+
 def test_tables_and_their_spans(up):
     bar(up, "A", 1)
     bar(up, "A", 40)

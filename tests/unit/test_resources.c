@@ -60,7 +60,18 @@ static void test_what_is_wrong_is_named(void **state)
 	expect_refused(HEAD "-- kind word: k\nSELECT 1", "no parameter and type: kind word");
 	expect_refused("-- Things.\n-- path: /x\n-- path: /y\n", "said twice");
 	expect_refused("-- Things.\n-- path: /x\n-- limit: 9 5\n", "no two sizes");
-	expect_refused("-- Things.\n-- path: /x\n-- cursor: a, b, c, d, e\n", "more members of a cursor");
+	expect_refused("-- Things.\n-- path: /x\n-- cursor: a, b, c, d, e, f\n", "more members of a cursor");
+}
+
+static void test_a_span(void **state)
+{
+	CLEANUP(resource_release) struct resource q;
+
+	(void)state;
+	parse(&q, HEAD "-- kind text: k\n-- from date: a day\n-- to date: a day\n-- span: from, to\nSELECT 1");
+	assert_true(q.span[0] == 2 && q.span[1] == 3 && q.parameter_count == 3);
+	expect_refused(HEAD "-- kind text: k\n-- from date: a day\n-- span: from, kind\nSELECT 1", "no two dates");
+	expect_refused(HEAD "-- span: from, to\n-- from date: a day\n-- to date: a day\nSELECT 1", "no two dates");
 }
 
 static bool accepts(const struct resource_parameter *p, const char *text, const char *wanted)
@@ -154,6 +165,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_file_is_read),
 		cmocka_unit_test(test_what_is_wrong_is_named),
+		cmocka_unit_test(test_a_span),
 		cmocka_unit_test(test_values),
 		cmocka_unit_test(test_a_cursor_comes_back),
 		cmocka_unit_test(test_cursors_that_are_none),

@@ -111,6 +111,19 @@ static void take_parameters(struct asked *a, const struct resource_match *match)
 	a->count = a->resource->parameter_count;
 }
 
+/* Nothing lies between an end and a later start: that is a mistake, no empty answer. */
+static void check_span(struct asked *a)
+{
+	const struct resource *q = a->resource;
+	const char *from = q->span[0] ? a->values[q->span[0] - 1] : NULL, *to = from ? a->values[q->span[1] - 1] : NULL;
+
+	if (!to || strcmp(from, to) <= 0)
+		return;
+	api_problem(a->call->response, 400, "%s, %s, is before %s, %s", q->parameters[q->span[1] - 1].name, to,
+		    q->parameters[q->span[0] - 1].name, from);
+	a->refused = true;
+}
+
 static void take_page(struct asked *a)
 {
 	const char *cursor = http_argument(a->call->request, "cursor"),
@@ -240,6 +253,8 @@ int api_resource(struct api_call *call, struct err *err)
 	http_each_argument(call->request, refuse_unknown, &a);
 	if (!a.refused)
 		take_parameters(&a, &call->match);
+	if (!a.refused)
+		check_span(&a);
 	if (!a.refused)
 		take_page(&a);
 	return a.refused ? 0 : run(&a, err);

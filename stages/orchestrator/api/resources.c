@@ -119,6 +119,22 @@ static int set_cursor(struct parser *p, struct str names)
 	return 0;
 }
 
+/* Dates alone: their texts are in the order of what they mean. */
+static int set_span(struct parser *p, struct str names)
+{
+	struct resource *q = p->resource;
+	struct str parts[2];
+
+	parts[0] = trimmed(take_until(&names, ','));
+	parts[1] = trimmed(names);
+	for (unsigned part = 0; part < 2; part++)
+		for (unsigned i = 0; i < q->parameter_count; i++)
+			if (q->parameters[i].type == RESOURCE_DATE &&
+			    str_eq(parts[part], str_of(q->parameters[i].name)))
+				q->span[part] = i + 1;
+	return q->span[0] && q->span[1] ? 0 : complain(p, "no two dates of the parameters above", parts[1]);
+}
+
 static int set_limits(struct parser *p, struct str numbers)
 {
 	CLEANUP(freep) char *text = copy(numbers);
@@ -157,6 +173,8 @@ static int take_key(struct parser *p, struct str key, struct str value)
 		return set_cursor(p, value);
 	if (str_eq(key, STR_LIT("limit")))
 		return set_limits(p, value);
+	if (str_eq(key, STR_LIT("span")))
+		return set_span(p, value);
 	return add_parameter(p, key, value);
 }
 

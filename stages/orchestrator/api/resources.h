@@ -15,6 +15,7 @@
  *   -- class text: of this class only: decode_errors, api_errors, …
  *   -- symbol text!: …             without it the request is refused
  *   -- by day|symbol = day: …      one of these words, with what it is where nothing is said
+ *   -- span: start, end            two dates of the parameters above, the first not behind the second
  *
  * An empty comment ends that. In the SQL {class} is a parameter, null where the request does not have it;
  * {after_id} is the cursor's, {limit} the page's size. Columns are the members
@@ -28,7 +29,7 @@
 #include "common/str.h"
 
 #define RESOURCE_PARAMETERS_MAX 16
-#define RESOURCE_CURSOR_MAX 4
+#define RESOURCE_CURSOR_MAX 5
 
 enum resource_type { RESOURCE_TEXT, RESOURCE_INTEGER, RESOURCE_DATE, RESOURCE_TIME, RESOURCE_FLAG, RESOURCE_CHOICE };
 
@@ -45,6 +46,7 @@ struct resource {
 	char *doc, *path, *list, *missing, *role, *stream;
 	struct resource_parameter parameters[RESOURCE_PARAMETERS_MAX];
 	unsigned parameter_count;
+	unsigned span[2]; /* numbers of parameters, from 1; 0: none */
 	char *cursor[RESOURCE_CURSOR_MAX];
 	unsigned cursor_count;
 	int64_t limit, limit_max; /* 0: no {limit} */

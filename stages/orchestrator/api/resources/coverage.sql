@@ -7,6 +7,7 @@
 -- symbol text: of this symbol only
 -- from date: from this day on
 -- to date: up to this day
+-- span: from, to
 -- state complete|verified_empty|partial|pending|failed: in this state only
 --
 -- Each symbol of a subscription has a span at least: as many of them as there may be spans are looked for in the index, one behind

@@ -7,6 +7,7 @@
 -- symbol text: of this symbol only
 -- from date: from this day on
 -- to date: up to this day
+-- span: from, to
 -- state complete|verified_empty|partial|pending|failed: in this state only
 SELECT subscription, symbol, day, state, reason, records, vendor_condition, vendor_last_modified, attempt, updated_at
 FROM etl.coverage

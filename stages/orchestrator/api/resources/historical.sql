@@ -7,6 +7,7 @@
 -- end date!: up to this day, inclusive
 -- interval 1s|1m|1h|1d|eod = 1d: of these bars
 -- dataset text: of this dataset only
+-- span: start, end
 SELECT ts_event AS time, open_price AS open, high_price AS high, low_price AS low, close_price AS close, volume, dataset,
        publisher_id, session_date, venue, flags, attempt
 FROM ohlcv_data

@@ -1,6 +1,7 @@
 -- Symbols that have several instrument ids on one day, within a table or between them. Ids change from day to day.
 -- path: /api/v1/quality/instruments
 -- list: symbols
+-- cursor: session_date, dataset, symbol
 -- limit: 100 1000
 -- days integer = 7: of so many days
 WITH seen AS (
@@ -12,5 +13,8 @@ WITH seen AS (
      WHERE ts_event >= now() - make_interval(days => least({days}::bigint, 36500)::integer))
 SELECT dataset, symbol, session_date, count(DISTINCT instrument_id) AS instrument_ids,
        json_agg(json_build_object('table', table_name, 'instrument_id', instrument_id) ORDER BY table_name, instrument_id) AS found
-FROM seen GROUP BY dataset, symbol, session_date HAVING count(DISTINCT instrument_id) > 1
+FROM seen
+WHERE {after_session_date}::date IS NULL OR session_date < {after_session_date}::date
+      OR (session_date = {after_session_date}::date AND (dataset, symbol) > ({after_dataset}, {after_symbol}))
+GROUP BY dataset, symbol, session_date HAVING count(DISTINCT instrument_id) > 1
 ORDER BY session_date DESC, dataset, symbol LIMIT {limit}

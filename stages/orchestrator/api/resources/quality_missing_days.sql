@@ -1,6 +1,7 @@
 -- Days on which a dataset has daily bars, and a symbol none between its first and its last: sessions, not calendar days.
 -- path: /api/v1/quality/missing-days
 -- list: missing
+-- cursor: day, dataset, symbol
 -- limit: 100 1000
 -- days integer = 90: of so many days
 -- dataset text: of this dataset only
@@ -16,4 +17,6 @@ SELECT p.dataset, p.symbol, s.session_date AS day, c.state AS coverage, c.reason
 FROM spans p JOIN sessions s ON s.dataset = p.dataset AND s.session_date BETWEEN p.first_day AND p.last_day
 LEFT JOIN LATERAL (SELECT state, reason FROM etl.coverage c WHERE c.symbol = p.symbol AND c.day = s.session_date LIMIT 1) c ON true
 WHERE NOT EXISTS (SELECT FROM bars b WHERE b.dataset = p.dataset AND b.symbol = p.symbol AND b.session_date = s.session_date)
+  AND ({after_day}::date IS NULL OR s.session_date < {after_day}::date
+       OR (s.session_date = {after_day}::date AND (p.dataset, p.symbol) > ({after_dataset}, {after_symbol})))
 ORDER BY s.session_date DESC, p.dataset, p.symbol LIMIT {limit}

@@ -1,13 +1,14 @@
 -- Where rows came from: everything that the tables have of a symbol at a time.
 -- path: /api/v1/why
 -- list: rows
+-- cursor: place
 -- limit: 20 100
 -- symbol text!: the symbol, as the vendor writes it
 -- time time!: the record's time (ts_event; of statistics and definitions ts_recv)
 --
 -- A record's partition is told by its symbol. Its offset is not kept with the row: it lies between the first and the last of those
 -- that the attempt wrote from this partition. Numbers with a point are texts: a reader of JSON would make binary floats of them.
-WITH found AS (
+WITH stored AS (
     SELECT 'ohlcv_data' AS table_name, to_jsonb(o) AS row, attempt, as_of FROM ohlcv_data o
      WHERE symbol = {symbol} AND ts_event = {time}::timestamptz
     UNION ALL SELECT 'trades_data', to_jsonb(o), attempt, as_of FROM trades_data o
@@ -18,6 +19,8 @@ WITH found AS (
      WHERE symbol = {symbol} AND ts_recv = {time}::timestamptz
     UNION ALL SELECT 'definitions_data', to_jsonb(o), attempt, as_of FROM definitions_data o
      WHERE symbol = {symbol} AND ts_recv = {time}::timestamptz),
+numbered AS (SELECT *, row_number() OVER (ORDER BY table_name, attempt, row) AS place FROM stored),
+found AS (SELECT * FROM numbered WHERE {after_place}::bigint IS NULL OR place > {after_place}::bigint ORDER BY place LIMIT {limit}),
 places AS (
     SELECT topic, etl.kafka_partition({symbol}, count(*)) AS partition FROM etl.offsets WHERE topic LIKE '%etl.clean.%' GROUP BY topic)
 SELECT f.table_name, t.subscription, t.source, t.action, a.run, r.kind, r.requested_by, a.task, f.attempt, a.worker, f.as_of,
@@ -31,11 +34,11 @@ SELECT f.table_name, t.subscription, t.source, t.action, a.run, r.kind, r.reques
           FROM etl.restatements s WHERE s.new_attempt = f.attempt AND s.table_name = f.table_name
            AND s.old_row->>'symbol' = f.row->>'symbol' AND s.old_row->>'ts_event' IS NOT DISTINCT FROM f.row->>'ts_event') AS restatements,
        (SELECT jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'number' AND value::text LIKE '%.%' THEN to_jsonb(value::text)
-            ELSE value END) FROM jsonb_each(f.row)) AS row
+            ELSE value END) FROM jsonb_each(f.row)) AS row, f.place
 FROM found f LEFT JOIN etl.attempts a ON a.attempt = f.attempt LEFT JOIN etl.tasks t USING (task) LEFT JOIN etl.runs r ON r.run = a.run
 LEFT JOIN LATERAL (
     SELECT l.topic, l.partition, min(l.first_offset) AS first_offset, max(l.last_offset) AS last_offset
       FROM etl.ledger l JOIN places USING (topic, partition)
      WHERE l.attempt = f.attempt AND l.topic LIKE '%.clean.' || replace(replace(f.table_name, '_data', ''), 'definitions', 'definition')
        AND l.outcome IN ('inserted', 'updated') GROUP BY l.topic, l.partition LIMIT 1) p ON true
-ORDER BY f.table_name, f.attempt LIMIT {limit}
+ORDER BY f.place
