@@ -4,6 +4,7 @@
 #include "common/http_json.h"
 #include "common/json_in.h"
 #include "common/mem.h"
+#include "ops/cli/cli.h"
 
 /* RFC 9457: what the server says is wrong. */
 static int refused(long status, const json_t *answer, struct err *err)
@@ -11,6 +12,8 @@ static int refused(long status, const json_t *answer, struct err *err)
 	const char *title = json_string_value(json_object_get(answer, "title"));
 	const char *detail = json_string_value(json_object_get(answer, "detail"));
 
+	if (status == 400 || status == 401) /* a parameter, or the token of the configuration */
+		cli_blame_usage();
 	if (status == 401)
 		return err_set(err, ERR_FATAL, "the orchestrator does not take this token (api.token): %s",
 			       detail ? detail : "refused");

@@ -56,6 +56,9 @@ int cli_leftover(const char *command, int argc, char **argv, int max);
 /* Prints "penstock <command>: text" and returns the exit code of the error's kind; ERR_RECORD: the answer is no. */
 int cli_fail(const char *command, const struct err *err);
 
+/* From now on cli_fail() returns EXIT_USAGE: what was said, or the configuration, is wrong, as the API found out. */
+void cli_blame_usage(void);
+
 /* Prints one line; for report callbacks. */
 void cli_print_line(void *self, const char *line);
 
@@ -64,7 +67,6 @@ int command_man(int argc, char **argv);
 int command_completion(int argc, char **argv);
 int command_run_full(int argc, char **argv);
 int command_run_show(int argc, char **argv);
-int command_runs(int argc, char **argv);
 int command_status(int argc, char **argv);
 int command_topics_apply(int argc, char **argv);
 int command_topics_check(int argc, char **argv);

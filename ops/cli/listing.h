@@ -22,6 +22,7 @@ struct listing {
 int listing_run(const struct listing *listing, int argc, char **argv);
 
 /* The commands of listings.c */
+int command_runs(int argc, char **argv);
 int command_ledger(int argc, char **argv);
 int command_coverage(int argc, char **argv);
 int command_why(int argc, char **argv);

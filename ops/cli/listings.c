@@ -51,6 +51,9 @@ int command_ledger(int argc, char **argv)
 	return EXIT_USAGE;
 }
 
+LISTING(runs, .command = "runs", .path = "/api/v1/runs", .list = "runs",
+	.columns = "run kind status balanced fetched inserted dead_letters created_at message",
+	.nothing = "no run: `penstock run full` starts one")
 LISTING(coverage, .command = "coverage", .path = "/api/v1/coverage", .list = "coverage", .words = { "subscription" },
 	.columns = "subscription symbol from to days state records reason vendor_condition",
 	.nothing = "nothing is known: this is of vendors' interfaces; what files brought, `penstock ledger` shows")

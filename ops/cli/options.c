@@ -15,6 +15,13 @@ static const struct config_key *const shared[] = { config_common_keys, config_da
 /* Everything is at its default, which is seldom what was meant. */
 static bool no_file;
 
+static bool usage_is_wrong;
+
+void cli_blame_usage(void)
+{
+	usage_is_wrong = true;
+}
+
 static void take_out(int *argc, char **argv, int at, int count)
 {
 	memmove(&argv[at], &argv[at + count], (size_t)(*argc - at - count + 1) * sizeof(*argv));
@@ -75,6 +82,8 @@ int cli_fail(const char *command, const struct err *err)
 		fprintf(stderr,
 			"(there is no " CLI_CONFIG_DEFAULT " here, and PENSTOCK_CONFIG is not set: `. var/env` in the "
 			"checkout sets it)\n");
+	if (usage_is_wrong)
+		return EXIT_USAGE;
 	return err->kind == ERR_RECORD ? EXIT_FAILED : err_exit_code(err);
 }
 

@@ -50,8 +50,8 @@ bool query_string_take(struct query_string *query, int *argc, char ***argv)
 	bool flag = strcmp(option, "--new") == 0;
 
 	if (strncmp(option, "--", 2) != 0 || !option[2] || (!flag && !value)) {
-		fprintf(stderr, "penstock %s: unknown or incomplete argument '%s' (see `penstock help`)\n",
-			query->command, option);
+		fprintf(stderr, "penstock %s: unknown or incomplete argument '%s' (see `penstock help %s`)\n",
+			query->command, option, query->command);
 		return false;
 	}
 	if (strcmp(option, "--where") == 0) {

@@ -265,35 +265,3 @@ int command_run_full(int argc, char **argv)
 		print_run(run);
 	return run_exit_code(run);
 }
-
-/* --- runs ----------------------------------------------------------------------------------------------------------- */
-
-int command_runs(int argc, char **argv)
-{
-	CLEANUP(config_freep) struct config *cfg = NULL;
-	CLEANUP(json_freep) json_t *list = NULL;
-	bool as_json = cli_flag(&argc, argv, "--json");
-	const char *limit = cli_option(&argc, argv, "--limit");
-	CLEANUP(freep) char *path = NULL;
-	int64_t count = 20;
-	struct err err = ERR_INIT;
-	size_t i;
-	json_t *run;
-
-	if (cli_config(&cfg, &argc, argv, &err))
-		return cli_fail("runs", &err), EXIT_USAGE;
-	if (cli_leftover("runs", argc, argv, 0) || !cli_number("runs", "--limit", limit, &count))
-		return EXIT_USAGE;
-	path = mem_printf("/api/v1/runs?limit=%" PRId64, count);
-	if (api_call(cfg, "GET", path, NULL, &list, &err))
-		return cli_fail("runs", &err);
-	if (as_json)
-		return print_json(list), EXIT_OK;
-	printf("%8s  %-10s %-8s %-8s %12s %12s %12s  %s\n", "run", "kind", "status", "balanced", "fetched", "inserted",
-	       "dead", "created");
-	json_array_foreach(json_object_get(list, "runs"), i, run) printf(
-		"%8" PRId64 "  %-10s %-8s %-8s %12" PRId64 " %12" PRId64 " %12" PRId64 "  %s\n", number(run, "run"),
-		text(run, "kind"), text(run, "status"), json_is_true(json_object_get(run, "balanced")) ? "yes" : "no",
-		number(run, "fetched"), number(run, "inserted"), number(run, "dead_letters"), text(run, "created_at"));
-	return EXIT_OK;
-}

@@ -143,11 +143,13 @@ void table_add(struct table *table, const json_t *row)
 
 /* --- printing -------------------------------------------------------------------------------------------------------------- */
 
+static bool paged; /* stdout leads to a pager, and that to a terminal */
+
 bool terminal_has_colours(void)
 {
 	const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
 
-	return isatty(STDOUT_FILENO) && !(no && no[0]) && term && strcmp(term, "dumb") != 0;
+	return (paged || isatty(STDOUT_FILENO)) && !(no && no[0]) && term && strcmp(term, "dumb") != 0;
 }
 
 static void put_cell(const struct table *table, unsigned column, const char *text)
@@ -215,7 +217,7 @@ static const char *pager_command(void)
 {
 	const char *own = getenv("PENSTOCK_PAGER"), *common = getenv("PAGER");
 
-	return own ? own : common ? common : "less -FRX";
+	return own ? own : common ? common : "if command -v less >/dev/null 2>&1; then exec less; else exec cat; fi";
 }
 
 /* Where there is none, the table goes to the terminal as it is. */
@@ -232,11 +234,12 @@ void pager_open(void)
 		dup2(ends[0], STDIN_FILENO);
 		close(ends[0]);
 		close(ends[1]);
+		setenv("LESS", "FRX", 0); /* with colours, and no screen of its own for a short table */
 		execl("/bin/sh", "sh", "-c", mem_printf("%s || cat", command), (char *)NULL);
 		_exit(127);
 	}
 	if (pager > 0)
-		dup2(ends[1], STDOUT_FILENO);
+		paged = dup2(ends[1], STDOUT_FILENO) >= 0;
 	close(ends[0]);
 	close(ends[1]);
 }
