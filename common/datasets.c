@@ -129,14 +129,15 @@ static int read_class(struct datasets *all, const struct yaml_node *map, struct 
 
 static int read_dataset(struct datasets *all, const struct yaml_node *map, struct err *err)
 {
-	static const char *const keys[] = { "name",          "region", "asset_class", "timezone",
-					    "session_start", "hours",  "mics",        NULL };
+	static const char *const keys[] = { "name",  "region", "asset_class", "timezone", "session_start",
+					    "hours", "mics",   "calendar",    NULL };
 	struct dataset *d = &all->list[all->count];
 	const char *name;
 
 	if (yaml_check_keys(all->doc, map, keys, err) || yaml_get_text(all->doc, map, "name", "", &name, err) ||
 	    yaml_get_text(all->doc, map, "region", "", &d->region, err) ||
-	    yaml_get_text(all->doc, map, "timezone", "", &d->timezone, err))
+	    yaml_get_text(all->doc, map, "timezone", "", &d->timezone, err) ||
+	    yaml_get_text(all->doc, map, "calendar", "", &d->calendar, err))
 		return -1;
 	if (!*name || !*d->region || !*d->timezone)
 		return yaml_error(all->doc, map, err, "a dataset needs name, region and timezone");

@@ -14,7 +14,7 @@
 
 struct dataset {
 	struct str name;
-	const char *region, *timezone;
+	const char *region, *timezone, *calendar; /* calendar "": not known */
 	int32_t session_start; /* after midnight of the session's date, seconds; negative: the evening before */
 	bool has_hours;        /* the next two are known */
 	int32_t opens, closes; /* of its trading, counted like session_start */

@@ -24,6 +24,8 @@ static void list(const struct datasets *all, struct buf *out)
 		put(&json, "region", str_of(d->region));
 		put(&json, "asset_class", str_of(datasets_class_name(all, d->asset_class)));
 		put(&json, "timezone", str_of(d->timezone));
+		if (d->calendar[0])
+			put(&json, "calendar", str_of(d->calendar));
 		json_put_close(&json, '}');
 	}
 	json_put_close(&json, ']');
@@ -39,6 +41,7 @@ int datasets_store(const struct datasets *all, struct pg *pg, struct err *err)
 		"WITH said AS (SELECT * FROM jsonb_populate_recordset(NULL::etl.datasets, $1::jsonb)),"
 		" gone AS (DELETE FROM etl.datasets WHERE dataset NOT IN (SELECT dataset FROM said))"
 		" INSERT INTO etl.datasets SELECT * FROM said ON CONFLICT (dataset) DO UPDATE"
-		" SET region = EXCLUDED.region, asset_class = EXCLUDED.asset_class, timezone = EXCLUDED.timezone",
+		" SET region = EXCLUDED.region, asset_class = EXCLUDED.asset_class, timezone = EXCLUDED.timezone,"
+		" calendar = EXCLUDED.calendar",
 		PG_PARAMS(buf_text(&json)), NULL, err);
 }

@@ -1,6 +1,7 @@
 /* topics apply, topics check, db migrate */
 #include <stdio.h>
 
+#include "common/calendars_pg.h"
 #include "common/cleanup.h"
 #include "common/datasets_pg.h"
 #include "common/embed.h"
@@ -49,7 +50,8 @@ static int store_datasets(struct pg *pg, struct err *err)
 	CLEANUP(datasets_freep) struct datasets *datasets = NULL;
 
 	return datasets_read(&datasets, DATASETS_FILE, embed_find(DATASETS_FILE), err) ||
-			       datasets_store(datasets, pg, err)
+			       datasets_store(datasets, pg, err) ||
+			       calendars_store(pg, CALENDARS_FILE, embed_find(CALENDARS_FILE), err)
 		       ? -1
 		       : 0;
 }

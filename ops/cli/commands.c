@@ -48,8 +48,10 @@ const struct command cli_commands[] = {
 	{ "dlq reviews", PAGES_ALONE, "who looked at them, and how far", command_dlq_reviews },
 	{ "quarantine analyze", "[--days N] [--export-summary] [--json]",
 	  "the dead letters of some days, by what is wrong", command_quarantine_analyze },
-	{ "quality", "tables|stored|bars|trades|instruments|missing-days [--days N]" PAGES, "reports on what is stored",
-	  command_quality },
+	{ "quality",
+	  "tables|stored|bars|trades|instruments|missing-days [--days N] [--exact] [--from DAY] [--to DAY] [--dataset D] "
+	  "[--symbol S] [--interval I]" PAGES,
+	  "reports on what is stored", command_quality },
 	{ "data_quality_check", "[--json]",
 	  "quarantine, failures and records of today; exit code 1 where there were failures",
 	  command_data_quality_check },

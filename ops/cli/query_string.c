@@ -47,7 +47,7 @@ static bool take_where(struct query_string *query, const char *text)
 bool query_string_take(struct query_string *query, int *argc, char ***argv)
 {
 	const char *option = **argv, *value = *argc > 1 ? (*argv)[1] : NULL;
-	bool flag = strcmp(option, "--new") == 0;
+	bool flag = strcmp(option, "--new") == 0 || strcmp(option, "--exact") == 0;
 
 	if (strncmp(option, "--", 2) != 0 || !option[2] || (!flag && !value)) {
 		fprintf(stderr, "penstock %s: unknown or incomplete argument '%s' (see `penstock help %s`)\n",

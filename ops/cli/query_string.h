@@ -23,7 +23,7 @@ void query_string_escape(struct buf *out, const char *text);
 
 /*
  * Takes the option that argv begins with. --where "a = 'b' and …" gives one
- * for each term, --new is --new true. False: it was none of these, or wrong;
+ * for each term, --new and --exact are --new true. False: it was none of these, or wrong;
  * the user was told.
  */
 bool query_string_take(struct query_string *query, int *argc, char ***argv);

@@ -1,7 +1,14 @@
 """Reports on what is stored, over rows that were put there for it, right and wrong ones."""
 
+import datetime
+import os
+import sys
+
+import exchange_calendars
 import pytest
 from harness.pipeline import Pipeline
+from harness.servers import TOP
+from harness.waiting import wait_until
 
 BAR = (
     'INSERT INTO ohlcv_data (symbol, "interval", ts_event, dataset, instrument_id, open_price, high_price, low_price,'
@@ -125,6 +132,65 @@ def test_alarms_come_in_pages(up):
         assert len(whole) == 4 and one_by_one(up, "/api/v1/alarms", "alarms") == whole
     finally:
         up.query("DELETE FROM etl.gaps")
+
+
+DAILY = (
+    'INSERT INTO ohlcv_data (symbol, "interval", ts_event, dataset, open_price, high_price, low_price, close_price, volume, ticker,'
+    " session_date, session_basis, attempt, as_of) SELECT %s, '1d', d, %s, 2, 3, 1, 2, 1, %s, d::date, 'utc', 1, now()"
+    " FROM unnest(%s::timestamptz[]) AS d"
+)
+WINTER = {"from": "2025-01-01", "to": "2025-03-01"}
+
+
+def sessions(calendar, first, last):
+    """As another programmer's calendar has them."""
+    return [str(day.date()) for day in exchange_calendars.get_calendar(calendar, start=first, end=last).sessions]
+
+
+def days_of(up, symbol, dataset, days):
+    for month in ("2025-01-01", "2025-02-01"):
+        up.query("SELECT etl.ensure_month('ohlcv_data', %s::date)", month)
+    up.query(DAILY, symbol, dataset, symbol, days)
+
+
+@pytest.mark.parametrize("dataset, calendar", [("XNAS.ITCH", "XNYS"), ("GLBX.MDP3", "CMES"), ("XTKS.FLEX", "XTKS"), ("XEUR.EOBI", "XEUR")])
+def test_days_that_nobody_has_are_missing(up, dataset, calendar):
+    """One symbol alone, two days taken out: these, and neither weekends nor holidays (New Year, 9 January, Martin Luther King's day)."""
+    days = sessions(calendar, *WINTER.values())
+    lost = {days[12], days[30]}
+    days_of(up, "ONE", dataset, [day for day in days if day not in lost])
+    found = up.api.get("/api/v1/quality/missing-days", params=WINTER).json()["missing"]
+    assert [(row["dataset"], row["symbol"], row["day"], row["calendar"]) for row in found] == [
+        (dataset, "ONE", day, calendar) for day in sorted(lost, reverse=True)
+    ]
+    said = up.cli("quality", "missing-days", "--from", "2025-01-01", "--to", "2025-03-01").stdout
+    assert all(day in said for day in lost) and len(said.splitlines()) == 3
+    assert up.cli("quality", "missing-days").stdout == "no session is missing\n", "of the last 90 days there is nothing"
+
+
+def test_calendars_are_those_of_exchange_calendars(up):
+    sys.path.insert(0, os.path.join(TOP, "common"))
+    try:
+        import calendars
+    finally:
+        sys.path.pop(0)
+    kept = dict(up.query("SELECT calendar, closed FROM etl.calendars"))
+    assert set(kept) == set(calendars.NAMES) == {name for (name,) in up.query("SELECT DISTINCT calendar FROM etl.datasets WHERE calendar <> ''")}
+    past = str(datetime.date(2025, 12, 31))  # what is ahead may be changed by an exchange, and by a newer package
+    for name, days in kept.items():
+        assert [str(day) for day in days if str(day) <= past] == calendars.closed(name, last=past), name
+
+
+def test_rows_are_counted_and_estimated(up):
+    for days in range(1, 41):
+        bar(up, "A", days)
+    exact = {row["table_name"]: row["record_count"] for row in up.cli_json("quality", "tables", "--exact")["tables"]}
+    assert exact == {"ohlcv_data": 40, "trades_data": 0, "tbbo_data": 0, "statistics_data": 0, "definitions_data": 0}
+
+    def estimated():
+        return {row["table_name"]: row["record_count"] for row in up.cli_json("quality", "tables")["tables"]} == exact
+
+    wait_until(estimated, 30, "rows that nobody has analyzed are estimated")
 
 
 def test_tables_and_their_spans(up):
