@@ -37,46 +37,6 @@ int offsets_view_read(struct offsets_view *view, struct err *err)
 	return 0;
 }
 
-static void put_offset(struct json_out *out, const char *key, int64_t offset)
-{
-	json_put_key(out, key);
-	if (offset == KAFKA_OFFSET_NONE)
-		json_put_null(out);
-	else
-		json_put_int(out, offset);
-}
-
-/* Offsets behind the position; those of transactions' marks are counted too. */
-static int64_t lag_of(const struct position *p)
-{
-	int64_t next = p->next == KAFKA_OFFSET_NONE ? p->low : p->next;
-
-	return p->high > next ? p->high - next : 0;
-}
-
-static void put_position(struct json_out *out, const struct position *p)
-{
-	json_put_open(out, '{');
-	json_put_key(out, "group");
-	json_put_str(out, str_of(p->group));
-	json_put_key(out, "topic");
-	json_put_str(out, str_of(p->topic->name));
-	json_put_key(out, "partition");
-	json_put_int(out, p->partition);
-	put_offset(out, "position", p->next);
-	put_offset(out, "low", p->low);
-	put_offset(out, "high", p->high);
-	json_put_key(out, "lag");
-	json_put_int(out, lag_of(p));
-	json_put_key(out, "state");
-	json_put_str(out, str_of(position_state_name(position_state(p))));
-	json_put_key(out, "kept_in");
-	json_put_str(out, str_of(p->in_database ? "database" : "kafka"));
-	json_put_key(out, "message");
-	json_put_str(out, str_of(p->stopped));
-	json_put_close(out, '}');
-}
-
 static void print_json(const struct positions *positions)
 {
 	CLEANUP(buf_release) struct buf text = BUF_INIT(JSON_MAX);
@@ -84,7 +44,7 @@ static void print_json(const struct positions *positions)
 
 	json_put_open(&out, '[');
 	for (unsigned i = 0; i < positions->count; i++)
-		put_position(&out, &positions->items[i]);
+		position_json(&positions->items[i], &out);
 	json_put_close(&out, ']');
 	puts(buf_text(&text));
 }
@@ -116,7 +76,8 @@ static void print_table(const struct positions *positions)
 
 		printf("%-*s  %-*s %4d %10s %10s %10s %8" PRId64 "  %-8s %s\n", group, p->group, topic, p->topic->name,
 		       p->partition, offset_text(p->next, next), offset_text(p->low, low), offset_text(p->high, high),
-		       lag_of(p), position_state_name(position_state(p)), p->in_database ? "database" : "kafka");
+		       position_behind(p), position_state_name(position_state(p)),
+		       p->in_database ? "database" : "kafka");
 	}
 	for (unsigned i = 0; i < positions->count; i++)
 		if (position_is_gap(&positions->items[i])) {

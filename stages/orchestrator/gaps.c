@@ -6,6 +6,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "stages/orchestrator/api/offsets.h"
 #include "stages/orchestrator/gauges.h"
 #include "stages/orchestrator/orchestrator.h"
 
@@ -15,6 +16,7 @@
 void gaps_release(struct gaps *gaps)
 {
 	gauges_lag(NULL);
+	api_offsets_take(NULL);
 	positions_release(&gaps->places);
 	free(gaps->seen);
 	*gaps = (struct gaps){ 0 };
@@ -206,5 +208,6 @@ int gaps_watch(struct gaps *gaps, struct orchestrator *self, struct err *err)
 	if (orchestrator_admin(self, &trouble) || positions_read_all(&gaps->places, self->admin, self->pg, &trouble))
 		return orchestrator_trouble(self, &trouble, err);
 	gauges_lag(&gaps->places);
+	api_offsets_take(&gaps->places);
 	return book_all(gaps, self, err) || update(gaps, self, err) ? -1 : 0;
 }

@@ -86,14 +86,6 @@ static struct metric *lag_row(const struct position *place)
 	return metric_family_row(&lag, labels);
 }
 
-/* From the first offset that is still there, where it stands before it or nowhere. */
-static int64_t behind(const struct position *place)
-{
-	int64_t from = place->next > place->low ? place->next : place->low;
-
-	return place->low == KAFKA_OFFSET_NONE || from >= place->high ? 0 : place->high - from;
-}
-
 /* Partitions of one group and topic are neighbours. */
 void gauges_lag(const struct positions *positions)
 {
@@ -102,7 +94,7 @@ void gauges_lag(const struct positions *positions)
 	for (unsigned i = 0; positions && i < positions->count; i++) {
 		const struct position *place = &positions->items[i], *next = place + 1;
 
-		sum += behind(place);
+		sum += position_behind(place);
 		if (i + 1 < positions->count && next->topic == place->topic && strcmp(next->group, place->group) == 0)
 			continue;
 		metric_set(lag_row(place), sum);

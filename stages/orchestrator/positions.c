@@ -179,6 +179,47 @@ bool position_is_gap(const struct position *p)
 	return state != POSITION_OK && !(state == POSITION_NONE && p->in_database && p->low == 0);
 }
 
+/* From the first offset that is still there, where it stands before it or nowhere. */
+int64_t position_behind(const struct position *p)
+{
+	int64_t from = p->next > p->low ? p->next : p->low;
+
+	return p->low == KAFKA_OFFSET_NONE || from >= p->high ? 0 : p->high - from;
+}
+
+static void put_offset(struct json_out *out, const char *key, int64_t offset)
+{
+	json_put_key(out, key);
+	if (offset == KAFKA_OFFSET_NONE)
+		json_put_null(out);
+	else
+		json_put_int(out, offset);
+}
+
+static void put_text(struct json_out *out, const char *key, const char *text)
+{
+	json_put_key(out, key);
+	json_put_str(out, str_of(text));
+}
+
+void position_json(const struct position *p, struct json_out *out)
+{
+	json_put_open(out, '{');
+	put_text(out, "group", p->group);
+	put_text(out, "topic", p->topic->name);
+	json_put_key(out, "partition");
+	json_put_int(out, p->partition);
+	put_offset(out, "position", p->next);
+	put_offset(out, "low", p->low);
+	put_offset(out, "high", p->high);
+	json_put_key(out, "lag");
+	json_put_int(out, position_behind(p));
+	put_text(out, "state", position_state_name(position_state(p)));
+	put_text(out, "kept_in", p->in_database ? "database" : "kafka");
+	put_text(out, "message", p->stopped);
+	json_put_close(out, '}');
+}
+
 static void explain_numbers(const struct position *p, struct buf *out)
 {
 	switch (position_state(p)) {

@@ -9,6 +9,7 @@
 
 #include "common/buf.h"
 #include "common/err.h"
+#include "common/json_out.h"
 #include "common/kafka_admin.h"
 #include "common/pg.h"
 #include "common/topics.h"
@@ -58,6 +59,12 @@ const char *position_state_name(enum position_state state);
 
 /* True where it cannot go on by itself. */
 bool position_is_gap(const struct position *position);
+
+/* Offsets from where it would be read next to the partition's end; those of transactions' marks are counted too. */
+int64_t position_behind(const struct position *position);
+
+/* An object; `penstock offsets ls --json` and the API have the same. */
+void position_json(const struct position *position, struct json_out *out);
 
 /* Names place and numbers, and the way out. */
 void position_explain(const struct position *position, struct buf *out);

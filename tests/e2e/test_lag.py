@@ -60,6 +60,37 @@ def test_nothing_waits_when_it_is_read(up):
     assert found[LOADER]["oldest_s"] is None
 
 
+def test_the_api_has_the_same(up):
+    """Seen by the core every few seconds, so a moment later than what the command reads itself."""
+
+    def agree():
+        answer = up.api.get("/api/v1/offsets")
+        return answer.status_code == 200 and answer.json()["offsets"] == up.cli_json("offsets", "ls")
+
+    wait_until(agree, 60, "the API's offsets are those of the command")
+    shown = {(row["group"], row["topic"]): row for row in up.cli_json("lag")["lag"]}
+    found = up.api.get("/api/v1/lag").json()
+    assert found["at"].endswith("Z") and len(found["lag"]) == len(shown)
+    for row in found["lag"]:
+        other = shown[row["group"], row["topic"]]
+        assert [row[name] for name in ("partitions", "position", "end", "state")] == [other[name] for name in ("partitions", "position", "end", "state")]
+        assert row["lag"] == row["end"] - row["position"] >= other["lag"]
+    assert up.api.anonymous("GET", "/api/v1/lag").status_code == 401
+
+
+def test_what_nobody_has_seen_is_not_made_up(make_pipeline):
+    pipeline = make_pipeline().prepare()
+    worker = pipeline.start("orchestrator", ready=False, settings={"kafka.bootstrap.servers": "127.0.0.1:1"})
+    worker.wait_event("http_listening")
+    for path in ("/api/v1/offsets", "/api/v1/lag"):
+
+        def detail(path=path):
+            answer = pipeline.api.get(path)
+            return answer.status_code == 503 and answer.json()["detail"].removeprefix("starting")
+
+        assert "stands by, or has not reached the broker" in wait_until(detail, 30, "the API is open")
+
+
 def test_a_group_that_cannot_go_on(up):
     first = {row["topic"]: row for row in up.cli_json("offsets", "ls") if row["low"] == 0 and row["position"]}
     topic = up.topic("etl.clean.ohlcv")

@@ -118,6 +118,8 @@ static const struct route routes[] = {
 	{ "/api/etl/execute-full-pipeline", "POST", ROLE_OPERATOR, api_execute },
 	{ "/api/etl/status", "GET", ROLE_VIEWER, api_status },
 	{ "/api/v1/runs/", "GET", ROLE_VIEWER, api_run },
+	{ "/api/v1/offsets", "GET", ROLE_VIEWER, api_offsets },
+	{ "/api/v1/lag", "GET", ROLE_VIEWER, api_lag },
 	{ "/api/v1/tokens", "POST", ROLE_ADMIN, api_token_create },
 	{ "/api/v1/tokens/", "DELETE", ROLE_ADMIN, api_token_revoke },
 	{ "/api/v1/dead-letters/reviews", "POST", ROLE_OPERATOR, api_review },

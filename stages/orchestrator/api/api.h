@@ -61,6 +61,8 @@ int api_openapi(struct api_call *call, struct err *err);
 void api_openapi_release(void);
 int api_token_create(struct api_call *call, struct err *err);
 int api_token_revoke(struct api_call *call, struct err *err);
+int api_offsets(struct api_call *call, struct err *err);
+int api_lag(struct api_call *call, struct err *err);
 int api_review(struct api_call *call, struct err *err);
 
 /* That run, as resources/runs.sql has it; NULL: the last one. */
