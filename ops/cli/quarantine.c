@@ -14,15 +14,16 @@
 #include "ops/cli/table.h"
 
 #define DAYS_DEFAULT 7
-#define SHOWN_MAX 20 /* lines of a table; messages with values in them are many */
+#define COUNTED_MAX 1000 /* groups; the rest is the smallest */
+#define SHOWN_MAX 20     /* lines of a table; messages with values in them are many */
 
 /* What is counted, and how the report names it. */
 static const struct {
-	const char *name, *by, *filter, *title;
+	const char *name, *by, *error_type, *title;
 } groups[] = {
 	{ "by_class", "class", "", "by class" },
 	{ "by_error_type", "error_type", "", "by error type" },
-	{ "business_logic_violations", "message", "&error_type=BusinessLogicValidation", "business logic violations" },
+	{ "business_logic_violations", "message", "BusinessLogicValidation", "business logic violations" },
 	{ "by_rule", "rule", "", "by rule" },
 	{ "by_schema", "schema", "", "by schema" },
 	{ "by_symbol", "symbol", "", "by symbol" },
@@ -33,8 +34,9 @@ static int count(const struct config *cfg, unsigned group, const char *since, js
 {
 	CLEANUP(json_freep) json_t *answer = NULL;
 	CLEANUP(freep)
-	char *path = mem_printf("/api/v1/dead-letters/summary?limit=1000&by=%s%s&since=%s", groups[group].by,
-				groups[group].filter, since);
+	char *path =
+		mem_printf("/api/v1/dead-letters/summary?limit=%d&by=%s%s%s&since=%s", COUNTED_MAX, groups[group].by,
+			   groups[group].error_type[0] ? "&error_type=" : "", groups[group].error_type, since);
 
 	if (api_call(cfg, "GET", path, NULL, &answer, err))
 		return -1;
@@ -89,7 +91,10 @@ static void print(const json_t *summary)
 		printf("\n%s\n", groups[i].title);
 		table_print(table);
 		if (at > SHOWN_MAX)
-			printf("and %zu more: --json has them all\n", at - SHOWN_MAX);
+			printf("and %s%zu more: penstock dlq summary --by %s%s%s --since %s --all\n",
+			       at == COUNTED_MAX ? "at least " : "", at - SHOWN_MAX, groups[i].by,
+			       groups[i].error_type[0] ? " --error-type " : "", groups[i].error_type,
+			       json_string_value(json_object_get(summary, "from")));
 	}
 }
 

@@ -277,6 +277,25 @@ def test_quarantine_analyze(up, tmp_path):
     assert json.loads((tmp_path / name).read_text())["total_quarantined_records"] == total and name in done.stderr
 
 
+def test_what_the_analysis_leaves_out_is_a_command_away(up):
+    add = (
+        "INSERT INTO etl.dead_letters (class, message, symbol, headers, failed_at) SELECT 'validation_failures', 'm' || n, 'MANY' || n,"
+        " '{\"__connect.errors.exception.class.name\": \"BusinessLogicValidation\"}', now() FROM generate_series(1, 1100) AS n"
+    )
+    try:
+        up.query(add)
+        lines = up.cli("quarantine", "analyze").stdout.splitlines()
+        for title, column in (("business logic violations", "message"), ("by symbol", "symbol")):
+            said = next(line for line in lines[lines.index(title) :] if line.startswith("and "))
+            counted, command = said.split(" more: penstock ")
+            assert counted == "and at least 980"
+            head, *found = up.cli(*command.split()).stdout.splitlines()
+            groups = {line.split("  ")[0].strip() for line in found}
+            assert len(found) > 1000 and {f"{'m' if column == 'message' else 'MANY'}{n}" for n in range(1, 1101)} <= groups
+    finally:
+        up.query("DELETE FROM etl.dead_letters WHERE symbol LIKE 'MANY%%'")
+
+
 def test_a_review_and_what_is_new(up):
     up.query("DELETE FROM etl.dead_letter_reviews")
     ids = [i for (i,) in up.query("SELECT id FROM etl.dead_letters ORDER BY id")]
