@@ -77,8 +77,6 @@ int lane_opened(struct lane *lane, struct pg *pg, struct err *err)
 	merge_freep(&lane->merge); /* the staging tables went with the session before */
 	if (!lane->table && table_open(&lane->table, pg, lane->spec, err))
 		return -1;
-	if (table_create_stage(lane->table, pg, err))
-		return -1;
 	lane->merge = merge_new(lane->table);
 	return 0;
 }

@@ -391,6 +391,8 @@ static int stage_rows(struct merge *m, struct pg *pg, const struct merge_batch *
 	struct work work = { m, pg, batch, NULL };
 	const struct row_writer writer = { &work, stage_part, NULL };
 
+	if (table_create_stage(m->table, pg, err))
+		return -1;
 	refusals_clear(&m->refused);
 	*ret_rounds = rounds_find(m->rounds, m->table, batch, &m->refused);
 	if (refusals_find(&m->refused, pg, &writer, batch->order, batch->count, err) ||

@@ -36,7 +36,10 @@ const char *table_key(const struct table *table);
 /* "a, b" of what may differ between two rows of one key: no key, no lineage. */
 const char *table_content(const struct table *table);
 
-/* Makes the session's staging table "stage_<name>", and "outcome_<name>" (dropped with the session). */
+/*
+ * Makes the session's staging table "stage_<name>", and "outcome_<name>", unless they are there. Not before they are
+ * needed: every commit empties all that there are.
+ */
 int table_create_stage(const struct table *table, struct pg *pg, struct err *err);
 
 /*
