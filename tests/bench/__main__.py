@@ -13,11 +13,12 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, report, whole
+from bench import alone, parts, report, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
 
-PARTS = {"whole": whole.measure, "alone": alone.measure, "peers": peers.measure}
+PARTS = {"whole": whole.measure, "alone": alone.measure, "peers": peers.measure, "parts": parts.measure}
+NEED_NO_SERVERS = {"parts"}
 
 
 def parts_of(text):
@@ -67,14 +68,17 @@ def main():
     parser.add_argument("--strict", action="store_true", help="exit code 1 where a bar does not hold")
     options = parser.parse_args()
     before, servers, results = machine(), Servers(), {}
+    served = bool(set(options.only) - NEED_NO_SERVERS)
     with tempfile.TemporaryDirectory(prefix="penstock-bench-") as options.folder:
         try:
-            servers.start()
+            if served:
+                servers.start()
             for name in options.only:
                 results[name] = measure(name, servers, options)
                 report.write(results, before, options.output)
         finally:
-            servers.stop()
+            if served:
+                servers.stop()
     show(results)
     print(f"\nwritten: {os.path.relpath(options.output)}/latest.json, latest.md, latest.svg")
     missed = [name for entries in results.values() for name, entry in entries.items() if entry.get("holds") is False]
