@@ -198,7 +198,7 @@ build/man/%.8: build/bin/%
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test fuzz lint
 
-.PHONY: test check test-registry fuzz chaos bench bench-decode bench-looking bench-peers lint headers format clean
+.PHONY: test check test-registry fuzz chaos bench bench-cost bench-decode bench-looking bench-peers lint headers format clean
 test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
 	@ops/local/install run test
 	@ops/local/install fuzz || echo '  the fuzz targets will be skipped: the fuzzer could not be installed'
@@ -245,6 +245,11 @@ bench-peers: ## the loader alone against what people would use instead (BENCH="-
 	@ops/local/install run test
 	@$(SUBMAKE) all
 	@cd tests && ../build/venv/bin/python -m bench.peers $(BENCH)
+
+bench-cost: ## instructions a record in each part of our own code, into the table that the tests compare with
+	@ops/local/install run test
+	@$(SUBMAKE) all
+	@build/venv/bin/python tests/bench/cost.py
 
 bench-decode: ## what reading the vendor's files into records costs, by type and encoding
 	@ops/local/install run test

@@ -13,6 +13,7 @@
 #define FIRST_DAY 19000
 
 struct sample samples[DATA_TYPES];
+unsigned sample_count;
 
 static struct buf encoded = BUF_INIT(ROOM), rows = BUF_INIT(ROOM);
 
@@ -118,7 +119,7 @@ static void encode(const struct record_type *type, const void *record, struct bu
 /* The buffer has stopped growing: places become addresses. */
 static void settle(struct str *messages, const struct buf *in)
 {
-	for (unsigned i = 0; i < SAMPLES; i++)
+	for (unsigned i = 0; i < sample_count; i++)
 		messages[i].data = (const char *)in->data + (uintptr_t)messages[i].data;
 }
 
@@ -128,7 +129,7 @@ static void make_clean(struct transform *transform, enum data_type_id id, void *
 	const struct data_type *type = samples[id].type;
 	struct err err = ERR_INIT;
 
-	for (unsigned i = 0; i < SAMPLES; i++) {
+	for (unsigned i = 0; i < sample_count; i++) {
 		need(transform_record(transform, id, sample_raw(id, i), scratch, &err) == 0, err.text);
 		encode(type->clean, scratch, &rows, &messages[i]);
 	}
@@ -139,9 +140,9 @@ static void open_type(struct transform *transform, enum data_type_id id, struct 
 	const struct data_type *type = samples[id].type = &data_types[id];
 	void *scratch = mem_zalloc(1, type->clean->size);
 
-	samples[id].raw = mem_zalloc(SAMPLES, type->raw->size);
-	samples[id].clean = mem_zalloc(SAMPLES, type->clean->size);
-	for (unsigned i = 0; i < SAMPLES; i++) {
+	samples[id].raw = mem_zalloc(sample_count, type->raw->size);
+	samples[id].clean = mem_zalloc(sample_count, type->clean->size);
+	for (unsigned i = 0; i < sample_count; i++) {
 		make_raw(type, sample_raw(id, i), i);
 		encode(type->raw, sample_raw(id, i), &encoded, &samples[id].messages[i]);
 	}
@@ -149,12 +150,13 @@ static void open_type(struct transform *transform, enum data_type_id id, struct 
 	free(scratch);
 }
 
-void samples_open(void)
+void samples_open(unsigned count)
 {
-	static struct str clean_messages[DATA_TYPES][SAMPLES];
+	static struct str clean_messages[DATA_TYPES][SAMPLES_MAX];
 	struct transform *transform;
 	struct err err = ERR_INIT;
 
+	sample_count = count;
 	need(transform_open(&transform, &err) == 0, err.text);
 	for (unsigned id = 0; id < DATA_TYPES; id++)
 		open_type(transform, (enum data_type_id)id, clean_messages[id]);
@@ -162,7 +164,7 @@ void samples_open(void)
 	for (unsigned id = 0; id < DATA_TYPES; id++) {
 		settle(samples[id].messages, &encoded);
 		settle(clean_messages[id], &rows);
-		for (unsigned i = 0; i < SAMPLES; i++)
+		for (unsigned i = 0; i < sample_count; i++)
 			need(record_decode(samples[id].type->clean, sample_clean((enum data_type_id)id, i),
 					   clean_messages[id][i], &err) == 0,
 			     err.text);

@@ -3,16 +3,17 @@
 #include "common/data_types.h"
 #include "schemas.h"
 
-#define SAMPLES 1024 /* records of each type */
+#define SAMPLES_MAX 1024
 
 /* All of its records are of one attempt, violate no rule and become rows. */
 struct sample {
 	const struct data_type *type;
-	char *raw, *clean;            /* records, one behind the other */
-	struct str messages[SAMPLES]; /* the raw ones, encoded */
+	char *raw, *clean;                /* records, one behind the other */
+	struct str messages[SAMPLES_MAX]; /* the raw ones, encoded */
 };
 
 extern struct sample samples[DATA_TYPES];
+extern unsigned sample_count; /* of each type */
 
 static inline void *sample_raw(enum data_type_id type, unsigned i)
 {
@@ -27,7 +28,8 @@ static inline void *sample_clean(enum data_type_id type, unsigned i)
 /* The instant at which they are looked at, in ns. */
 #define SAMPLE_NOW INT64_C(1710500000000000000)
 
-void samples_open(void);
+/* At most SAMPLES_MAX of each type. */
+void samples_open(unsigned count);
 
 /* Ends the program with the reason where what must be so is not. */
 void need(bool good, const char *what);
