@@ -279,6 +279,7 @@ static int compile_outside(struct compiler *c, const struct node *below, const s
 		return -1;
 	i->a = below->left->field->offset;
 	i->b = (uint16_t)c->set->span_count;
+	i->run = 1;
 	i->k = below->right->number;
 	c->set->spans[c->set->span_count++] = (uint64_t)above->right->number - (uint64_t)below->right->number;
 	return 0;
@@ -353,6 +354,64 @@ int rule_compile(struct ruleset *set, struct expr *expr, const struct node *when
 	return 0;
 }
 
+/* --- runs ------------------------------------------------------------------------------------------------------------- */
+
+/* A test that jumps where a wide field is not within bounds; one bound is a pair with the last number there is. */
+static bool is_bounded(const struct ruleset *set, const struct insn *i, int64_t *ret_low, int64_t *ret_high)
+{
+	*ret_low = i->k;
+	*ret_high = INT64_MAX;
+	if (i->op == OP_OUTSIDE && i->jumps_on == ORDER_EQUAL) {
+		*ret_high = (int64_t)((uint64_t)i->k + set->spans[i->b]);
+		return true;
+	}
+	if (i->op != OP_COMPARE_WIDE || !i->constant)
+		return false;
+	if (i->jumps_on == ORDER_GREATER) {
+		*ret_low = INT64_MIN;
+		*ret_high = i->k;
+		return true;
+	}
+	return i->jumps_on == ORDER_LESS ||
+	       (i->jumps_on == (ORDER_LESS | ORDER_EQUAL) && !__builtin_add_overflow(i->k, 1, ret_low));
+}
+
+static bool same_of_next_field(const struct ruleset *set, const struct insn *i, const struct insn *next)
+{
+	int64_t low, high, next_low, next_high;
+
+	return i->a + sizeof(int64_t) == next->a && i->to == next->to && is_bounded(set, i, &low, &high) &&
+	       is_bounded(set, next, &next_low, &next_high) && low == next_low && high == next_high;
+}
+
+static void make_outside(struct ruleset *set, struct insn *i)
+{
+	int64_t low, high;
+
+	if (i->op == OP_OUTSIDE || !is_bounded(set, i, &low, &high))
+		return;
+	i->op = OP_OUTSIDE;
+	i->jumps_on = ORDER_EQUAL;
+	i->b = (uint16_t)set->span_count;
+	i->run = 1;
+	i->k = low;
+	set->spans[set->span_count++] = (uint64_t)high - (uint64_t)low;
+}
+
+/* `open <= 0 or high <= 0 or …` of fields side by side is one instruction where no field is null. */
+static void join_runs(struct ruleset *set, struct insn *end)
+{
+	for (struct insn *i = end - 1; i-- > set->code;) {
+		struct insn *next = i + 1;
+
+		if (set->span_count + 2 > SPANS_MAX || !same_of_next_field(set, i, next))
+			continue;
+		make_outside(set, next);
+		make_outside(set, i);
+		i->run = (uint8_t)(next->run < UINT8_MAX ? next->run + 1 : 1);
+	}
+}
+
 static void resolve_violated(uint16_t *target, unsigned first)
 {
 	if (*target & PLACE_VIOLATED)
@@ -370,6 +429,7 @@ void ruleset_end(struct ruleset *set)
 		if (i->op == OP_COMPARE_NOW)
 			resolve_violated(&i->b, first);
 	}
+	join_runs(set, end);
 	for (unsigned i = 0; i < set->count; i++)
 		set->code[set->code_count++] = (struct insn){ .op = OP_VIOLATED, .to = set->rules[i].end, .k = i };
 }

@@ -37,20 +37,28 @@ static inline bool jumps_if(const struct insn *i, bool so)
 }
 
 /* Nearly every symbol is ASCII, and eight of its bytes are one look: a NUL borrows into the top bit. */
-static inline bool is_ascii_text(const char *p)
+static inline bool is_ascii(uint64_t w)
 {
-	uint64_t w = (uint64_t)load64(p);
-
 	return (((w - UINT64_C(0x0101010101010101)) | w) & UINT64_C(0x8080808080808080)) == 0;
+}
+
+/* The bytes of a text shorter than that, some of them twice; what is missing is no NUL. */
+static inline uint64_t short_word(struct str s)
+{
+	const uint8_t *p = (const uint8_t *)s.data;
+
+	if (s.len >= 4)
+		return (uint32_t)load32(s.data) | (uint64_t)(uint32_t)load32(s.data + s.len - 4) << 32;
+	if (s.len == 0)
+		return UINT64_C(0x0101010101010101);
+	return UINT64_C(0x0101010101000000) | p[0] | (uint32_t)p[s.len / 2] << 8 | (uint32_t)p[s.len - 1] << 16;
 }
 
 static bool is_text(struct str s)
 {
-	while (s.len >= 8 && is_ascii_text(s.data)) {
+	for (; s.len >= 8 && is_ascii((uint64_t)load64(s.data)); s.len -= 8)
 		s.data += 8;
-		s.len -= 8;
-	}
-	return str_is_text(s);
+	return (s.len < 8 && is_ascii(short_word(s))) || str_is_text(s);
 }
 
 #define CLASS_NOT_ASKED (-2)
@@ -61,6 +69,16 @@ static int find_class(const struct ruleset *set, struct str name)
 	const struct dataset *dataset = datasets_find(set->datasets, name);
 
 	return dataset ? dataset->asset_class : CLASS_NONE;
+}
+
+/* Of `count` numbers side by side, whether one is outside of the bounds. */
+static inline bool is_outside(const char *at, unsigned count, int64_t low, uint64_t span)
+{
+	bool outside = false;
+
+	for (; count > 0; count--, at += sizeof(int64_t))
+		outside |= (uint64_t)load64(at) - (uint64_t)low > span;
+	return outside;
 }
 
 /* An instruction that makes a value; false: it overflowed. */
@@ -120,7 +138,8 @@ static inline __attribute__((always_inline)) uint64_t run(const struct ruleset *
 		}
 		switch ((enum op)i->op) {
 		case OP_OUTSIDE:
-			jump = jumps_if(i, (uint64_t)load64(at) - (uint64_t)i->k > set->spans[i->b]);
+			jump = jumps_if(i, is_outside(at, complete ? i->run : 1, i->k, set->spans[i->b]));
+			i += complete ? i->run - 1 : 0; /* they all jump to one place */
 			break;
 		case OP_COMPARE_INT:
 			jump = jumps(i, load32(at), i->k);

@@ -118,7 +118,7 @@ struct node *expr_logic(struct expr *expr, enum node_kind kind, struct node *lef
 enum op {
 	/* conditions */
 	OP_COMPARE_WIDE,   /* 64 bits at a with 64 bits at b of the record, or of this instruction: &k */
-	OP_OUTSIDE,        /* 64 bits at a: below k, or above k + span b? */
+	OP_OUTSIDE,        /* 64 bits at a: below k, or above k + span b? Of `run` fields side by side: is one? */
 	OP_COMPARE_INT,    /* 32 bits at a with k */
 	OP_COMPARE_LENGTH, /* of the string at a with k */
 	OP_COMPARE_NOW,    /* 64 bits at a with now + k; overflow jumps to b */
@@ -150,6 +150,7 @@ struct insn {
 	bool constant;      /* of OP_COMPARE_WIDE */
 	uint16_t a, b;      /* offsets, or registers */
 	uint16_t to;        /* where it jumps */
+	uint8_t run;        /* of OP_OUTSIDE: itself, and those behind it that ask the same of the next fields */
 	uint64_t needs;
 	int64_t k;
 };

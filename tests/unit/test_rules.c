@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/decimal.h"
 #include "common/embed.h"
+#include "common/mem.h"
 #include "schemas.h"
 #include "stages/validator/rules.h"
 
@@ -332,6 +333,59 @@ static void test_bounds_of_a_field(void **state)
 	assert_true(holds("limit < 0 or limit > 100.249999999 or amount < -40 or amount > 40", &record));
 }
 
+/* The same of fields side by side is one look where none is null; the answer is that of each alone. */
+static const struct {
+	const char *violated;
+	bool less, equal, greater;
+} sides[] = {
+	{ "amount < 0 or limit < 0 or count < 0 or total < 0", true, false, false },
+	{ "amount <= 0 or limit <= 0 or count <= 0 or total <= 0", true, true, false },
+	{ "amount > 0 or limit > 0 or count > 0 or total > 0", false, false, true },
+	{ "amount >= 0 or limit >= 0 or count >= 0 or total >= 0", false, true, true },
+	{ "amount < 0 or amount > 0 or limit < 0 or limit > 0 or count < 0 or count > 0 or total < 0 or total > 0",
+	  true, false, true },
+	{ "final and (amount < 0 or limit < 0) or (count < 0 or total < 0)", true, false, false },
+};
+
+static void expect_sides(size_t side, const struct ruleset *set, struct thing *record, unsigned numbers)
+{
+	static const int64_t values[] = { -1, 0, 1, INT64_MIN, INT64_MAX };
+	int64_t *const fields[] = { &record->amount, &record->limit, &record->count, &record->total };
+	bool expected = false;
+
+	for (unsigned f = 0; f < 4; f++, numbers /= 5) {
+		int64_t value = *fields[f] = values[numbers % 5];
+		bool null = (f == 1 && !(record->present >> LIMIT & 1)) || (f == 3 && !(record->present >> TOTAL & 1));
+
+		expected |= !null && (value < 0   ? sides[side].less
+				      : value > 0 ? sides[side].greater
+						  : sides[side].equal);
+	}
+	if ((ruleset_check(set, record, 0).rejected != 0) != expected)
+		fail_msg("%s: not %d", sides[side].violated, expected);
+}
+
+static void test_fields_side_by_side(void **state)
+{
+	struct thing record = thing();
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(sides) / sizeof(sides[0]); i++) {
+		CLEANUP(freep)
+		char *yaml = mem_printf("name: t\nrecord: thing\nrules:\n  - name: R\n    violated: %s\n",
+					sides[i].violated);
+		struct err err = ERR_INIT;
+		CLEANUP(ruleset_freep) struct ruleset *set = compile(yaml, &err);
+
+		assert_non_null(set);
+		for (unsigned numbers = 0; numbers < 4 * 625; numbers++) {
+			record_set_present(&record, LIMIT, numbers / 625 & 1);
+			record_set_present(&record, TOTAL, numbers / 625 & 2);
+			expect_sides(i, set, &record, numbers);
+		}
+	}
+}
+
 static void test_text(void **state)
 {
 	struct thing record = thing();
@@ -345,6 +399,33 @@ static void test_text(void **state)
 	assert_true(holds("not side is text", &record));
 	record.side = (struct str){ "", 0 };
 	assert_true(holds("side is text and length(side) == 0 and side == '' and side in ('')", &record));
+}
+
+/* Several bytes are one look: whatever the length, and wherever the one is that is no text. */
+static void test_text_of_any_length(void **state)
+{
+	static const char wrong[] = { '\0', '\xff', '\x80' };
+	CLEANUP(freep) char *text = NULL; /* as long as the text, so that nothing behind it is looked at */
+	struct thing record = thing();
+
+	(void)state;
+	for (uint32_t n = 1; n <= 20; n++) {
+		freep(&text);
+		text = mem_alloc(n);
+		record.side = (struct str){ text, n };
+		memset(text, 'A', n);
+		assert_true(holds("side is text", &record));
+		for (uint32_t at = 0; at < n; at++)
+			for (size_t i = 0; i < sizeof(wrong); i++) {
+				text[at] = wrong[i];
+				assert_true(holds("side is not text", &record));
+				text[at] = 'A';
+			}
+		if (n < 2)
+			continue;
+		memcpy(text + n - 2, "\xc3\xa9", 2);
+		assert_true(holds("side is text", &record));
+	}
 }
 
 static void test_when(void **state)
@@ -773,6 +854,7 @@ int main(void)
 		cmocka_unit_test(test_null),
 		cmocka_unit_test(test_overflow),
 		cmocka_unit_test(test_text),
+		cmocka_unit_test(test_text_of_any_length),
 		cmocka_unit_test(test_when),
 		cmocka_unit_test(test_wrong_types),
 		cmocka_unit_test(test_wrong_syntax),
@@ -781,6 +863,7 @@ int main(void)
 		cmocka_unit_test(test_bounds),
 		cmocka_unit_test(test_many_rules),
 		cmocka_unit_test(test_bounds_of_a_field),
+		cmocka_unit_test(test_fields_side_by_side),
 		cmocka_unit_test(test_explain),
 		cmocka_unit_test(test_version),
 	};
