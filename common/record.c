@@ -105,11 +105,12 @@ int record_decode(const struct record_type *type, void *record, struct str messa
 
 bool record_lineage(struct str message, struct lineage *ret)
 {
-	struct codec_in in = { (const uint8_t *)message.data + CONFLUENT_PREFIX,
-			       (const uint8_t *)message.data + message.len };
+	const uint8_t *p = (const uint8_t *)message.data + CONFLUENT_PREFIX;
+	const uint8_t *end = (const uint8_t *)message.data + message.len;
 
-	return record_schema_id(message) != 0 && get_long(&in, &ret->attempt) && get_long(&in, &ret->ordinal) &&
-	       get_long(&in, &ret->as_of) && ret->attempt >= ATTEMPT_MIN && ret->ordinal > 0;
+	return record_schema_id(message) != 0 && (p = get_long(p, end, &ret->attempt)) &&
+	       (p = get_long(p, end, &ret->ordinal)) && get_long(p, end, &ret->as_of) && ret->attempt >= ATTEMPT_MIN &&
+	       ret->ordinal > 0;
 }
 
 /* --- JSON ------------------------------------------------------------------------------------------------------------ */

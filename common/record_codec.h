@@ -55,86 +55,104 @@ static inline uint8_t *put_branch(uint8_t *p, unsigned branch)
 	return p + 1;
 }
 
-/* --- decoding; false: cut short, or no such value -------------------------------------------------------------------- */
+/* --- decoding -------------------------------------------------------------------------------------------------------- */
+
+/*
+ * All return where the next field begins; NULL: cut short, or no such value. The place goes from one to the next in a
+ * register: kept in memory, each field would wait for the one before it to be written there.
+ */
 
 struct codec_in {
 	const uint8_t *p, *end;
 };
 
-static inline bool get_long(struct codec_in *in, int64_t *ret)
-{
-	const uint8_t *next = varint_get(in->p, in->end, ret);
+#define CODEC_GET static inline __attribute__((always_inline)) const uint8_t *
 
-	if (!next)
-		return false;
-	in->p = next;
-	return true;
+CODEC_GET get_long(const uint8_t *p, const uint8_t *end, int64_t *ret)
+{
+	return varint_get(p, end, ret);
 }
 
-static inline bool get_int(struct codec_in *in, int32_t *ret)
+CODEC_GET get_int(const uint8_t *p, const uint8_t *end, int32_t *ret)
 {
 	int64_t value;
 
-	if (!get_long(in, &value) || value != (int32_t)value)
-		return false;
+	p = varint_get(p, end, &value);
+	if (!p || value != (int32_t)value)
+		return NULL;
 	*ret = (int32_t)value;
-	return true;
+	return p;
 }
 
-static inline bool get_boolean(struct codec_in *in, bool *ret)
+CODEC_GET get_boolean(const uint8_t *p, const uint8_t *end, bool *ret)
 {
-	if (in->p == in->end || *in->p > 1)
-		return false;
-	*ret = *in->p++;
-	return true;
+	if (p == end || *p > 1)
+		return NULL;
+	*ret = *p;
+	return p + 1;
 }
 
 /* A length and that many bytes. */
-static inline bool get_string(struct codec_in *in, struct str *ret)
+CODEC_GET get_string(const uint8_t *p, const uint8_t *end, struct str *ret)
 {
 	int64_t n;
 
-	if (!get_long(in, &n) || n < 0 || n > in->end - in->p)
-		return false;
-	*ret = (struct str){ (const char *)in->p, (uint32_t)n };
-	in->p += n;
-	return true;
+	p = varint_get(p, end, &n);
+	if (!p || n < 0 || n > end - p)
+		return NULL;
+	*ret = (struct str){ (const char *)p, (uint32_t)n };
+	return p + n;
 }
 
-/* Sign extension is allowed, no more digits are. */
-static inline bool drop_signs(struct str *bytes)
-{
-	for (; bytes->len > DECIMAL_BYTES_MAX; bytes->data++, bytes->len--)
-		if (bytes->data[0] != (bytes->data[1] & 0x80 ? '\xff' : '\0'))
-			return false;
-	return true;
-}
-
-static inline bool get_bytes(struct codec_in *in, int64_t *ret)
+/* Of other lengths than one to eight, or near the end. Sign extension is allowed, no more digits are. */
+static __attribute__((noinline, unused)) const uint8_t *get_bytes_slowly(const uint8_t *p, const uint8_t *end,
+									 int64_t *ret)
 {
 	struct str bytes;
+	const uint8_t *next = get_string(p, end, &bytes);
 	uint64_t value;
 
-	if (!get_string(in, &bytes) || bytes.len == 0 || (bytes.len > DECIMAL_BYTES_MAX && !drop_signs(&bytes)))
-		return false;
-	if (in->end - (const uint8_t *)bytes.data >= DECIMAL_BYTES_MAX) {
-		memcpy(&value, bytes.data, sizeof(value));
-		*ret = (int64_t)be64toh(value) >> (64 - 8 * bytes.len);
-		return true;
-	}
+	if (!next || bytes.len == 0)
+		return NULL;
+	for (; bytes.len > DECIMAL_BYTES_MAX; bytes.data++, bytes.len--)
+		if (bytes.data[0] != (bytes.data[1] & 0x80 ? '\xff' : '\0'))
+			return NULL;
 	value = bytes.data[0] & 0x80 ? ~UINT64_C(0) : 0;
 	for (uint32_t i = 0; i < bytes.len; i++)
 		value = value << 8 | (uint8_t)bytes.data[i];
 	*ret = (int64_t)value;
-	return true;
+	return next;
+}
+
+CODEC_GET get_bytes(const uint8_t *p, const uint8_t *end, int64_t *ret)
+{
+	uint64_t value;
+	unsigned n;
+
+	if (end - p <= DECIMAL_BYTES_MAX)
+		return get_bytes_slowly(p, end, ret);
+	n = *p >> 1; /* of a length that is one byte */
+	if ((*p & 1) || n == 0 || n > DECIMAL_BYTES_MAX)
+		return get_bytes_slowly(p, end, ret);
+	memcpy(&value, p + 1, sizeof(value));
+	*ret = (int64_t)be64toh(value) >> (64 - 8 * n);
+	return p + 1 + n;
 }
 
 /* Whether the other branch than null's follows. */
-static inline bool get_branch(struct codec_in *in, unsigned null_branch, uint64_t *present, unsigned bit, bool *ret)
+CODEC_GET get_branch(const uint8_t *p, const uint8_t *end, unsigned null_branch, uint64_t *present, unsigned bit,
+		     bool *ret)
 {
-	if (in->p == in->end || (*in->p != 0 && *in->p != 2))
-		return false;
-	*ret = *in->p++ >> 1 != null_branch;
+	if (p == end || (*p != 0 && *p != 2))
+		return NULL;
+	*ret = *p >> 1 != null_branch;
 	*present |= (uint64_t)*ret << bit;
-	return true;
+	return p + 1;
+}
+
+/* The field at p does not decode, the `place`th. */
+static inline unsigned codec_stop(struct codec_in *in, const uint8_t *p, unsigned place)
+{
+	in->p = p;
+	return place;
 }

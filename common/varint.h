@@ -74,15 +74,12 @@ static inline const uint8_t *varint_get_slowly(const uint8_t *p, const uint8_t *
 	return NULL;
 }
 
-/* What follows it; NULL: cut short, or more than a long. */
-static inline const uint8_t *varint_get(const uint8_t *p, const uint8_t *end, int64_t *ret)
+/* Of more than one byte: a function of its own, as a decoder has one in every other line. */
+static __attribute__((noinline, unused)) const uint8_t *varint_get_long(const uint8_t *p, const uint8_t *end,
+									int64_t *ret)
 {
 	uint64_t x, stops;
 
-	if (p < end && *p < 0x80) {
-		*ret = varint_value(*p);
-		return p + 1;
-	}
 	if (end - p < VARINT_MAX)
 		return varint_get_slowly(p, end, ret);
 	memcpy(&x, p, sizeof(x));
@@ -102,4 +99,15 @@ static inline const uint8_t *varint_get(const uint8_t *p, const uint8_t *end, in
 		return NULL;
 	*ret = varint_value(varint_gather(x & ~VARINT_MORE) | (uint64_t)(p[8] & 0x7f) << 56 | (uint64_t)p[9] << 63);
 	return p + 10;
+}
+
+/* What follows it; NULL: cut short, or more than a long. */
+static inline __attribute__((always_inline)) const uint8_t *varint_get(const uint8_t *p, const uint8_t *end,
+								       int64_t *ret)
+{
+	if (p < end && *p < 0x80) {
+		*ret = varint_value(*p);
+		return p + 1;
+	}
+	return varint_get_long(p, end, ret);
 }

@@ -201,19 +201,22 @@ static void write_decoder(FILE *c, const struct schema *s)
 
 	fprintf(c, "\nstatic unsigned %s_get(struct codec_in *in, void *record)\n{\n\tstruct %s *r = record;\n",
 		s->name, s->name);
-	fprintf(c, "\tuint64_t present = 0;\n\tbool here = false;\n\n\t(void)here;\n");
+	fprintf(c,
+		"\tconst uint8_t *p = in->p, *end = in->end, *next;\n\tuint64_t present = 0;\n\tbool here = false;\n\n"
+		"\t(void)here;\n");
 	for (int i = 0; i < s->field_count; i++) {
 		const struct schema_field *f = &s->fields[i];
 
 		if (f->nullable)
 			fprintf(c,
-				"\tif (!get_branch(in, %d, &present, %d, &here) || (here && !get_%s(in, &r->%s)))\n"
-				"\t\treturn %d;\n",
-				f->null_branch, bit++, f->type, f->name, i);
+				"\tnext = get_branch(p, end, %d, &present, %d, &here);\n"
+				"\tif (next && here)\n\t\tnext = get_%s(next, end, &r->%s);\n",
+				f->null_branch, bit++, f->type, f->name);
 		else
-			fprintf(c, "\tif (!get_%s(in, &r->%s))\n\t\treturn %d;\n", f->type, f->name, i);
+			fprintf(c, "\tnext = get_%s(p, end, &r->%s);\n", f->type, f->name);
+		fprintf(c, "\tif (!next)\n\t\treturn codec_stop(in, p, %d);\n\tp = next;\n", i);
 	}
-	fprintf(c, "\tr->present = present;\n\treturn %d;\n}\n", s->field_count);
+	fprintf(c, "\tr->present = present;\n\treturn codec_stop(in, p, %d);\n}\n", s->field_count);
 }
 
 static void write_table(FILE *c, const struct schema *s, const char *path, unsigned id)
