@@ -12,6 +12,7 @@ from bench.process import cpu_seconds
 
 RUN_SECONDS = 1800
 CHUNK_BYTES = 1 << 20
+MINUTES_A_DAY = 390  # of a made-up market
 COUNTERS = {"fetcher": "penstock_fetcher_records_total"}  # its messages are tasks
 COLUMNS = (
     'symbol, "interval", ts_event, dataset, publisher_id, instrument_id, open_price, high_price, low_price,'
@@ -20,7 +21,9 @@ COLUMNS = (
 
 
 def generate(pipeline, name, **options):
-    """Files of made-up bars; the glob of their names."""
+    """Files of made-up bars; the glob of their names. A file is a day at least, so few bars make fewer files."""
+    days = -(-options["bars"] // (options["symbols"] * MINUTES_A_DAY))
+    options["files"] = min(options["files"], days)
     path = os.path.join(pipeline.folder, f"{name}.dbn")
     words = [pipeline.program("penstock-simulator"), f"--write={path}"]
     subprocess.run(
