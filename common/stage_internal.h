@@ -16,6 +16,8 @@ struct stage_loop {
 	struct kafka_consumer *consumer; /* owned */
 	bool open;                       /* there is a batch */
 	int64_t deadline_ns;             /* of the open batch */
+	bool waited;                     /* for the message at hand: it may be later than one thinks */
+	unsigned unlooked;               /* messages since the last look at the clock */
 	int64_t records, bytes;          /* in it */
 	int64_t records_max;             /* of a batch; fewer while careful */
 	unsigned singles;                /* batches of one message since then */
