@@ -13,9 +13,6 @@
 #define CENT (DECIMAL_ONE / 100)
 #define CENTS_MIN 200 /* a walk turns back here, so that what breaks a bar never makes a price negative too */
 #define CENTS_MAX 500000
-#define LAST_YEAR 2100
-#define INSTRUMENT_IDS 10007 /* prime, so that a day's shift moves every id */
-#define INSTRUMENT_DAILY_SHIFT 613
 #define INSTRUMENT_UNMAPPED UINT32_C(4000000001)
 #define PRICE_HUGE (INT64_C(9000000000) * DECIMAL_ONE)
 #define VOLUME_HUGE UINT64_C(9000000000000000000)
@@ -50,8 +47,7 @@ struct bars {
 	struct bars_options options;
 	const struct session_shape *shape;
 	struct walk *walks; /* one per symbol */
-	int32_t *days;      /* of the sessions */
-	uint32_t sessions;
+	struct days days;   /* of the sessions */
 	uint64_t done;
 	uint32_t symbol, step, session; /* of the next bar */
 	uint64_t broken_done;
@@ -79,24 +75,6 @@ static uint32_t below(uint64_t *state, uint32_t bound)
 	return chance_below(draw(state), bound);
 }
 
-int32_t bars_past_day(void)
-{
-	return clock_days((struct civil){ 1980, 1, 2 });
-}
-
-int32_t bars_future_day(void)
-{
-	return clock_days((struct civil){ LAST_YEAR + 50, 1, 4 });
-}
-
-/* 1970-01-01 was a Thursday. */
-static int32_t next_weekday(int32_t day)
-{
-	int32_t weekday = ((day + 3) % 7 + 7) % 7; /* 0: Monday */
-
-	return weekday < 5 ? day : day + 7 - weekday;
-}
-
 void bars_symbol(uint32_t symbol, char ret_text[BARS_SYMBOL_MAX])
 {
 	/* Odd and no multiple of 13: a permutation of the 26^4 texts of four letters. */
@@ -112,50 +90,9 @@ void bars_symbol(uint32_t symbol, char ret_text[BARS_SYMBOL_MAX])
 	ret_text[len] = '\0';
 }
 
-uint32_t bars_instrument_id(const struct bars *bars, uint32_t symbol, int32_t day)
+const struct days *bars_days(const struct bars *bars)
 {
-	uint64_t ids = INSTRUMENT_IDS;
-
-	if (bars->options.symbols > ids / 2)
-		ids = (uint64_t)bars->options.symbols * 2 + 1;
-	return (uint32_t)(1 + (symbol + (uint64_t)day * INSTRUMENT_DAILY_SHIFT) % ids);
-}
-
-uint32_t bars_sessions(const struct bars *bars)
-{
-	return bars->sessions;
-}
-
-int32_t bars_session_day(const struct bars *bars, uint32_t session)
-{
-	return bars->days[session];
-}
-
-static int plan_sessions(struct bars *bars, struct err *err)
-{
-	const struct bars_options *o = &bars->options;
-	uint64_t per_day = (uint64_t)o->symbols * bars->shape->steps;
-	uint64_t sessions = (o->bars + per_day - 1) / per_day;
-	int32_t day = o->start_day, last = clock_days((struct civil){ LAST_YEAR, 1, 1 });
-
-	if (day <= bars_past_day())
-		return err_set(err, ERR_FATAL,
-			       "the start must be after 1980-01-02, which is for bars with a broken time");
-	if (sessions > (uint64_t)last)
-		sessions = (uint64_t)last; /* too many in any case: refused below */
-	bars->sessions = (uint32_t)sessions;
-	bars->days = mem_alloc((size_t)sessions * sizeof(*bars->days));
-	for (uint32_t i = 0; i < bars->sessions; i++) {
-		day = next_weekday(day);
-		bars->days[i] = day++;
-		if (day > last)
-			return err_set(err, ERR_FATAL,
-				       "%" PRIu64 " bars of %" PRIu32
-				       " symbols reach past %d: more symbols, fewer bars "
-				       "or an earlier start",
-				       o->bars, o->symbols, LAST_YEAR);
-	}
-	return 0;
+	return &bars->days;
 }
 
 static void start_walks(struct bars *bars)
@@ -208,7 +145,8 @@ int bars_new(struct bars **ret, const struct bars_options *options, struct err *
 	if (!bars->shape)
 		return err_set(err, ERR_FATAL,
 			       "bars of this schema are not made (ohlcv-1s, ohlcv-1m, ohlcv-1h, ohlcv-1d)");
-	if (plan_sessions(bars, err))
+	if (days_plan(&bars->days, options->start_day, options->symbols, options->bars,
+		      (uint64_t)options->symbols * bars->shape->steps, "bars", err))
 		return -1;
 	start_walks(bars);
 	plan_broken(bars);
@@ -224,7 +162,7 @@ void bars_freep(struct bars **bars)
 	if (!self)
 		return;
 	free(self->walks);
-	free(self->days);
+	days_release(&self->days);
 	free(self);
 }
 
@@ -258,11 +196,11 @@ static void walk_on(struct walk *walk, const struct session_shape *shape, struct
 
 static void break_time(const struct bars *bars, struct bar *bar)
 {
-	int32_t day = bar->broken == BROKEN_TIME_PAST ? bars_past_day() : bars_future_day();
+	int32_t day = bar->broken == BROKEN_TIME_PAST ? days_past() : days_future();
 	uint64_t in_day = bar->ts_event % (uint64_t)NS_PER_DAY;
 
 	bar->ts_event = (uint64_t)(day * NS_PER_DAY) + in_day;
-	bar->instrument_id = bars_instrument_id(bars, bar->symbol, day);
+	bar->instrument_id = days_instrument_id(&bars->days, bar->symbol, day);
 }
 
 static void break_bar(const struct bars *bars, struct bar *bar)
@@ -330,10 +268,9 @@ bool bars_next(struct bars *bars, struct bar *ret)
 
 	if (bars->done == bars->options.bars)
 		return false;
-	day = bars->days[bars->session];
+	day = bars->days.list[bars->session];
 	ret->symbol = bars->symbol;
-	ret->session = bars->session;
-	ret->instrument_id = bars_instrument_id(bars, bars->symbol, day);
+	ret->instrument_id = days_instrument_id(&bars->days, bars->symbol, day);
 	ret->ts_event = (uint64_t)(day * NS_PER_DAY + bars->shape->first_ns + bars->step * bars->shape->step_ns);
 	ret->broken = BROKEN_NOT;
 	walk_on(&bars->walks[bars->symbol], bars->shape, ret);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "common/err.h"
+#include "ops/simulator/days.h"
 
 enum broken_kind {
 	BROKEN_HIGH_BELOW_LOW,
@@ -48,8 +49,7 @@ struct bars_options {
 struct bar {
 	uint64_t ts_event;
 	uint32_t instrument_id;
-	uint32_t symbol;  /* index */
-	uint32_t session; /* index of the trading day */
+	uint32_t symbol; /* index */
 	int64_t open, high, low, close;
 	uint64_t volume;
 	enum broken_kind broken;
@@ -64,12 +64,6 @@ void bars_freep(struct bars **bars);
 bool bars_next(struct bars *bars, struct bar *ret);
 
 /* Trading days of the whole series, known beforehand. */
-uint32_t bars_sessions(const struct bars *bars);
-int32_t bars_session_day(const struct bars *bars, uint32_t session);
+const struct days *bars_days(const struct bars *bars);
 
 void bars_symbol(uint32_t symbol, char ret_text[BARS_SYMBOL_MAX]);
-uint32_t bars_instrument_id(const struct bars *bars, uint32_t symbol, int32_t day);
-
-/* The days of bars whose time is broken on purpose; the metadata must map these too, or no rule would see them. */
-int32_t bars_past_day(void);
-int32_t bars_future_day(void);

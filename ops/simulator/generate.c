@@ -9,22 +9,56 @@
 #include "common/clock.h"
 #include "common/mem.h"
 #include "ops/simulator/dbn_write.h"
+#include "ops/simulator/records/layout.h"
+#include "ops/simulator/ticks.h"
 
-#define BATCH_BARS 1024
+#define BATCH_BYTES (64 * 1024)
+#define RECORD_MAX 520
 #define ID_TEXT_MAX 11 /* bytes with NUL */
 
-/* The bar that was read ahead belongs to the next file. */
+/* Bars or ticks, never both. */
 struct generator {
 	const struct generate_options *options;
 	struct generate_summary *summary;
 	struct bars *bars;
-	struct bar next;
-	bool more;
+	struct ticks *ticks;
+	const struct days *days;
+	const struct layout *layout;
+	uint64_t records; /* in all */
 };
 
 static void generator_release(struct generator *g)
 {
 	bars_freep(&g->bars);
+	ticks_freep(&g->ticks);
+}
+
+static int open_ticks(struct generator *g, struct err *err)
+{
+	const struct bars_options *o = &g->options->bars;
+	struct ticks_options options = { o->schema, o->bars, o->symbols, o->start_day, o->seed, o->publisher_id };
+
+	if (o->broken > 0)
+		return err_set(err, ERR_FATAL, "only bars are broken on purpose");
+	if (ticks_new(&g->ticks, &options, err))
+		return -1;
+	g->days = ticks_days(g->ticks);
+	g->layout = layout_find(o->schema);
+	return 0;
+}
+
+static int open_bars(struct generator *g, struct err *err)
+{
+	if (bars_new(&g->bars, &g->options->bars, err))
+		return -1;
+	g->days = bars_days(g->bars);
+	return 0;
+}
+
+static int generator_open(struct generator *g, struct err *err)
+{
+	g->records = g->options->bars.bars;
+	return ticks_make(g->options->bars.schema) ? open_ticks(g, err) : open_bars(g, err);
 }
 
 /* --- names ------------------------------------------------------------------------------------------------------- */
@@ -69,11 +103,11 @@ static void directory_release(struct directory *d)
 	free(d->id_texts);
 }
 
-static void map_day(struct directory *d, const struct bars *bars, uint32_t symbol, int32_t day)
+static void map_day(struct directory *d, const struct days *days, uint32_t symbol, int32_t day)
 {
 	uint32_t i = d->metadata.interval_count++;
 
-	snprintf(d->id_texts[i], ID_TEXT_MAX, "%" PRIu32, bars_instrument_id(bars, symbol, day));
+	snprintf(d->id_texts[i], ID_TEXT_MAX, "%" PRIu32, days_instrument_id(days, symbol, day));
 	d->metadata.intervals[i] = (struct dbn_interval){ day, day + 1, str_of(d->id_texts[i]) };
 }
 
@@ -88,11 +122,11 @@ static void map_symbol(struct directory *d, const struct generator *g, uint32_t 
 	mapping->raw_symbol = m->symbols[symbol];
 	mapping->intervals = m->intervals + before;
 	if (g->options->bars.broken > 0)
-		map_day(d, g->bars, symbol, bars_past_day());
+		map_day(d, g->days, symbol, days_past());
 	for (uint32_t session = first; session < end; session++)
-		map_day(d, g->bars, symbol, bars_session_day(g->bars, session));
+		map_day(d, g->days, symbol, g->days->list[session]);
 	if (g->options->bars.broken > 0)
-		map_day(d, g->bars, symbol, bars_future_day());
+		map_day(d, g->days, symbol, days_future());
 	mapping->interval_count = m->interval_count - before;
 }
 
@@ -112,8 +146,8 @@ static int make_directory(struct directory *d, const struct generator *g, uint32
 	d->metadata = (struct dbn_metadata){
 		.dataset = str_of(g->options->dataset),
 		.schema = g->options->bars.schema,
-		.start = (uint64_t)(bars_session_day(g->bars, first) * NS_PER_DAY),
-		.end = (uint64_t)((bars_session_day(g->bars, end - 1) + 1) * NS_PER_DAY),
+		.start = (uint64_t)(g->days->list[first] * NS_PER_DAY),
+		.end = (uint64_t)((g->days->list[end - 1] + 1) * NS_PER_DAY),
 		.stype_in = DBN_STYPE_RAW_SYMBOL,
 		.stype_out = DBN_STYPE_INSTRUMENT_ID,
 		.symbols = mem_zalloc(symbols, sizeof(*d->metadata.symbols)),
@@ -127,26 +161,26 @@ static int make_directory(struct directory *d, const struct generator *g, uint32
 	return 0;
 }
 
-/* --- bars -------------------------------------------------------------------------------------------------------- */
+/* --- records ----------------------------------------------------------------------------------------------------- */
 
-static void count_bar(struct generate_summary *summary, const struct bar *bar)
+static void count_record(struct generate_summary *summary, int64_t ts)
 {
-	int64_t ts = (int64_t)bar->ts_event;
-
-	summary->bars++;
-	if (bar->broken != BROKEN_NOT)
-		summary->broken[bar->broken]++;
-	if (bar->broken == BROKEN_TIME_PAST || bar->broken == BROKEN_TIME_FUTURE)
-		return;
 	if (summary->first == 0 || ts < summary->first)
 		summary->first = ts;
 	if (ts > summary->last)
 		summary->last = ts;
 }
 
-static void put_bar(const struct generator *g, uint8_t *to)
+static void count_bar(struct generate_summary *summary, const struct bar *bar)
 {
-	const struct bar *bar = &g->next;
+	if (bar->broken != BROKEN_NOT)
+		summary->broken[bar->broken]++;
+	if (bar->broken != BROKEN_TIME_PAST && bar->broken != BROKEN_TIME_FUTURE)
+		count_record(summary, (int64_t)bar->ts_event);
+}
+
+static void put_bar(const struct generator *g, const struct bar *bar, struct buf *to)
+{
 	struct dbn_record header = {
 		.rtype = dbn_ohlcv_rtype(g->options->bars.schema),
 		.publisher_id = g->options->bars.publisher_id,
@@ -154,27 +188,50 @@ static void put_bar(const struct generator *g, uint8_t *to)
 		.ts_event = bar->ts_event,
 	};
 	struct dbn_ohlcv body = { bar->open, bar->high, bar->low, bar->close, bar->volume };
+	uint8_t bytes[DBN_OHLCV_BYTES];
 
-	dbn_put_ohlcv(to, &header, &body);
+	dbn_put_ohlcv(bytes, &header, &body);
+	buf_put(to, bytes, sizeof(bytes));
 }
 
-/* The bars of the sessions before `end`. */
-static int write_bars(struct generator *g, struct dbn_writer *writer, uint32_t end, uint64_t *ret_bars, struct err *err)
+static void put_next(struct generator *g, struct buf *to)
 {
-	uint8_t batch[BATCH_BARS * DBN_OHLCV_BYTES];
-	size_t n = 0;
+	struct record record;
+	struct bar bar;
 
-	for (; g->more && g->next.session < end; g->more = bars_next(g->bars, &g->next)) {
-		put_bar(g, batch + n * DBN_OHLCV_BYTES);
-		count_bar(g->summary, &g->next);
-		++*ret_bars;
-		if (++n < BATCH_BARS)
-			continue;
-		if (dbn_writer_put(writer, batch, sizeof(batch), err))
-			return -1;
-		n = 0;
+	if (g->bars && bars_next(g->bars, &bar)) {
+		put_bar(g, &bar, to);
+		count_bar(g->summary, &bar);
+	} else if (g->ticks && ticks_next(g->ticks, &record)) {
+		record_put_dbn(to, &record, g->layout, DBN_VERSION);
+		count_record(g->summary, record.ts_event);
 	}
-	return dbn_writer_put(writer, batch, n * DBN_OHLCV_BYTES, err);
+}
+
+static int write_records(struct generator *g, struct dbn_writer *writer, uint64_t records, struct err *err)
+{
+	CLEANUP(buf_release) struct buf batch = BUF_INIT(BATCH_BYTES + RECORD_MAX);
+
+	for (uint64_t i = 0; i < records; i++) {
+		put_next(g, &batch);
+		if (batch.len < BATCH_BYTES)
+			continue;
+		if (dbn_writer_put(writer, batch.data, batch.len, err))
+			return -1;
+		buf_reset(&batch);
+	}
+	return dbn_writer_put(writer, batch.data, batch.len, err);
+}
+
+/* How many records are before a file: whole days, where there are enough of them. */
+static uint64_t records_before(const struct generator *g, uint64_t index)
+{
+	uint64_t files = g->options->files, days = g->days->count, n;
+
+	if (files > days)
+		return (uint64_t)((__uint128_t)g->records * index / files);
+	n = days * index / files * g->days->per_day;
+	return n < g->records ? n : g->records;
 }
 
 static int write_file(struct generator *g, uint32_t index, struct err *err)
@@ -182,26 +239,29 @@ static int write_file(struct generator *g, uint32_t index, struct err *err)
 	CLEANUP(directory_release) struct directory directory = { 0 };
 	CLEANUP(dbn_writer_freep) struct dbn_writer *writer = NULL;
 	struct generated_file *file = &g->summary->files[index];
-	uint64_t sessions = bars_sessions(g->bars), files = g->options->files;
-	uint32_t first = (uint32_t)(sessions * index / files), end = (uint32_t)(sessions * (index + 1) / files);
+	uint64_t first = records_before(g, index), end = records_before(g, index + 1), per_day = g->days->per_day;
 
-	if (make_directory(&directory, g, first, end, err) ||
+	if (make_directory(&directory, g, (uint32_t)(first / per_day), (uint32_t)((end - 1) / per_day + 1), err) ||
 	    dbn_writer_open(&writer, file->path, &directory.metadata, err) ||
-	    write_bars(g, writer, end, &file->bars, err) || dbn_writer_close(&writer, &file->bytes, err))
+	    write_records(g, writer, end - first, err) || dbn_writer_close(&writer, &file->bytes, err))
 		return -1;
+	file->bars = end - first;
+	g->summary->bars += file->bars;
 	g->summary->bytes += file->bytes;
 	return 0;
 }
 
-static int check_options(const struct generate_options *options, const struct bars *bars, struct err *err)
+static int check_options(const struct generator *g, struct err *err)
 {
-	if (strlen(options->dataset) >= DBN_DATASET_BYTES)
-		return err_set(err, ERR_FATAL, "dataset '%s' is longer than %d bytes", options->dataset,
+	const struct generate_options *o = g->options;
+
+	if (strlen(o->dataset) >= DBN_DATASET_BYTES)
+		return err_set(err, ERR_FATAL, "dataset '%s' is longer than %d bytes", o->dataset,
 			       DBN_DATASET_BYTES - 1);
-	if (options->files == 0 || options->files > bars_sessions(bars))
+	if (o->files == 0 || o->files > g->records)
 		return err_set(err, ERR_FATAL,
-			       "%" PRIu32 " files of %" PRIu32 " days: at least one day for each is needed",
-			       options->files, bars_sessions(bars));
+			       "%" PRIu32 " files of %" PRIu64 " records: at least one for each is needed", o->files,
+			       g->records);
 	return 0;
 }
 
@@ -210,13 +270,12 @@ int generate(const struct generate_options *options, struct generate_summary *re
 	CLEANUP(generate_summary_release) struct generate_summary summary = { 0 };
 	CLEANUP(generator_release) struct generator g = { .options = options, .summary = &summary };
 
-	if (bars_new(&g.bars, &options->bars, err) || check_options(options, g.bars, err))
+	if (generator_open(&g, err) || check_options(&g, err))
 		return -1;
 	summary.files = mem_zalloc(options->files, sizeof(*summary.files));
 	summary.file_count = options->files;
 	for (uint32_t i = 0; i < options->files; i++)
 		summary.files[i].path = file_path(options, i);
-	g.more = bars_next(g.bars, &g.next);
 	for (uint32_t i = 0; i < options->files; i++)
 		if (write_file(&g, i, err))
 			return -1;

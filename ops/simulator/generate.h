@@ -1,5 +1,5 @@
 #pragma once
-/* Files of made-up bars: generation and writing put together. */
+/* Files of made-up records: generation and writing put together. What is said of bars holds for records of every schema. */
 #include "common/err.h"
 #include "common/str.h"
 #include "ops/simulator/bars.h"
@@ -8,7 +8,8 @@ struct generate_options {
 	struct bars_options bars;
 	const char *dataset;
 	const char *path;
-	uint32_t files; /* more than one: the days are shared out, and names get a number */
+	uint32_t
+		files; /* more than one: days are shared out, or records where there are more files; names get a number */
 };
 
 struct generated_file {

@@ -1,4 +1,4 @@
-/* penstock-simulator: DBN files of made-up bars, for tests and for trying things without a vendor. */
+/* penstock-simulator: DBN files of made-up records, for tests and for trying things without a vendor. */
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -13,6 +13,7 @@
 #include "common/version.h"
 #include "ops/simulator/generate.h"
 #include "ops/simulator/serve.h"
+#include "ops/simulator/ticks.h"
 #include "stages/fetcher/formats/dbn.h"
 
 #define SUMMARY_MAX (16 * 1024 * 1024)
@@ -22,17 +23,20 @@ static const char usage[] =
 	"usage: penstock-simulator --write FILE [options]\n"
 	"       penstock-simulator --listen ADDRESS:PORT [options], see --listen - --help\n"
 	"\n"
-	"Writes a DBN file (version 3) of made-up bars, the same for the same options.\n"
+	"Writes a DBN file (version 3) of made-up records, the same for the same options.\n"
 	"A name that ends in .zst is compressed.\n"
 	"\n"
 	"  --write FILE         where to\n"
-	"  --schema SCHEMA      ohlcv-1s, ohlcv-1m, ohlcv-1h or ohlcv-1d (default ohlcv-1m)\n"
-	"  --bars N             how many bars (default 100000)\n"
-	"  --symbols N          of how many symbols (default 50)\n"
+	"  --schema SCHEMA      ohlcv-1s, ohlcv-1m (the default), ohlcv-1h, ohlcv-1d, trades, tbbo, statistics or\n"
+	"                       definition\n"
+	"  --bars N             how many bars, or records of another schema (default 100000)\n"
+	"  --records N          the same\n"
+	"  --symbols N          of how many symbols (default 50); trades and tbbo as Zipf has it: the first has most\n"
 	"  --start DATE         first day, as 2024-01-02 (the default); a weekend moves on to Monday\n"
 	"  --seed N             another seed, other prices (default 1)\n"
 	"  --broken N           break N of the bars, each in one way of the list below in turn (default 0)\n"
-	"  --files N            share the days out over N files: FILE gets a number before .dbn (default 1)\n"
+	"  --files N            share the days out over N files, or the records where there are fewer days: FILE\n"
+	"                       gets a number before .dbn (default 1)\n"
 	"  --dataset NAME       (default XNAS.ITCH)\n"
 	"  --publisher-id N     (default 2)\n"
 	"  --json               print the summary as JSON\n"
@@ -65,6 +69,7 @@ static const struct option option_table[] = {
 	{ "write", required_argument, NULL, OPTION_WRITE },
 	{ "schema", required_argument, NULL, OPTION_SCHEMA },
 	{ "bars", required_argument, NULL, OPTION_BARS },
+	{ "records", required_argument, NULL, OPTION_BARS },
 	{ "symbols", required_argument, NULL, OPTION_SYMBOLS },
 	{ "start", required_argument, NULL, OPTION_START },
 	{ "seed", required_argument, NULL, OPTION_SEED },
@@ -111,8 +116,10 @@ static int parse_start(const char *text, int32_t *ret_day, struct err *err)
 static int parse_schema(const char *text, uint16_t *ret, struct err *err)
 {
 	*ret = dbn_schema_number(str_of(text));
-	if (dbn_ohlcv_rtype(*ret) == 0 || dbn_ohlcv_rtype(*ret) == DBN_OHLCV_EOD)
-		return err_set(err, ERR_FATAL, "--schema %s: one of ohlcv-1s, ohlcv-1m, ohlcv-1h, ohlcv-1d is needed",
+	if (!ticks_make(*ret) && (dbn_ohlcv_rtype(*ret) == 0 || dbn_ohlcv_rtype(*ret) == DBN_OHLCV_EOD))
+		return err_set(err, ERR_FATAL,
+			       "--schema %s: one of ohlcv-1s, ohlcv-1m, ohlcv-1h, ohlcv-1d, trades, tbbo, statistics,"
+			       " definition is needed",
 			       text);
 	return 0;
 }
@@ -210,7 +217,12 @@ static void put_number(struct json_out *json, const char *key, uint64_t value)
 	json_put_uint(json, value);
 }
 
-static void put_files(struct json_out *json, const struct generate_summary *summary)
+static const char *noun(const struct generate_options *options)
+{
+	return ticks_make(options->bars.schema) ? "records" : "bars";
+}
+
+static void put_files(struct json_out *json, const struct generate_summary *summary, const char *what)
 {
 	json_put_key(json, "files");
 	json_put_open(json, '[');
@@ -218,7 +230,7 @@ static void put_files(struct json_out *json, const struct generate_summary *summ
 		json_put_open(json, '{');
 		json_put_key(json, "path");
 		json_put_str(json, str_of(summary->files[i].path));
-		put_number(json, "bars", summary->files[i].bars);
+		put_number(json, what, summary->files[i].bars);
 		put_number(json, "bytes", (uint64_t)summary->files[i].bytes);
 		json_put_close(json, '}');
 	}
@@ -231,7 +243,7 @@ static void print_json(const struct generate_options *options, const struct gene
 	struct json_out json = JSON_OUT(&buf);
 
 	json_put_open(&json, '{');
-	put_number(&json, "bars", summary->bars);
+	put_number(&json, noun(options), summary->bars);
 	put_number(&json, "broken", broken_total(summary));
 	json_put_key(&json, "broken_by_kind");
 	json_put_open(&json, '{');
@@ -249,7 +261,7 @@ static void print_json(const struct generate_options *options, const struct gene
 	json_put_key(&json, "last");
 	json_put_time(&json, summary->last);
 	put_number(&json, "bytes", (uint64_t)summary->bytes);
-	put_files(&json, summary);
+	put_files(&json, summary, noun(options));
 	json_put_close(&json, '}');
 	puts(buf_text(&buf));
 }
@@ -260,16 +272,16 @@ static void print_text(const struct generate_options *options, const struct gene
 
 	clock_format(summary->first, 0, first);
 	clock_format(summary->last, 0, last);
-	printf("%" PRIu64 " bars (%s, %s) of %" PRIu32 " symbols, %s to %s, %" PRIu64 " broken\n", summary->bars,
-	       options->dataset, dbn_schema_name(options->bars.schema), options->bars.symbols, first, last,
-	       broken_total(summary));
+	printf("%" PRIu64 " %s (%s, %s) of %" PRIu32 " symbols, %s to %s, %" PRIu64 " broken\n", summary->bars,
+	       noun(options), options->dataset, dbn_schema_name(options->bars.schema), options->bars.symbols, first,
+	       last, broken_total(summary));
 	for (unsigned kind = 0; kind < BROKEN_KINDS; kind++)
 		if (summary->broken[kind] > 0)
 			printf("  %-20s %" PRIu64 "\n", broken_kind_name((enum broken_kind)kind),
 			       summary->broken[kind]);
 	for (uint32_t i = 0; i < summary->file_count; i++)
-		printf("%s: %" PRIu64 " bars, %" PRId64 " bytes\n", summary->files[i].path, summary->files[i].bars,
-		       summary->files[i].bytes);
+		printf("%s: %" PRIu64 " %s, %" PRId64 " bytes\n", summary->files[i].path, summary->files[i].bars,
+		       noun(options), summary->files[i].bytes);
 }
 
 static bool is_server(int argc, char **argv)

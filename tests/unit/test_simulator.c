@@ -4,6 +4,7 @@
 
 #include "common/str.h"
 #include "ops/simulator/generate.h"
+#include "ops/simulator/market/datasets.h"
 #include "schemas.h"
 #include "tests/unit/file_source.h"
 
@@ -127,15 +128,15 @@ static void test_weekdays(void **state)
 
 	(void)state;
 	assert_int_equal(bars_new(&bars, &options, &err), 0);
-	assert_int_equal(bars_sessions(bars), 4);
+	assert_int_equal(bars_days(bars)->count, 4);
 	for (uint32_t i = 0; i < 4; i++)
-		assert_int_equal(bars_session_day(bars, i), DAY(2024, 1, days[i]));
+		assert_int_equal(bars_days(bars)->list[i], DAY(2024, 1, days[i]));
 	bars_freep(&bars);
 	options.start_day = DAY(2024, 1, 6);
 	assert_int_equal(bars_new(&bars, &options, &err), 0);
-	assert_int_equal(bars_session_day(bars, 0), DAY(2024, 1, 8));
-	assert_int_not_equal(bars_instrument_id(bars, 0, DAY(2024, 1, 8)),
-			     bars_instrument_id(bars, 0, DAY(2024, 1, 9)));
+	assert_int_equal(bars_days(bars)->list[0], DAY(2024, 1, 8));
+	assert_int_not_equal(days_instrument_id(bars_days(bars), 0, DAY(2024, 1, 8)),
+			     days_instrument_id(bars_days(bars), 0, DAY(2024, 1, 9)));
 	bars_freep(&bars);
 }
 
@@ -312,6 +313,118 @@ static void test_files(void **state)
 	buf_release(&whole);
 }
 
+/* More files than days: the records are shared out, evenly. */
+static void test_many_files(void **state)
+{
+	struct generate_options options = options_of(files_path("many.dbn"));
+	struct generate_summary summary;
+	struct seen seen = { 0 };
+
+	(void)state;
+	options.files = 500;
+	options.bars.broken = 1000;
+	summary = generate_ok(&options);
+	assert_int_equal(summary.bars, options.bars.bars);
+	for (uint32_t i = 0; i < options.files; i++) {
+		assert_int_equal(summary.files[i].bars, 100);
+		see_file(&seen, summary.files[i].path);
+	}
+	check_seen(&seen, &summary);
+	generate_summary_release(&summary);
+}
+
+static uint32_t symbol_index(struct str symbol, uint32_t symbols)
+{
+	char text[BARS_SYMBOL_MAX];
+
+	for (uint32_t i = 0; i < symbols; i++) {
+		bars_symbol(i, text);
+		if (str_eq(symbol, str_of(text)))
+			return i;
+	}
+	fail_msg("%.*s is no symbol of the file", (int)symbol.len, symbol.data);
+	return 0;
+}
+
+/* Time goes on; per symbol as many as Zipf says, within a tenth. */
+static void check_trades(const char *path, uint64_t records)
+{
+	struct source *source = open_file(path);
+	uint64_t counts[4] = { 0 }, n = 0;
+	struct source_item item;
+	struct err err = ERR_INIT;
+	int64_t before = 0;
+
+	for (;; n++) {
+		const struct trades *trade;
+
+		assert_int_equal(source_next(source, &item, &err), 0);
+		if (item.kind == SOURCE_END)
+			break;
+		assert_int_equal(item.kind, SOURCE_RECORD);
+		trade = item.record;
+		assert_true(trade->ts_event > before && trade->ts_recv > trade->ts_event);
+		assert_true(trade->price > 0 && trade->size > 0);
+		before = trade->ts_event;
+		counts[symbol_index(trade->symbol, 4)]++;
+	}
+	assert_int_equal(n, records);
+	for (uint64_t i = 0; i < 4; i++) { /* 1 + 1/2 + 1/3 + 1/4 is 25/12 */
+		uint64_t due = records * 12 / (25 * (i + 1));
+
+		assert_in_range(counts[i], due * 9 / 10, due * 11 / 10);
+	}
+	source_freep(&source);
+}
+
+static void test_trades(void **state)
+{
+	struct generate_options options = options_of(files_path("trades.dbn"));
+	struct generate_summary summary;
+
+	(void)state;
+	options.bars.schema = SCHEMA_TRADES;
+	options.bars.symbols = 4;
+	options.bars.bars = 600000; /* two days */
+	summary = generate_ok(&options);
+	assert_int_equal(summary.bars, options.bars.bars);
+	assert_int_equal(summary.first / NS_PER_DAY, DAY(2024, 1, 5));
+	assert_int_equal(summary.last / NS_PER_DAY, DAY(2024, 1, 8));
+	check_trades(options.path, options.bars.bars);
+	generate_summary_release(&summary);
+}
+
+/* Every record of the other schemas is one that the fetcher reads, and the same options give the same bytes. */
+static void test_other_schemas(void **state)
+{
+	static const uint16_t schemas[] = { SCHEMA_TRADES, SCHEMA_TBBO, SCHEMA_STATISTICS, SCHEMA_DEFINITION };
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(schemas) / sizeof(schemas[0]); i++) {
+		struct generate_options options = options_of(files_path("ticks.dbn"));
+		struct generate_summary summary;
+		struct source *source;
+		struct source_item item;
+		struct err err = ERR_INIT;
+		uint64_t n = 0;
+
+		options.bars.schema = schemas[i];
+		options.bars.bars = 5000;
+		summary = generate_ok(&options);
+		generate_summary_release(&summary);
+		source = open_file(options.path);
+		while (source_next(source, &item, &err) == 0 && item.kind == SOURCE_RECORD)
+			n++;
+		assert_int_equal(item.kind, SOURCE_END);
+		assert_int_equal(n, options.bars.bars);
+		source_freep(&source);
+		options.path = files_path("again.dbn");
+		summary = generate_ok(&options);
+		generate_summary_release(&summary);
+		expect_same(files_path("ticks.dbn"), files_path("again.dbn"), true);
+	}
+}
+
 static void test_file_names(void **state)
 {
 	static const struct {
@@ -340,14 +453,18 @@ static void test_options(void **state)
 	options.bars.broken = 50001;
 	expect_usage(&options, "50001 broken bars of 50000");
 	options.bars.broken = 0;
-	options.files = 100;
-	expect_usage(&options, "100 files of 7 days");
+	options.files = 50001;
+	expect_usage(&options, "50001 files of 50000 records");
 	options.files = 1;
 	options.dataset = "A.NAME.TOO.LONG.";
 	expect_usage(&options, "longer than 15");
 	options.dataset = "XNAS.ITCH";
-	options.bars.schema = 4;
+	options.bars.schema = 1;
 	expect_usage(&options, "not made");
+	options.bars.schema = SCHEMA_TRADES;
+	options.bars.broken = 1;
+	expect_usage(&options, "only bars are broken");
+	options.bars.broken = 0;
 	options.bars.schema = 8;
 	options.bars.bars = UINT64_C(1) << 62;
 	expect_usage(&options, "reach past 2100");
@@ -374,9 +491,12 @@ static void test_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_schemas),       cmocka_unit_test(test_weekdays), cmocka_unit_test(test_symbols),
-		cmocka_unit_test(test_deterministic), cmocka_unit_test(test_broken),   cmocka_unit_test(test_files),
-		cmocka_unit_test(test_file_names),    cmocka_unit_test(test_options),
+		cmocka_unit_test(test_schemas),       cmocka_unit_test(test_weekdays),
+		cmocka_unit_test(test_symbols),       cmocka_unit_test(test_deterministic),
+		cmocka_unit_test(test_broken),        cmocka_unit_test(test_files),
+		cmocka_unit_test(test_many_files),    cmocka_unit_test(test_trades),
+		cmocka_unit_test(test_other_schemas), cmocka_unit_test(test_file_names),
+		cmocka_unit_test(test_options),
 	};
 
 	return cmocka_run_group_tests(tests, files_setup, files_teardown);
