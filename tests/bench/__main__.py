@@ -13,11 +13,18 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, parts, report, whole
+from bench import alone, mixed, parts, report, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
+from bench.workloads import ROWS
 
-PARTS = {"whole": whole.measure, "alone": alone.measure, "peers": peers.measure, "parts": parts.measure}
+PARTS = {
+    "whole": whole.measure,
+    "mixed": mixed.measure,
+    "alone": alone.measure,
+    "peers": peers.measure,
+    "parts": parts.measure,
+}
 NEED_NO_SERVERS = {"parts"}
 
 
@@ -62,7 +69,7 @@ def show(results):
 def main():
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", type=parts_of, default=list(PARTS), metavar="PART,…")
-    parser.add_argument("--rows", type=int, default=2_000_000)
+    parser.add_argument("--rows", type=int, default=ROWS, help="of W1; all other sizes follow")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--output", default=os.path.join(TOP, "bench"))
     parser.add_argument("--strict", action="store_true", help="exit code 1 where a bar does not hold")

@@ -2,14 +2,16 @@
 
 import os
 
+from bench.process import MEMORY_BAR, memory, peak_mib
 from bench.rounds import Rounds
-from bench.stand import RUN_SECONDS, Watch, direct_copy, empty, end_to_end, generate, save_rows
+from bench.stand import RUN_SECONDS, Watch, direct_copy, empty, end_to_end, save_rows
+from bench.workloads import make
 
 STAGES = ("fetcher", "validator", "transformer", "loader")
-BARS = {"loader_vs_copy": 0.85, "validator_and_transformer_cpu_us": "<3"}
+BARS = {"loader_vs_copy": 0.85, "validator_and_transformer_cpu_us": "<3"} | MEMORY_BAR
 
 
-def through(pipeline, run, records):
+def through(pipeline, run, records, peaks):
     """Every stage for itself: what each needed."""
     found = {}
     for kind in STAGES:
@@ -18,26 +20,26 @@ def through(pipeline, run, records):
         found[kind] = Watch(worker, records).wait()
         if kind == "loader":
             pipeline.wait_run(run, RUN_SECONDS)
+        peaks[kind].append(peak_mib(worker.pid))
         assert worker.stop() == 0
     return found
 
 
 def measure(make_pipeline, options, say):
     pipeline = make_pipeline()
-    bars = options.rows
-    pipeline.subscribe("w1", generate(pipeline, "w1", bars=bars, symbols=500, files=4))
+    bars = make(pipeline, "w1", options.rows).records
     pipeline.start_all()
-    end_to_end(pipeline, "w1", inserted=bars)
+    end_to_end(pipeline, ["w1"], inserted=bars)
     paths = save_rows(pipeline, os.path.join(pipeline.folder, "rows"))
     for kind in STAGES:
         for worker in pipeline.of(kind):
             worker.stop()
-    rounds = Rounds(BARS)
+    rounds, peaks = Rounds(BARS), {kind: [] for kind in STAGES}
     for number in range(1, options.rounds + 1):
         empty(pipeline)
         copy = bars / direct_copy(pipeline, paths, bars)
         empty(pipeline)
-        found = through(pipeline, pipeline.api.start_run(["w1"]), bars)
+        found = through(pipeline, pipeline.api.start_run(["w1"]), bars, peaks)
         figures = {f"{kind}_{name}": value for kind, each in found.items() for name, value in each.items()}
         rounds.add(
             **figures,
@@ -47,4 +49,5 @@ def measure(make_pipeline, options, say):
         )
         shown = ", ".join(f"{kind} {each['rate']:,.0f}/s {each['cpu_us']:.2f} µs" for kind, each in found.items())
         say(f"round {number}: COPY {copy:,.0f}/s, {shown}")
+    rounds.add(**memory(peaks))
     return rounds

@@ -1,16 +1,53 @@
-"""What a process has used so far: CPU seconds of it and its children, and its peak memory."""
+"""What processes have used so far: CPU seconds, and their peak memory."""
 
 import os
 
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_seconds(pid):
+def stat(pid):
+    """From the state on, which is the third field."""
     with open(f"/proc/{pid}/stat") as file:
-        words = file.read().rsplit(") ", 1)[1].split()
+        return file.read().rsplit(") ", 1)[1].split()
+
+
+def cpu_seconds(pid):
+    words = stat(pid)
     return (int(words[11]) + int(words[12])) / TICKS
+
+
+def tree_cpu_seconds(pid):
+    """With its children, those that have ended too: PostgreSQL has a process for each connection."""
+    total = 0
+    for entry in os.listdir("/proc"):
+        try:
+            words = stat(entry) if entry.isdigit() else None
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if words and pid in (int(entry), int(words[1])):
+            total += sum(map(int, words[11:15] if int(entry) == pid else words[11:13]))
+    return total / TICKS
 
 
 def peak_mib(pid):
     with open(f"/proc/{pid}/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM:")) / 1024
+
+
+MEMORY_BAR = {"memory_mib": "<256"}
+
+
+def memory(peaks):
+    """Figures of a part: kind of worker to the peak of each of them."""
+    found = {f"{kind}_peak_mib": max(values) for kind, values in peaks.items()}
+    return found | {"memory_mib": max(found.values())}
+
+
+def memory_of(*pipelines):
+    """Of the workers that run."""
+    peaks = {}
+    for pipeline in pipelines:
+        for worker in pipeline.workers:
+            if worker.running:
+                peaks.setdefault(worker.kind, []).append(peak_mib(worker.pid))
+    return memory(peaks)

@@ -2,13 +2,14 @@
 
 import json
 import os
+from collections import Counter
 
 WIDTH, ROW, LEFT = 760, 26, 330
 
 
 def write(results, machine, folder):
     os.makedirs(folder, exist_ok=True)
-    flat = {name: entry["median"] for part in results.values() for name, entry in part.items()}
+    flat = {name: entry["median"] for name, entry in flattened(results).items()}
     document = flat | {"parts": results, "machine": machine}
     with open(os.path.join(folder, "latest.json"), "w") as file:
         json.dump(document, file, indent=1)
@@ -17,6 +18,14 @@ def write(results, machine, folder):
         file.write(markdown(results, machine))
     with open(os.path.join(folder, "latest.svg"), "w") as file:
         file.write(plot(results))
+
+
+def flattened(results):
+    """By name; what several parts have is named after its part."""
+    often = Counter(name for part in results.values() for name in part)
+    return {
+        name if often[name] == 1 else f"{part}_{name}": entry for part, entries in results.items() for name, entry in entries.items()
+    }
 
 
 def number(value):

@@ -1,8 +1,6 @@
-"""What is measured on: a pipeline with a workload's files, its table emptied, rows kept for the direct COPY."""
+"""What is measured on: runs followed to their end, tables emptied, rows kept for the direct COPY, a stage watched."""
 
 import json
-import os
-import subprocess
 import threading
 import time
 
@@ -12,34 +10,18 @@ from bench.process import cpu_seconds
 
 RUN_SECONDS = 1800
 CHUNK_BYTES = 1 << 20
-MINUTES_A_DAY = 390  # of a made-up market
 COUNTERS = {"fetcher": "penstock_fetcher_records_total"}  # its messages are tasks
-COLUMNS = (
-    'symbol, "interval", ts_event, dataset, publisher_id, instrument_id, open_price, high_price, low_price,'
-    " close_price, volume, ticker, venue, session_date, session_basis, flags, attempt, as_of"
-)
+ORDERS = {"ohlcv_data": "ts_event, symbol", "trades_data": "ts_event, ts_event_ns"}  # those of the files
 
 
-def generate(pipeline, name, **options):
-    """Files of made-up bars; the glob of their names. A file is a day at least, so few bars make fewer files."""
-    days = -(-options["bars"] // (options["symbols"] * MINUTES_A_DAY))
-    options["files"] = min(options["files"], days)
-    path = os.path.join(pipeline.folder, f"{name}.dbn")
-    words = [pipeline.program("penstock-simulator"), f"--write={path}"]
-    subprocess.run(
-        words + [f"--{key.replace('_', '-')}={value}" for key, value in options.items()], check=True, stdout=subprocess.DEVNULL
-    )
-    return os.path.join(pipeline.folder, f"{name}*.dbn")
+def empty(pipeline, *tables):
+    pipeline.query(f"TRUNCATE {', '.join(tables or ('ohlcv_data',))}")
 
 
-def empty(pipeline):
-    pipeline.query("TRUNCATE ohlcv_data")
-
-
-def end_to_end(pipeline, subscription, **expected):
+def end_to_end(pipeline, subscriptions, **expected):
     """Seconds from the request to the run's end, its account closed."""
     started = time.monotonic()
-    run = pipeline.run([subscription], seconds=RUN_SECONDS, validateAfterExecution=False)
+    run = pipeline.run(subscriptions, seconds=RUN_SECONDS, validateAfterExecution=False)
     seconds = time.monotonic() - started
     assert run["status"] == "success" and run["balanced"], json.dumps(run, indent=1)
     for name, count in expected.items():
@@ -50,39 +32,53 @@ def end_to_end(pipeline, subscription, **expected):
 # --- the limit: the same rows by COPY straight into the same table ----------------------------------------------------------
 
 
-def save_rows(pipeline, path, parts=1):
+def columns(pipeline, table):
+    """Those that are loaded, not made by the table itself."""
+    found = pipeline.query(
+        "SELECT quote_ident(attname) FROM pg_attribute WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped"
+        " AND attgenerated = '' AND attidentity = '' ORDER BY attnum",
+        table,
+    )
+    return ", ".join(name for (name,) in found)
+
+
+def save_rows(pipeline, path, parts=1, table="ohlcv_data"):
     """The rows as binary COPY streams, in the order in which the file has them; of `parts`, each has some of the symbols."""
     paths = [f"{path}.{number}" for number in range(parts)]
     for number, each in enumerate(paths):
+        chosen = (
+            f"(SELECT {columns(pipeline, table)} FROM {table} WHERE abs(hashtext(symbol)) % {parts} = {number}"
+            f" ORDER BY {ORDERS[table]})"
+        )
         with pipeline.connect() as connection, open(each, "wb") as file:
-            chosen = f"(SELECT {COLUMNS} FROM ohlcv_data WHERE abs(hashtext(symbol)) % {parts} = {number} ORDER BY ts_event, symbol)"
             with connection.cursor().copy(f"COPY {chosen} TO STDOUT (FORMAT binary)") as copy:
                 for data in copy:
                     file.write(data)
     return paths
 
 
-def copy_one(pipeline, path, counts):
+def copy_one(pipeline, path, statement, counts):
     with pipeline.connect() as connection, open(path, "rb") as file:
         cursor = connection.cursor()
-        with cursor.copy(f"COPY ohlcv_data ({COLUMNS}) FROM STDIN (FORMAT binary)") as copy:
+        with cursor.copy(statement) as copy:
             while data := file.read(CHUNK_BYTES):
                 copy.write(data)
         connection.commit()
         counts.append(cursor.rowcount)
 
 
-def direct_copy(pipeline, paths, bars):
+def direct_copy(pipeline, paths, rows, table="ohlcv_data"):
     """Seconds; a connection for each path, all at once."""
     counts = []
-    threads = [threading.Thread(target=copy_one, args=(pipeline, path, counts)) for path in paths]
+    statement = f"COPY {table} ({columns(pipeline, table)}) FROM STDIN (FORMAT binary)"
+    threads = [threading.Thread(target=copy_one, args=(pipeline, path, statement, counts)) for path in paths]
     started = time.monotonic()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     seconds = time.monotonic() - started
-    assert sum(counts) == bars, counts
+    assert sum(counts) == rows, counts
     return seconds
 
 

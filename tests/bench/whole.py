@@ -2,23 +2,21 @@
 
 import os
 
-from harness.pipeline import KINDS
-
-from bench.process import peak_mib
+from bench.process import MEMORY_BAR, memory_of
 from bench.rounds import Rounds
-from bench.stand import direct_copy, empty, end_to_end, generate, save_rows
+from bench.stand import direct_copy, empty, end_to_end, save_rows
+from bench.workloads import make
 
-BARS = {"end_to_end_vs_copy": 0.5, "again_vs_first": 1.0, "memory_mib": "<256"}
+BARS = {"end_to_end_vs_copy": 0.5, "again_vs_first": 1.0} | MEMORY_BAR
 
 
 def measure(make_pipeline, options, say):
     """W1 fetched, W3 the same fetched again, W4 with broken records, beside COPY with one connection and two."""
     pipeline = make_pipeline()
-    bars = options.rows
-    pipeline.subscribe("w1", generate(pipeline, "w1", bars=bars, symbols=500, files=4))
-    pipeline.subscribe("w4", generate(pipeline, "w4", bars=bars, symbols=500, files=4, broken=bars // 100))
+    bars = make(pipeline, "w1", options.rows).records
+    make(pipeline, "w4", options.rows)
     pipeline.start_all()
-    seconds, _ = end_to_end(pipeline, "w1", inserted=bars)
+    seconds, _ = end_to_end(pipeline, ["w1"], inserted=bars)
     say(f"warming up: {seconds:.1f} s")
     one, two = (save_rows(pipeline, os.path.join(pipeline.folder, f"rows{parts}"), parts) for parts in (1, 2))
     rounds = Rounds(BARS)
@@ -28,10 +26,10 @@ def measure(make_pipeline, options, say):
         empty(pipeline)
         copies = direct_copy(pipeline, two, bars)
         empty(pipeline)
-        first, _ = end_to_end(pipeline, "w1", inserted=bars)
-        again, _ = end_to_end(pipeline, "w1", unchanged=bars)
+        first, _ = end_to_end(pipeline, ["w1"], inserted=bars)
+        again, _ = end_to_end(pipeline, ["w1"], unchanged=bars)
         empty(pipeline)
-        broken, run = end_to_end(pipeline, "w4", fetched=bars)
+        broken, run = end_to_end(pipeline, ["w4"], fetched=bars)
         rounds.add(
             end_to_end_vs_copy=copy / first,
             end_to_end_vs_two_copies=copies / first,
@@ -45,7 +43,5 @@ def measure(make_pipeline, options, say):
             f" {bars / first:9,.0f} ({copy / first:.3f}), again {bars / again:9,.0f}, 1 % broken {bars / broken:9,.0f}"
             f" ({run['dead_letters']} letters)"
         )
-    for kind in KINDS:
-        rounds.add(**{f"{kind}_peak_mib": max(peak_mib(worker.pid) for worker in pipeline.of(kind))})
-    rounds.add(memory_mib=max(rounds.median(f"{kind}_peak_mib") for kind in KINDS))
+    rounds.add(**memory_of(pipeline))
     return rounds
