@@ -13,7 +13,7 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, mixed, parts, report, whole
+from bench import alone, latency, mixed, parts, report, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
 from bench.workloads import ROWS
@@ -22,6 +22,7 @@ PARTS = {
     "whole": whole.measure,
     "mixed": mixed.measure,
     "alone": alone.measure,
+    "latency": latency.measure,
     "peers": peers.measure,
     "parts": parts.measure,
 }
@@ -71,6 +72,7 @@ def main():
     parser.add_argument("--only", type=parts_of, default=list(PARTS), metavar="PART,…")
     parser.add_argument("--rows", type=int, default=ROWS, help="of W1; all other sizes follow")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=10, help="latency: how long records come at each rate (10)")
     parser.add_argument("--output", default=os.path.join(TOP, "bench"))
     parser.add_argument("--strict", action="store_true", help="exit code 1 where a bar does not hold")
     options = parser.parse_args()
