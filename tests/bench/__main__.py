@@ -13,7 +13,7 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, latency, mixed, parts, report, whole
+from bench import alone, latency, mixed, parts, report, starting, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
 from bench.workloads import ROWS
@@ -23,6 +23,8 @@ PARTS = {
     "mixed": mixed.measure,
     "alone": alone.measure,
     "latency": latency.measure,
+    "starting": starting.measure,
+    "recovery": starting.measure_recovery,
     "peers": peers.measure,
     "parts": parts.measure,
 }
