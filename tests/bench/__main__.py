@@ -13,7 +13,7 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, latency, mixed, parts, report, starting, whole
+from bench import alone, growth, latency, mixed, parts, report, starting, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
 from bench.workloads import ROWS
@@ -23,6 +23,7 @@ PARTS = {
     "mixed": mixed.measure,
     "alone": alone.measure,
     "latency": latency.measure,
+    "growth": growth.measure,
     "starting": starting.measure,
     "recovery": starting.measure_recovery,
     "peers": peers.measure,
@@ -75,6 +76,7 @@ def main():
     parser.add_argument("--rows", type=int, default=ROWS, help="of W1; all other sizes follow")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10, help="latency: how long records come at each rate (10)")
+    parser.add_argument("--largest", type=int, default=10**7, help="growth: larger sizes are left out (10000000 rows)")
     parser.add_argument("--output", default=os.path.join(TOP, "bench"))
     parser.add_argument("--strict", action="store_true", help="exit code 1 where a bar does not hold")
     options = parser.parse_args()

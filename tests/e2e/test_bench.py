@@ -1,0 +1,48 @@
+"""`make bench` at a size where its figures say nothing: every part runs to its end and leaves its figures."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from harness.servers import SHARED, TOP
+from harness.waiting import PATIENCE
+
+pytestmark = pytest.mark.alone
+SECONDS = 180
+PARTS = ("whole", "mixed", "latency", "growth", "starting")
+KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
+FIGURES = [
+    "end_to_end_vs_copy",
+    "again_vs_first",
+    "broken_vs_first",
+    "trades_vs_copy",
+    "small_tasks_records_per_s",
+    "small_tasks_ms_per_task",
+    "mixture_vs_bars",
+    "sustained_per_s",
+    *(f"latency_{name}_ms_at_{share}" for name in ("p50", "p99", "p999") for share in (1, 50, 90)),
+    *(f"{size}_vs_smallest" for size in ("records_1e7", "symbols_1e5", "tasks_1e4", "there_1e7")),
+    *(f"{part}_memory_mib" for part in PARTS[:-1]),
+    *(f"{kind}_ready_ms" for kind in KINDS),
+]
+
+
+def test_every_part_leaves_its_figures(servers, tmp_path):
+    words = ["--only", ",".join(PARTS), "--rows", "2000", "--rounds", "1", "--seconds", "0.5", "--output", str(tmp_path)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench", *words],
+        cwd=os.path.join(TOP, "tests"),
+        env=os.environ | {SHARED: servers.folder},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS * PATIENCE,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    latest = json.loads((tmp_path / "latest.json").read_text())
+    assert [name for name in FIGURES if not latest.get(name, 0) > 0] == []
+    assert list(latest["parts"]) == list(PARTS) and latest["machine"]["cpus"] > 0
+    assert 0 < latest["latency_p50_ms_at_1"] <= latest["latency_p99_ms_at_1"] <= latest["latency_p999_ms_at_1"]
+    assert "| whole | end_to_end_vs_copy |" in (tmp_path / "latest.md").read_text()
+    assert (tmp_path / "latest.svg").read_text().startswith("<svg")
