@@ -231,7 +231,7 @@ chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--se
 	@$(SUBMAKE) all FAULTS=1
 	@cd tests && ../build/venv/bin/python -m chaos $(CHAOS)
 
-bench: ## the pipeline against direct COPY, stage by stage and whole, and its parts (ONLY=whole,parts BENCH="--rounds 3")
+bench: ## the pipeline against direct COPY, whole and in parts, its latency, growth, memory (ONLY=whole,alone BENCH="--rounds 3")
 	@ops/local/install run test
 	@$(SUBMAKE) all $(B)/bin/bench-parts $(B)/bin/bench-decode
 	@cd tests && ../build/venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(BENCH)

@@ -18,6 +18,7 @@ SYMBOLS = (10, 10**3, 10**5)
 TASKS = (10, 10**4)
 THERE = (0, 10**7, 10**8)
 SYMBOLS_USUAL = 500
+SYMBOLS_FEW = 100  # each small file begins with a list of them
 LEAST_THERE = grown.SYMBOLS * 10  # that grown.py makes
 
 
@@ -79,7 +80,7 @@ def sizes(rows, largest):
     common = scaled(COMMON)
     found = [Size("records", n, scaled(n)) for n in RECORDS]
     found += [Size("symbols", n, common, symbols=scaled(n)) for n in SYMBOLS]
-    found += [Size("tasks", n, common, files=scaled(n)) for n in TASKS]
+    found += [Size("tasks", n, common, symbols=SYMBOLS_FEW, files=scaled(n)) for n in TASKS]
     found += [Size("there", n, common, there=max(scaled(n), LEAST_THERE) if n else 0) for n in THERE]
     return [size for size in found if size.size <= largest]
 

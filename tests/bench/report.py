@@ -2,7 +2,6 @@
 
 import json
 import os
-from collections import Counter
 
 WIDTH, ROW, LEFT = 760, 26, 330
 
@@ -21,10 +20,11 @@ def write(results, machine, folder):
 
 
 def flattened(results):
-    """By name; what several parts have is named after its part."""
-    often = Counter(name for part in results.values() for name in part)
+    """By name alone; only memory is called alike in every part."""
     return {
-        name if often[name] == 1 else f"{part}_{name}": entry for part, entries in results.items() for name, entry in entries.items()
+        f"{part}_{name}" if name.endswith("_mib") else name: entry
+        for part, entries in results.items()
+        for name, entry in entries.items()
     }
 
 
