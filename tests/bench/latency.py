@@ -4,6 +4,8 @@ Small files come at an even pace, each as a run of its own. `as_of` in a row say
 is written in the rows' transaction, says how many of the attempt's records are there, and is looked at every few milliseconds.
 """
 
+import glob
+import os
 import threading
 import time
 
@@ -86,12 +88,15 @@ class Level:
         self.records = max(int(rate * SHARES[percent] * TICK_SECONDS), 1) * self.files
         name = f"latency{percent}"
         write(pipeline, name, records=self.records, symbols=SYMBOLS, files=self.files)
-        self.names = []
-        for number in range(1, self.files + 1):
-            digits = len(str(self.files))
-            file = f"{pipeline.folder}/{name}-{number:0{digits}}.dbn" if self.files > 1 else f"{pipeline.folder}/{name}.dbn"
-            self.names.append(f"{name}-{number}")
-            pipeline.subscriptions.append({"name": self.names[-1], "source": "file", "path": file, "symbol_mappings": "false"})
+        self.names = [f"{name}-{number}" for number in range(self.files)]
+        self.subscribe(pipeline, sorted(glob.glob(os.path.join(pipeline.folder, f"{name}[.-]*dbn"))))
+
+    def subscribe(self, pipeline, paths):
+        """All at once; those of an earlier round are forgotten."""
+        assert len(paths) == self.files, paths
+        entry = {"source": "file", "symbol_mappings": "false"}
+        pipeline.subscriptions = [each for each in pipeline.subscriptions if each["name"] not in self.names]
+        pipeline.subscriptions += [entry | {"name": name, "path": path} for name, path in zip(self.names, paths)]
         pipeline.write_subscriptions()
 
     def offer(self, pipeline):
@@ -143,15 +148,14 @@ def measure(make_pipeline, options, say):
     w1 = make(pipeline, "w1", options.rows)
     pipeline.start_all()
     end_to_end(pipeline, w1.subscriptions, inserted=w1.records)  # warms up
-    rounds, levels = Rounds(BARS), []
+    rounds = Rounds(BARS)
     for number in range(1, options.rounds + 1):
         empty(pipeline)
         seconds, _ = end_to_end(pipeline, w1.subscriptions, inserted=w1.records)
         rate = w1.records / seconds
-        levels = levels or [Level(pipeline, percent, rate, options.seconds) for percent in SHARES]
         found = {"sustained_per_s": rate}
-        for level in levels:
-            found |= level.measure(pipeline)
+        for percent in SHARES:
+            found |= Level(pipeline, percent, rate, options.seconds).measure(pipeline)
         rounds.add(**found)
         shown = "; ".join(
             f"at {p} % " + ", ".join(f"{name} {found[f'latency_{name}_ms_at_{p}']:,.0f} ms" for name in ("p50", "p99", "p999"))
