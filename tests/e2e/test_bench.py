@@ -10,7 +10,7 @@ from harness.servers import SHARED, TOP
 from harness.waiting import PATIENCE
 
 pytestmark = pytest.mark.alone
-SECONDS = 180
+SECONDS = 300
 PARTS = ("whole", "mixed", "latency", "growth", "starting")
 KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
 FIGURES = [
