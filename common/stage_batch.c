@@ -21,14 +21,15 @@ int stage_batch_begin(struct stage_loop *loop, struct err *err)
 		return -1;
 	loop->open = true;
 	fault_point("begun");
-	loop->deadline_ns = clock_monotonic_ns() + loop->stage->batch_ms * NS_PER_MS;
+	loop->began_ns = clock_monotonic_ns();
+	loop->deadline_ns = loop->began_ns + loop->stage->batch_ms * NS_PER_MS;
 	return 0;
 }
 
 int stage_batch_commit(struct stage_loop *loop, struct err *err)
 {
 	const struct commit_ops *commit = &loop->stage->commit;
-	int64_t records = loop->records, bytes = loop->bytes, began_ns = clock_monotonic_ns();
+	int64_t records = loop->records, bytes = loop->bytes, commit_ns = clock_monotonic_ns(), now_ns;
 	unsigned count;
 
 	if (!loop->open)
@@ -37,7 +38,9 @@ int stage_batch_commit(struct stage_loop *loop, struct err *err)
 	stage_careful_starts(loop, loop->places.positions, count);
 	if (commit->commit(commit->self, loop->places.positions, count, err))
 		return -1;
-	histogram_observe(&worker_histograms[WORKER_COMMIT_NS], clock_monotonic_ns() - began_ns);
+	now_ns = clock_monotonic_ns();
+	histogram_observe(&worker_histograms[WORKER_COMMIT_NS], now_ns - commit_ns);
+	histogram_observe(&worker_histograms[WORKER_BATCH_NS], now_ns - loop->began_ns);
 	end_batch(loop, true);
 	stage_careful_grow(loop);
 	loop->backoff_ms = BACKOFF_FIRST_MS;

@@ -15,7 +15,7 @@ struct stage_loop {
 	const struct stage *stage;
 	struct kafka_consumer *consumer; /* owned */
 	bool open;                       /* there is a batch */
-	int64_t deadline_ns;             /* of the open batch */
+	int64_t began_ns, deadline_ns;   /* of the open batch */
 	bool waited;                     /* for the message at hand: it may be later than one thinks */
 	unsigned unlooked;               /* messages since the last look at the clock */
 	int64_t records, bytes;          /* in it */

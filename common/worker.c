@@ -40,11 +40,20 @@ struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_RETRIES] = { "penstock_retries_total", NULL, METRIC_COUNTER,
 			     "Waits before something that had failed was tried again; a vendor's calls are not among them.",
 			     0 },
+	[WORKER_BREAKER] = { "penstock_breaker_open", NULL, METRIC_GAUGE,
+			     "1 while nothing is done before what had failed (broker, database) is tried again, else 0.",
+			     0 },
 	[WORKER_PARTITIONS] = { "penstock_partitions", NULL, METRIC_GAUGE, "Partitions assigned.", 0 },
 	[WORKER_STOPPED] = { "penstock_partitions_stopped", NULL, METRIC_GAUGE,
 			     "Assigned partitions that cannot be read on: their offset is gone, or their log is another.",
 			     0 },
 };
+
+#define DURATION_BOUNDS \
+	.unit = NS_PER_SECOND, .bound_count = 13, \
+	.bounds = { NS_PER_MS,        2 * NS_PER_MS,     5 * NS_PER_MS,     10 * NS_PER_MS,  25 * NS_PER_MS, \
+		    50 * NS_PER_MS,   100 * NS_PER_MS,   250 * NS_PER_MS,   500 * NS_PER_MS, NS_PER_SECOND, \
+		    2500 * NS_PER_MS, 5 * NS_PER_SECOND, 10 * NS_PER_SECOND }
 
 struct histogram worker_histograms[WORKER_HISTOGRAMS] = {
 	[WORKER_BATCH_RECORDS] = { .name = "penstock_batch_records",
@@ -52,13 +61,12 @@ struct histogram worker_histograms[WORKER_HISTOGRAMS] = {
 				   .unit = 1,
 				   .bound_count = 12,
 				   .bounds = { 0, 1, 10, 50, 100, 500, 1000, 5000, 10000, 20000, 50000, 100000 } },
+	[WORKER_BATCH_NS] = { .name = "penstock_batch_duration_seconds",
+			      .help = "Time from a batch's begin to the end of its commit, where it succeeded.",
+			      DURATION_BOUNDS },
 	[WORKER_COMMIT_NS] = { .name = "penstock_commit_duration_seconds",
 			       .help = "Time that a batch's commit took, where it succeeded.",
-			       .unit = NS_PER_SECOND,
-			       .bound_count = 13,
-			       .bounds = { NS_PER_MS, 2 * NS_PER_MS, 5 * NS_PER_MS, 10 * NS_PER_MS, 25 * NS_PER_MS,
-					   50 * NS_PER_MS, 100 * NS_PER_MS, 250 * NS_PER_MS, 500 * NS_PER_MS,
-					   NS_PER_SECOND, 2500 * NS_PER_MS, 5 * NS_PER_SECOND, 10 * NS_PER_SECOND } },
+			       DURATION_BOUNDS },
 };
 
 static struct {
@@ -134,7 +142,9 @@ int64_t worker_backoff(int64_t ms, int64_t first_ms, int64_t max_ms)
 	if (ms < first_ms)
 		ms = first_ms;
 	metric_add(&worker_metrics[WORKER_RETRIES], 1);
+	metric_set(&worker_metrics[WORKER_BREAKER], 1);
 	worker_wait(ms / 2 + random() % (ms / 2 + 1));
+	metric_set(&worker_metrics[WORKER_BREAKER], 0);
 	return ms * 2 > max_ms ? max_ms : ms * 2;
 }
 

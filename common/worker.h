@@ -25,13 +25,14 @@ enum worker_metric {
 	WORKER_BATCHES,
 	WORKER_BATCHES_DROPPED,
 	WORKER_RETRIES,
+	WORKER_BREAKER,
 	WORKER_PARTITIONS,
 	WORKER_STOPPED,
 	WORKER_METRICS,
 };
 extern struct metric worker_metrics[WORKER_METRICS];
 
-enum worker_histogram { WORKER_BATCH_RECORDS, WORKER_COMMIT_NS, WORKER_HISTOGRAMS };
+enum worker_histogram { WORKER_BATCH_RECORDS, WORKER_BATCH_NS, WORKER_COMMIT_NS, WORKER_HISTOGRAMS };
 extern struct histogram worker_histograms[WORKER_HISTOGRAMS];
 
 struct worker_spec {

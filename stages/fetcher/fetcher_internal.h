@@ -19,8 +19,8 @@ struct fetcher {
 	struct job_outputs outputs;
 	struct kafka_group *group; /* of the open transaction */
 	bool open;
-	int64_t deadline_ns, batch_ns;
-	int64_t records_before; /* produced when it was begun */
+	int64_t began_ns, deadline_ns, batch_ns; /* of the open transaction; how long one is open */
+	int64_t records_before;                  /* produced when it was begun */
 	unsigned turn_records;
 	struct slot slots[SLOTS_MAX], *slots_end; /* as they came; behind the last that ever was ours */
 	struct databento_account databento;

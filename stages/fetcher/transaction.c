@@ -15,7 +15,8 @@ int fetcher_begin(struct fetcher *fetcher, struct err *err)
 		return -1;
 	fetcher->open = true;
 	fetcher->records_before = metric_get(&fetcher_metrics[FETCHER_RECORDS]);
-	fetcher->deadline_ns = clock_monotonic_ns() + fetcher->batch_ns;
+	fetcher->began_ns = clock_monotonic_ns();
+	fetcher->deadline_ns = fetcher->began_ns + fetcher->batch_ns;
 	return 0;
 }
 
@@ -34,10 +35,13 @@ static int say(struct fetcher *fetcher, bool leaving, struct kafka_offset offset
 	return 0;
 }
 
-static void count_batch(const struct fetcher *fetcher, int64_t began_ns)
+static void count_batch(const struct fetcher *fetcher, int64_t commit_ns)
 {
+	int64_t now_ns = clock_monotonic_ns();
+
 	metric_add(&worker_metrics[WORKER_BATCHES], 1);
-	histogram_observe(&worker_histograms[WORKER_COMMIT_NS], clock_monotonic_ns() - began_ns);
+	histogram_observe(&worker_histograms[WORKER_COMMIT_NS], now_ns - commit_ns);
+	histogram_observe(&worker_histograms[WORKER_BATCH_NS], now_ns - fetcher->began_ns);
 	histogram_observe(&worker_histograms[WORKER_BATCH_RECORDS],
 			  metric_get(&fetcher_metrics[FETCHER_RECORDS]) - fetcher->records_before);
 }
@@ -45,14 +49,14 @@ static void count_batch(const struct fetcher *fetcher, int64_t began_ns)
 static int commit_as(struct fetcher *fetcher, bool leaving, struct err *err)
 {
 	struct kafka_offset offsets[SLOTS_MAX];
-	int64_t began_ns;
+	int64_t commit_ns;
 	unsigned count;
 
 	if (say(fetcher, leaving, offsets, &count, err))
 		return -1;
 	if (!fetcher->open)
 		return 0;
-	began_ns = clock_monotonic_ns();
+	commit_ns = clock_monotonic_ns();
 	fault_point("before_commit");
 	if (kafka_txn_offsets(fetcher->outputs.producer, offsets, count, fetcher->group, err))
 		return -1;
@@ -61,7 +65,7 @@ static int commit_as(struct fetcher *fetcher, bool leaving, struct err *err)
 		return -1;
 	fetcher->open = false;
 	fault_point("after_commit");
-	count_batch(fetcher, began_ns);
+	count_batch(fetcher, commit_ns);
 	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
 		if (slot_committed(slot))
 			metric_add(&worker_metrics[WORKER_RECORDS], 1);

@@ -9,11 +9,13 @@ from confluent_kafka import Producer
 import requests
 from harness.bars import assert_good, simulate
 from harness.pipeline import KINDS
+from harness.records import Codec, clean_bar, messages
 from harness.waiting import wait_until
 from harness.windows import send, task, wait_over
 from harness.worker import die_with_parent
 
 SCRAPE_SECONDS = 60
+ATTEMPT = 4_000_000_000_000_000_001
 
 needs_promtool = pytest.mark.skipif(not shutil.which("promtool"), reason="no promtool: apt-get install prometheus")
 needs_prometheus = pytest.mark.skipif(
@@ -164,9 +166,12 @@ def check_run(prometheus, run, broken):
         prometheus.wait_value(
             f'penstock_commit_duration_seconds_count{{worker="{worker}"}}'
             f' == on(worker) penstock_batches_total{{worker="{worker}"}}'
-            f' == on(worker) penstock_batch_records_count{{worker="{worker}"}}',
+            f' == on(worker) penstock_batch_records_count{{worker="{worker}"}}'
+            f' == on(worker) penstock_batch_duration_seconds_count{{worker="{worker}"}}',
             prometheus.query(f'penstock_batches_total{{worker="{worker}"}}')[0][1],
         )
+    longer = "penstock_batch_duration_seconds_sum >= penstock_commit_duration_seconds_sum"
+    prometheus.wait_value(f'count({longer} and on(worker) penstock_batches_total > 0)', 4)
     prometheus.wait_value('count(penstock_orchestrator_lag_offsets{topic=~".*ohlcv"})', 3)
 
 
@@ -221,6 +226,26 @@ def test_a_transaction_that_stays_open_is_seen(pipeline):
     assert age("etl.raw.ohlcv") == 0
     forgetful.abort_transaction(30)
     wait_until(lambda: age("etl.clean.ohlcv") == 0, 30, "it is over")
+
+
+FULL_DISK = """
+    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT ON ohlcv_data FOR EACH ROW EXECUTE FUNCTION full_disk()
+"""
+
+
+def test_the_breaker_is_open_while_the_database_takes_nothing(pipeline):
+    pipeline.query(FULL_DISK)
+    loader = pipeline.start("loader")
+    assert loader.metrics()["penstock_breaker_open"] == 0
+    pipeline.produce("etl.clean.ohlcv", messages(Codec("ohlcv_clean"), [clean_bar(ATTEMPT, n) for n in range(1, 11)]))
+    wait_until(lambda: loader.metrics()["penstock_breaker_open"] == 1, 30, lambda: loader.tail())
+    assert loader.metrics()["penstock_batches_dropped_total"] > 0
+    pipeline.query("DROP TRIGGER full_disk ON ohlcv_data")
+    wait_until(lambda: loader.metrics()["penstock_records_total"] == 10, 60, lambda: loader.tail())
+    assert loader.metrics()["penstock_breaker_open"] == 0
+    assert pipeline.value("SELECT count(*) FROM ohlcv_data") == 10
 
 
 def test_calls_of_the_vendor_are_counted(pipeline, simulator, fetch):
