@@ -41,6 +41,22 @@ def test_of_one_run_or_type(up):
     assert events(up, "--type", "abandoned") == []
 
 
+def test_the_last_of_each_attempt_over_http(up):
+    """Members that both have say the same; the interface names the attempts, the newest first."""
+    ends = {event["attempt"]: event for event in from_cat(up) if event["state"] == "done"}
+    found = up.api.get("/api/v1/events", params={"limit": 2}).json()
+    assert len(found["events"]) == 2 and found["next_cursor"]
+    listed = found["events"] + up.api.get("/api/v1/events", params={"cursor": found["next_cursor"]}).json()["events"]
+    assert [event["attempt"] for event in listed] == sorted(ends, reverse=True)
+    for event in listed:
+        same = {key: value for key, value in ends[event["attempt"]].items() if key in event and key != "ts"}
+        assert {key: event[key] for key in same} == same and len(same) >= 9
+    first = up.done[0]["run"]
+    (only,) = up.api.get("/api/v1/events", params={"run": first, "state": "done"}).json()["events"]
+    assert only["run"] == first
+    assert up.api.get("/api/v1/events", params={"state": "failed"}).json()["events"] == []
+
+
 def test_a_table_for_people(up):
     head, *lines = up.cli("events", "--type", "done").stdout.splitlines()
     assert head.split() == ["ts", "state", "run", "attempt", "fetched", "refused", "skipped", "worker", "message"]

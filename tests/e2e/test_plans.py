@@ -158,6 +158,7 @@ EXPECTED = {
         {"stage": "none"}, {"new": "true", "rule": "none"},
         bare=False),
     "errors": Expected({"minutes": "60"}, bare=False, budget=OF_A_DAY),
+    "events": Expected({"run": "7"}, {"run": "999999"}, {"state": "failed"}, {"state": "done"}, {"state": "running", "run": "7"}),
     "expired": Expected(),
     "historical": Expected({"symbol": "SYM0007", "start": "2024-02-01", "end": "2024-10-07", "interval": "1d", "dataset": None},
                            {"symbol": "SYM0007", "start": DAY, "end": DAY, "interval": "1m", "dataset": "GLBX.MDP3"},
@@ -212,7 +213,7 @@ def test_a_list_reads_what_it_shows(database, name, case):
 def test_a_page_far_behind(database):
     """The cursor is a place in an index: the last pages cost what the first does."""
     for name, place in (
-        ("dead_letters", {"after_id": "1000"}), ("ledger_attempts", {"after_attempt": "{first}"}), ("runs", {"after_run": "100"}),
+        ("dead_letters", {"after_id": "1000"}), ("ledger_attempts", {"after_attempt": "{first}"}), ("events", {"after_attempt": "{first}"}), ("runs", {"after_run": "100"}),
         ("coverage_days", {"after_subscription": "subscription-18", "after_symbol": "SYM0100", "after_day": "2024-01-01"}),
         ("coverage", {"after_subscription": "subscription-18", "after_symbol": "SYM0100", "after_from": "2024-01-01"}),
         ("audit", {"after_id": "200"}),
