@@ -6,10 +6,14 @@
 #include <string.h>
 
 #include "common/buf.h"
+#include "common/cleanup.h"
+#include "common/json_in.h"
 #include "common/json_out.h"
 #include "common/log.h"
+#include "ops/cli/table.h"
 
 #define JSON_MAX (16 * 1024 * 1024)
+#define COLUMNS "group topic partition position low high lag state kept_in"
 
 void offsets_view_release(struct offsets_view *view)
 {
@@ -37,54 +41,45 @@ int offsets_view_read(struct offsets_view *view, struct err *err)
 	return 0;
 }
 
-static void print_json(const struct positions *positions)
+/* A JSON array. */
+static void put_all(const struct positions *positions, struct buf *text)
 {
-	CLEANUP(buf_release) struct buf text = BUF_INIT(JSON_MAX);
-	struct json_out out = JSON_OUT(&text);
+	struct json_out out = JSON_OUT(text);
 
 	json_put_open(&out, '[');
 	for (unsigned i = 0; i < positions->count; i++)
 		position_json(&positions->items[i], &out);
 	json_put_close(&out, ']');
+}
+
+static void print_json(const struct positions *positions)
+{
+	CLEANUP(buf_release) struct buf text = BUF_INIT(JSON_MAX);
+
+	put_all(positions, &text);
 	puts(buf_text(&text));
-}
-
-static const char *offset_text(int64_t offset, char text[PG_INT_MAX])
-{
-	return offset == KAFKA_OFFSET_NONE ? "-" : pg_int_text(offset, text);
-}
-
-static int wider(int width, const char *text)
-{
-	return (int)strlen(text) > width ? (int)strlen(text) : width;
 }
 
 static void print_table(const struct positions *positions)
 {
-	CLEANUP(buf_release) struct buf message = BUF_INIT(JSON_MAX);
-	char next[PG_INT_MAX], low[PG_INT_MAX], high[PG_INT_MAX];
-	int group = 5, topic = 5; /* widths */
+	CLEANUP(buf_release) struct buf text = BUF_INIT(JSON_MAX), message = BUF_INIT(JSON_MAX);
+	CLEANUP(table_freep) struct table *table = table_new(COLUMNS);
+	CLEANUP(json_freep) json_t *rows = NULL;
+	json_t *row;
+	size_t at;
 
-	for (unsigned i = 0; i < positions->count; i++) {
-		group = wider(group, positions->items[i].group);
-		topic = wider(topic, positions->items[i].topic->name);
-	}
-	printf("%-*s  %-*s %4s %10s %10s %10s %8s  %-8s %s\n", group, "group", topic, "topic", "part", "position",
-	       "low", "high", "behind", "state", "kept in");
-	for (unsigned i = 0; i < positions->count; i++) {
-		const struct position *p = &positions->items[i];
-
-		printf("%-*s  %-*s %4d %10s %10s %10s %8" PRId64 "  %-8s %s\n", group, p->group, topic, p->topic->name,
-		       p->partition, offset_text(p->next, next), offset_text(p->low, low), offset_text(p->high, high),
-		       position_behind(p), position_state_name(position_state(p)),
-		       p->in_database ? "database" : "kafka");
-	}
+	put_all(positions, &text);
+	rows = json_loads(buf_text(&text), 0, NULL);
+	json_array_foreach(rows, at, row) table_add(table, row);
+	pager_open();
+	table_print(table);
 	for (unsigned i = 0; i < positions->count; i++)
 		if (position_is_gap(&positions->items[i])) {
 			buf_reset(&message);
 			position_explain(&positions->items[i], &message);
 			printf("GAP  %s\n", buf_text(&message));
 		}
+	pager_close();
 }
 
 int command_offsets_ls(int argc, char **argv)

@@ -312,8 +312,9 @@ def test_offsets_ls_shows_where_everybody_stands(loaded):
     assert ("penstock.loader", "database") in kept and ("penstock.validator", "kafka") in kept
     head, *lines = loaded.cli("offsets", "ls").stdout.splitlines()
     assert len(lines) == len(rows)
+    assert head.split() == [key for key in rows[0] if key != "message"]
     ends = {re.match(r"\S+ +\S+ +\d+", line).end() for line in lines}
-    assert ends == {head.index("part") + 4}, "a column, however long the topics' names are"
+    assert ends == {head.index("partition") + len("partition")}, "a column, however long the topics' names are"
 
 
 def test_offsets_ls_before_anybody_has_read(pipeline):
