@@ -3,9 +3,8 @@
 import os
 
 from harness import grown
-from harness.servers import PidFile
 
-from bench.process import MEMORY_BAR, cpu_seconds, memory_of, tree_cpu_seconds
+from bench.process import MEMORY_BAR, memory_of, used
 from bench.rounds import Rounds
 from bench.stand import empty, end_to_end
 from bench.workloads import ROWS, write
@@ -27,12 +26,9 @@ class Stack:
 
     def __init__(self, pipeline):
         self.pipeline = pipeline
-        servers = pipeline.servers
-        self.servers = [PidFile(servers.place.run(name)).pid() for name in ("kafka", "postgres")]
 
     def cpu(self):
-        workers = sum(cpu_seconds(worker.pid) for worker in self.pipeline.workers)
-        return workers + sum(tree_cpu_seconds(pid) for pid in self.servers)
+        return sum(used(self.pipeline).values())
 
     def cost(self, subscription, records):
         """Microseconds a record: of CPUs, and by the clock."""

@@ -2,6 +2,8 @@
 
 import os
 
+from harness.servers import PidFile
+
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -27,6 +29,17 @@ def tree_cpu_seconds(pid):
         if words and pid in (int(entry), int(words[1])):
             total += sum(map(int, words[11:15] if int(entry) == pid else words[11:13]))
     return total / TICKS
+
+
+def used(pipeline):
+    """CPU seconds so far of each kind of worker and of the servers, by name."""
+    found = {}
+    for worker in pipeline.workers:
+        if worker.running:
+            found[worker.kind] = found.get(worker.kind, 0) + cpu_seconds(worker.pid)
+    for name in ("kafka", "postgres"):
+        found[name] = tree_cpu_seconds(PidFile(pipeline.servers.place.run(name)).pid())
+    return found
 
 
 def peak_mib(pid):

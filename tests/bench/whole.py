@@ -2,12 +2,19 @@
 
 import os
 
-from bench.process import MEMORY_BAR, memory_of
+from bench.process import MEMORY_BAR, memory_of, used
 from bench.rounds import Rounds
-from bench.stand import direct_copy, empty, end_to_end, save_rows
+from bench.stand import direct_copy, empty, end_to_end, save_rows, settle
 from bench.workloads import make
 
 BARS = {"end_to_end_vs_copy": 0.5, "again_vs_first": 1.0} | MEMORY_BAR
+
+
+def with_budget(pipeline, records, *run, **expected):
+    """Seconds, and the CPU microseconds that a record took in each process."""
+    before = used(pipeline)
+    seconds, _ = end_to_end(pipeline, *run, **expected)
+    return seconds, {name: (value - before[name]) / records * 1e6 for name, value in used(pipeline).items()}
 
 
 def measure(make_pipeline, options, say):
@@ -26,8 +33,9 @@ def measure(make_pipeline, options, say):
         empty(pipeline)
         copies = direct_copy(pipeline, two, bars)
         empty(pipeline)
-        first, _ = end_to_end(pipeline, ["w1"], inserted=bars)
-        again, _ = end_to_end(pipeline, ["w1"], unchanged=bars)
+        first, spent = with_budget(pipeline, bars, ["w1"], inserted=bars)
+        settle(pipeline)
+        again, spent_again = with_budget(pipeline, bars, ["w1"], unchanged=bars)
         empty(pipeline)
         broken, run = end_to_end(pipeline, ["w4"], fetched=bars)
         rounds.add(
@@ -37,6 +45,8 @@ def measure(make_pipeline, options, say):
             broken_vs_first=first / broken,
             rows_per_s=bars / first,
             copy_rows_per_s=bars / copy,
+            **{f"w1_{name}_cpu_us": value for name, value in spent.items()},
+            **{f"w3_{name}_cpu_us": value for name, value in spent_again.items()},
         )
         say(
             f"round {number}: COPY {bars / copy:9,.0f} rows/s, with two connections {bars / copies:9,.0f}; end to end"

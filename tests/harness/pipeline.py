@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from harness.api import Api
 from harness.servers import TOP
-from harness.waiting import wait_until
+from harness.waiting import POLL_SECONDS, wait_until
 from harness.worker import Worker
 
 KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
@@ -202,11 +202,12 @@ class Pipeline:
         """A full run, followed to its end; the run as the API shows it."""
         return self.wait_run(self.api.start_run(subscriptions, **switches), seconds)
 
-    def wait_run(self, run, seconds=RUN_SECONDS, until=FINAL):
+    def wait_run(self, run, seconds=RUN_SECONDS, until=FINAL, every=POLL_SECONDS):
         return wait_until(
             lambda: (shown := self.api.run(run))["status"] in until and shown,
             seconds,
             lambda: f"run {run} is one of {until}: {json.dumps(self.api.run(run), indent=1)}",
+            every,
         )
 
     # --- the database ------------------------------------------------------------------------------------------------
