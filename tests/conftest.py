@@ -13,7 +13,14 @@ from harness.interrupt import clean_up_on_sigterm  # noqa: E402
 from harness.pipeline import Pipeline  # noqa: E402
 from harness.servers import SHARED, TOP, Servers, sweep  # noqa: E402
 
-TOGETHER = ("chaos/", "e2e/test_api.py", "e2e/test_cli.py", "e2e/test_http_limits.py", "e2e/test_plans.py")
+TOGETHER = (
+    "chaos/",
+    "e2e/test_api.py",
+    "e2e/test_cli.py",
+    "e2e/test_http_limits.py",
+    "e2e/test_lag.py",
+    "e2e/test_plans.py",
+)
 
 
 def pytest_configure(config):
