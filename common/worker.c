@@ -41,7 +41,7 @@ struct metric worker_metrics[WORKER_METRICS] = {
 			     "Waits before something that had failed was tried again; a vendor's calls are not among them.",
 			     0 },
 	[WORKER_BREAKER] = { "penstock_breaker_open", NULL, METRIC_GAUGE,
-			     "1 while nothing is done before what had failed (broker, database) is tried again, else 0.",
+			     "Threads that wait before they try again what had failed (broker, database); 0: nobody has to.",
 			     0 },
 	[WORKER_PARTITIONS] = { "penstock_partitions", NULL, METRIC_GAUGE, "Partitions assigned.", 0 },
 	[WORKER_STOPPED] = { "penstock_partitions_stopped", NULL, METRIC_GAUGE,
@@ -142,9 +142,9 @@ int64_t worker_backoff(int64_t ms, int64_t first_ms, int64_t max_ms)
 	if (ms < first_ms)
 		ms = first_ms;
 	metric_add(&worker_metrics[WORKER_RETRIES], 1);
-	metric_set(&worker_metrics[WORKER_BREAKER], 1);
+	metric_add(&worker_metrics[WORKER_BREAKER], 1); /* counted: the loader has two threads that may wait */
 	worker_wait(ms / 2 + random() % (ms / 2 + 1));
-	metric_set(&worker_metrics[WORKER_BREAKER], 0);
+	metric_add(&worker_metrics[WORKER_BREAKER], -1);
 	return ms * 2 > max_ms ? max_ms : ms * 2;
 }
 
