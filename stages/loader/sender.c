@@ -1,7 +1,6 @@
 #include "stages/loader/sender.h"
 
 #include <inttypes.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +14,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/pg.h"
+#include "common/thread.h"
 #include "common/wakeup.h"
 
 #define LETTERS_MAX 500 /* of one transaction */
@@ -310,23 +310,9 @@ static void *run(void *self)
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
 
-/* Signals are the main thread's. */
-static int start_thread(struct sender *sender)
-{
-	sigset_t all, before;
-	int r;
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&sender->thread, NULL, run, sender);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return r;
-}
-
 int sender_start(struct sender **ret, const struct worker *worker, struct sender_metrics metrics, struct err *err)
 {
 	CLEANUP(sender_freep) struct sender *sender = mem_zalloc(1, sizeof(*sender));
-	int r;
 
 	sender->cfg = worker->cfg;
 	sender->topic = topics_name(worker->topics, "etl.dlq");
@@ -334,9 +320,8 @@ int sender_start(struct sender **ret, const struct worker *worker, struct sender
 	sender->metrics = metrics;
 	sender->bytes = (struct buf)BUF_INIT(BYTES_MAX);
 	wakeup_init(&sender->wakeup);
-	r = start_thread(sender);
-	if (r)
-		return err_set(err, ERR_RETRY, "starting the sender: %s", strerror(r));
+	if (thread_start(&sender->thread, run, sender, "publishing letters", err))
+		return -1;
 	sender->running = true;
 	*ret = STEAL(sender);
 	return 0;

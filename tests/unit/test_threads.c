@@ -6,9 +6,11 @@
 
 #include <cmocka.h>
 #include <pthread.h>
+#include <sched.h>
 #include <string.h>
 
 #include "common/clock.h"
+#include "common/errand.h"
 #include "common/metrics.h"
 #include "common/wakeup.h"
 #include "common/worker.h"
@@ -82,6 +84,36 @@ static void waiting_ends_by_time_too(void **state)
 	wakeup_release(&wakeup);
 }
 
+static void run_errand(void *self)
+{
+	int64_t *count = self;
+
+	++*count; /* no atomic: it is one thread's at a time */
+}
+
+static void an_errand_is_done_by_the_time_it_was_waited_for(void **state)
+{
+	struct errand *errand = NULL;
+	struct err err = ERR_INIT;
+	int64_t count = 0;
+
+	(void)state;
+	assert_int_equal(errand_open(&errand, run_errand, &count, "a test", &err), 0);
+	errand_wait(errand); /* for nothing */
+	for (int64_t i = 1; i <= ROUNDS / 10; i++) {
+		errand_start(errand);
+		if (i % 2)
+			while (errand_busy(errand))
+				sched_yield();
+		errand_wait(errand);
+		assert_int_equal(count, i);
+	}
+	errand_start(errand);
+	errand_freep(&errand); /* waits, too */
+	assert_int_equal(count, ROUNDS / 10 + 1);
+	assert_null(errand);
+}
+
 static void *change_state(void *unused)
 {
 	for (int i = 0; i < ROUNDS / 10; i++) {
@@ -117,6 +149,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_wakeup_is_never_lost),
 		cmocka_unit_test(waiting_ends_by_time_too),
+		cmocka_unit_test(an_errand_is_done_by_the_time_it_was_waited_for),
 		cmocka_unit_test(health_is_served_while_it_changes),
 	};
 
