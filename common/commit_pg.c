@@ -9,6 +9,18 @@
 #include "common/commit_pg_internal.h"
 #include "common/mem.h"
 
+#define BATCH_TEXT_MAX ((size_t)1024 * 1024)
+
+/* In the writing thread. */
+static void write_batch(void *self)
+{
+	struct commit_pg *commit = self;
+
+	commit->committed = commit_pg_transact(commit, &commit->failed) == 0;
+	if (commit->committed)
+		commit->effects.written(commit->effects.self);
+}
+
 /* --- life ------------------------------------------------------------------------------------------------------------ */
 
 int commit_pg_connect(struct commit_pg *commit, struct err *err)
@@ -34,7 +46,9 @@ int commit_pg_open(struct commit_pg **ret, const struct config *cfg, const char 
 	commit->group = group;
 	commit->owner = owner;
 	commit->effects = *effects;
-	if (commit_pg_connect(commit, err))
+	commit->batch = (struct buf)BUF_INIT(BATCH_TEXT_MAX);
+	if (errand_open(&commit->writing, write_batch, commit, "writing batches", err) ||
+	    commit_pg_connect(commit, err))
 		return -1;
 	*ret = STEAL(commit);
 	return 0;
@@ -46,7 +60,9 @@ void commit_pg_freep(struct commit_pg **pointer)
 
 	if (!commit)
 		return;
+	errand_freep(&commit->writing);
 	pg_freep(&commit->pg);
+	buf_release(&commit->batch);
 	free(commit->owned);
 	free(commit->cluster_id);
 	free(commit);
@@ -98,6 +114,7 @@ static int check(void *self, const struct kafka_message *m, struct err *err)
 		"%s [%d] is another log than the one that was read: offset %" PRId64
 		" holds something else than was loaded from there",
 		m->topic, m->partition, owned->last_offset);
+	errand_wait(commit->writing);
 	if (update_owned(commit, owned, UPDATE_OWNED("stopped = $5, updated_at = now()"), why.text, NULL, err))
 		return -1;
 	*err = why;
@@ -112,6 +129,7 @@ static int stored(void *self, struct kafka_consumer *consumer, const struct stag
 	const struct owned *owned = commit_pg_owned(commit, position->topic, position->partition);
 
 	(void)consumer;
+	errand_wait(commit->writing);
 	if (commit_pg_connect(commit, err) ||
 	    pg_query(commit->pg,
 		     "SELECT next_offset, epoch FROM etl.offsets WHERE consumer_group = $1 AND topic = $2"
@@ -133,6 +151,7 @@ static int add_starts(struct commit_pg *commit, const struct stage_position *pos
 {
 	const struct owned *owned = commit_pg_owned(commit, position->topic, position->partition);
 
+	errand_wait(commit->writing);
 	commit->fenced = false;
 	if (!pg_usable(commit->pg))
 		return err_set(err, ERR_RETRY, "database: connection lost");
@@ -165,19 +184,61 @@ static int unstarted(void *self, struct kafka_consumer *consumer, const struct s
 
 /* --- commit ---------------------------------------------------------------------------------------------------------- */
 
-static int commit_batch(void *self, const struct stage_position *positions, unsigned count, struct err *err)
+static bool busy(void *self)
+{
+	const struct commit_pg *commit = self;
+
+	return errand_busy(commit->writing);
+}
+
+/* What was on its way has arrived, or not. */
+static void arrive(struct commit_pg *commit, bool committed)
+{
+	commit->leaving = false;
+	for (unsigned i = 0; i < commit->count; i++) {
+		struct owned *owned = &commit->owned[i];
+
+		if (committed && owned->leaving != KAFKA_OFFSET_NONE)
+			owned->next = owned->leaving;
+		owned->leaving = KAFKA_OFFSET_NONE;
+	}
+}
+
+static int settle(void *self, struct err *err)
 {
 	struct commit_pg *commit = self;
 
+	if (!commit->leaving)
+		return 0;
+	errand_wait(commit->writing);
+	arrive(commit, commit->committed);
+	if (commit->committed)
+		return 0;
+	*err = commit->failed;
+	return -1;
+}
+
+static int hand_over(void *self, const struct stage_position *positions, unsigned count, struct err *err)
+{
+	struct commit_pg *commit = self;
+
+	if (settle(commit, err))
+		return -1;
 	commit->fenced = false;
 	if (!pg_usable(commit->pg))
 		return err_set(err, ERR_RETRY, "database: connection lost");
-	if (commit_pg_transact(commit, positions, count, err))
+	if (commit_pg_describe(commit, positions, count, err))
 		return -1;
-	for (unsigned i = 0; i < count; i++)
-		commit_pg_owned(commit, positions[i].topic, positions[i].partition)->next = positions[i].next;
-	commit->effects.forget(commit->effects.self, true);
+	commit->effects.hand_over(commit->effects.self);
+	err_clear(&commit->failed);
+	commit->leaving = true;
+	errand_start(commit->writing);
 	return 0;
+}
+
+static int commit_batch(void *self, const struct stage_position *positions, unsigned count, struct err *err)
+{
+	return hand_over(self, positions, count, err) || settle(self, err) ? -1 : 0;
 }
 
 static int begin(void *self, struct kafka_consumer *consumer, struct err *err)
@@ -191,11 +252,13 @@ static int begin(void *self, struct kafka_consumer *consumer, struct err *err)
 static int abort_batch(void *self, struct err *err)
 {
 	struct commit_pg *commit = self;
+	struct err known = ERR_INIT; /* by being dropped */
 
 	(void)err;
+	settle(commit, &known);
 	if (pg_usable(commit->pg))
 		pg_rollback(commit->pg);
-	commit->effects.forget(commit->effects.self, false);
+	commit->effects.dropped(commit->effects.self);
 	return 0;
 }
 
@@ -203,6 +266,7 @@ static bool was_away(void *self)
 {
 	const struct commit_pg *commit = self;
 
+	errand_wait(commit->writing);
 	return !pg_alive(commit->pg);
 }
 
@@ -219,6 +283,9 @@ struct commit_ops commit_pg_ops(struct commit_pg *commit)
 		.self = commit,
 		.begin = begin,
 		.commit = commit_batch,
+		.hand_over = hand_over,
+		.busy = busy,
+		.settle = settle,
 		.abort = abort_batch,
 		.assigned = commit_pg_assigned,
 		.rewind = commit_pg_rewind,

@@ -21,7 +21,7 @@ static struct owned *make_owned(struct commit_pg *commit, const char *topic, int
 		commit->owned = mem_realloc(commit->owned, commit->cap, sizeof(*commit->owned));
 	}
 	owned = &commit->owned[commit->count++];
-	*owned = (struct owned){ .topic = topic, .partition = partition };
+	*owned = (struct owned){ .topic = topic, .partition = partition, .leaving = KAFKA_OFFSET_NONE };
 	return owned;
 }
 
@@ -110,6 +110,7 @@ int commit_pg_assigned(void *self, struct kafka_consumer *consumer, struct stage
 {
 	struct commit_pg *commit = self;
 
+	errand_wait(commit->writing);
 	commit->count = 0;
 	commit->fenced = false;
 	return take_over(commit, consumer, positions, count, err);
@@ -118,5 +119,8 @@ int commit_pg_assigned(void *self, struct kafka_consumer *consumer, struct stage
 int commit_pg_rewind(void *self, struct kafka_consumer *consumer, struct stage_position *positions, unsigned count,
 		     struct err *err)
 {
-	return take_over(self, consumer, positions, count, err);
+	struct commit_pg *commit = self;
+
+	errand_wait(commit->writing);
+	return take_over(commit, consumer, positions, count, err);
 }

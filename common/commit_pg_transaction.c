@@ -4,19 +4,21 @@
 #include "common/commit_pg_internal.h"
 #include "common/fault.h"
 
-#define BATCH_TEXT_MAX (1024 * 1024)
-
 /* The batch's partitions, for jsonb_to_recordset(). */
-static int describe(struct commit_pg *commit, const struct stage_position *positions, unsigned count, struct buf *text,
-		    struct err *err)
+int commit_pg_describe(struct commit_pg *commit, const struct stage_position *positions, unsigned count,
+		       struct err *err)
 {
+	struct buf *text = &commit->batch;
+
+	buf_reset(text);
 	buf_put_u8(text, '[');
 	for (unsigned i = 0; i < count; i++) {
 		const struct stage_position *p = &positions[i];
-		const struct owned *owned = commit_pg_owned(commit, p->topic, p->partition);
+		struct owned *owned = commit_pg_owned(commit, p->topic, p->partition);
 
 		if (!owned)
 			return err_set(err, ERR_FATAL, "%s [%d] was not taken over", p->topic, p->partition);
+		owned->leaving = p->next;
 		buf_printf(text,
 			   "%s{\"topic\":\"%s\",\"partition\":%d,\"epoch\":%" PRId64 ",\"start\":%" PRId64
 			   ",\"next\":%" PRId64 ",\"starts\":%u,\"last\":%" PRId64 ",\"ts\":%" PRId64
@@ -25,6 +27,7 @@ static int describe(struct commit_pg *commit, const struct stage_position *posit
 			   p->last->offset, p->last->timestamp_ms, commit_pg_crc(p->last));
 	}
 	buf_put_u8(text, ']');
+	commit->batch_count = count;
 	return text->overflow ? err_set(err, ERR_FATAL, "too many partitions in one batch") : 0;
 }
 
@@ -118,14 +121,10 @@ static int transact(struct commit_pg *commit, const char *batch, unsigned count,
 	return 0;
 }
 
-int commit_pg_transact(struct commit_pg *commit, const struct stage_position *positions, unsigned count,
-		       struct err *err)
+int commit_pg_transact(struct commit_pg *commit, struct err *err)
 {
-	CLEANUP(buf_release) struct buf batch = BUF_INIT(BATCH_TEXT_MAX);
-
-	return describe(commit, positions, count, &batch, err) ||
-			       commit->effects.prepare(commit->effects.self, commit->pg, err) ||
-			       transact(commit, buf_text(&batch), count, err)
+	return commit->effects.prepare(commit->effects.self, commit->pg, err) ||
+			       transact(commit, buf_text(&commit->batch), commit->batch_count, err)
 		       ? -1
 		       : 0;
 }

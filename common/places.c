@@ -50,7 +50,7 @@ struct place *places_find(struct places *places, const char *topic, int32_t part
 
 void places_clear(struct places *places)
 {
-	places_end_batch(places, false);
+	places_drop_batch(places);
 	places->count = 0;
 	places->last = 0;
 	count_stopped(places);
@@ -65,17 +65,37 @@ void place_take(struct place *place, struct kafka_message *message)
 	place->next = place->last.offset + 1;
 }
 
-void places_end_batch(struct places *places, bool committed)
+void places_drop_batch(struct places *places)
+{
+	for (unsigned i = 0; i < places->count; i++) {
+		kafka_message_done(&places->list[i].last);
+		places->list[i].batched = false;
+	}
+}
+
+void places_hand_over(struct places *places)
 {
 	for (unsigned i = 0; i < places->count; i++) {
 		struct place *place = &places->list[i];
 
-		if (committed && place->batched) {
-			place->dirty = false;
-			place->moved = true;
-		}
-		kafka_message_done(&place->last);
-		place->batched = false;
+		if (!place->batched)
+			continue;
+		place->leaving = true;
+		place->dirty = false;
+	}
+	places_drop_batch(places);
+}
+
+void places_settle(struct places *places, bool committed)
+{
+	for (unsigned i = 0; i < places->count; i++) {
+		struct place *place = &places->list[i];
+
+		if (!place->leaving)
+			continue;
+		place->leaving = false;
+		place->moved = place->moved || committed;
+		place->dirty = place->dirty || !committed;
 	}
 }
 

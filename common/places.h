@@ -22,6 +22,7 @@ struct place {
 	bool foreign;              /* STOPPED: the log is not the one that was read before, whatever its offsets */
 	bool dirty;                /* met a message that is not committed: to be read again if the batch is dropped */
 	bool batched;              /* the open batch holds messages of it, all before `next` */
+	bool leaving;              /* so does the batch that was handed over and is not known to be committed yet */
 	int64_t next;              /* to be read; KAFKA_OFFSET_NONE: the client knows */
 	struct kafka_message last; /* of the batch; owned */
 	bool begun;                /* its first message was met, the start is stored */
@@ -49,8 +50,14 @@ void places_clear(struct places *places);
 /* The message was handled: it is the place's part of the batch from here on (taken over from the caller). */
 void place_take(struct place *place, struct kafka_message *message);
 
-/* Ends the open batch; committed: nothing has to be read again. */
-void places_end_batch(struct places *places, bool committed);
+/* The open batch is on its way. */
+void places_hand_over(struct places *places);
+
+/* It has arrived; committed: nothing of it has to be read again. */
+void places_settle(struct places *places, bool committed);
+
+/* There is no open batch any more. */
+void places_drop_batch(struct places *places);
 
 /* The batch as positions, in places->positions; returns how many. */
 unsigned places_batched(struct places *places);

@@ -13,6 +13,7 @@
 #include "common/worker.h"
 
 #define IDLE_MS 250
+#define LEAVING_MS 10  /* between looks whether a batch has arrived, where no message comes */
 #define CLOCK_EVERY 8  /* messages without a wait between looks at the clock */
 #define DROPPED_MAX 30 /* batches in a row: then a new process, with new clients, has better chances */
 #define FENCED_MAX 5   /* in a row */
@@ -26,7 +27,7 @@ static int rewind_patiently(struct stage_loop *loop, struct err *err)
 	for (unsigned tries = 0; places_rewind(&loop->places, err); tries++) {
 		if (err->kind != ERR_RETRY || tries == REWINDS_MAX || worker_stopping())
 			return -1;
-		loop->backoff_ms = worker_backoff(loop->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+		loop->backoff_ms = worker_backoff(loop->backoff_ms, STAGE_BACKOFF_FIRST_MS, STAGE_BACKOFF_MAX_MS);
 		err_clear(err);
 	}
 	return 0;
@@ -45,14 +46,17 @@ static int recover(struct stage_loop *loop, struct err *err)
 {
 	const struct commit_ops *commit = &loop->stage->commit;
 	struct err why = *err;
-	bool fenced = commit->fenced && commit->fenced(commit->self);
+	bool fenced;
 
 	if (err->kind != ERR_RETRY || ++loop->dropped > DROPPED_MAX)
 		return -1;
-	log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->records)), "%s; trying again", why.text);
-	if (stage_batch_drop(loop, err) || (fenced ? rejoin(loop, err) : rewind_patiently(loop, err)))
+	log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->open.records)), "%s; trying again", why.text);
+	if (stage_batch_drop(loop, err))
 		return err_wrap(err, "after '%s'", why.text);
-	loop->backoff_ms = worker_backoff(loop->backoff_ms, BACKOFF_FIRST_MS, BACKOFF_MAX_MS);
+	fenced = commit->fenced && commit->fenced(commit->self);
+	if (fenced ? rejoin(loop, err) : rewind_patiently(loop, err))
+		return err_wrap(err, "after '%s'", why.text);
+	loop->backoff_ms = worker_backoff(loop->backoff_ms, STAGE_BACKOFF_FIRST_MS, STAGE_BACKOFF_MAX_MS);
 	err_clear(err);
 	return 0;
 }
@@ -127,8 +131,9 @@ static int take_message(struct stage_loop *loop, struct kafka_message *m, struct
 		return check_log(loop, place, m, err);
 	if (handle(loop, place, m, err))
 		return -1;
-	loop->records++;
-	loop->bytes += (int64_t)m->key.len + m->value.len;
+	loop->open.records++;
+	loop->open.bytes += (int64_t)m->key.len + m->value.len;
+	stage_batch_tell(loop);
 	place_take(place, m);
 	return 0;
 }
@@ -139,7 +144,9 @@ static int poll_timeout_ms(const struct stage_loop *loop)
 {
 	int64_t left;
 
-	if (!loop->open)
+	if (loop->leaving.there)
+		return LEAVING_MS;
+	if (!loop->open.there)
 		return IDLE_MS;
 	left = (loop->deadline_ns - clock_monotonic_ns()) / NS_PER_MS;
 	return left < 0 ? 0 : left < IDLE_MS ? (int)left : IDLE_MS;
@@ -167,12 +174,24 @@ static bool is_late(struct stage_loop *loop)
 	return clock_monotonic_ns() >= loop->deadline_ns;
 }
 
-static bool is_due(struct stage_loop *loop)
+static bool is_full(const struct stage_loop *loop)
 {
 	const struct stage *stage = loop->stage;
 
-	return loop->records >= loop->records_max || is_late(loop) ||
-	       (stage->ops.full && stage->ops.full(stage->ops.self));
+	return loop->open.records >= loop->records_max || (stage->ops.full && stage->ops.full(stage->ops.self));
+}
+
+static bool is_due(struct stage_loop *loop)
+{
+	return loop->open.there && (is_full(loop) || (!loop->leaving.there && is_late(loop)));
+}
+
+/* A batch on its way has arrived: known soon, as the next may wait for it, and people look at the figures. */
+static int look_at_leaving(struct stage_loop *loop, struct err *err)
+{
+	const struct commit_ops *commit = &loop->stage->commit;
+
+	return loop->leaving.there && !commit->busy(commit->self) ? stage_batch_settle(loop, err) : 0;
 }
 
 static int meet_error(struct err *err)
@@ -227,8 +246,12 @@ static int step(struct stage_loop *loop, struct err *err)
 		broker_ask(loop->consumer);
 		break;
 	}
-	if (loop->open)
-		return is_due(loop) ? stage_batch_commit(loop, err) : 0;
+	if (look_at_leaving(loop, err))
+		return -1;
+	if (is_due(loop))
+		return stage_batch_hand_over(loop, err);
+	if (loop->open.there || loop->leaving.there)
+		return 0;
 	places_look(&loop->places);
 	return look_at_store(loop, err);
 }
@@ -241,7 +264,7 @@ static void abandon(struct stage_loop *loop)
 {
 	struct err ignored = ERR_INIT;
 
-	if (loop->open)
+	if (loop->open.there || loop->leaving.there)
 		stage_batch_drop(loop, &ignored);
 	stage_careful_take_back(loop);
 }
@@ -272,7 +295,7 @@ int stage_run(const struct stage *stage, const struct config *cfg, struct err *e
 	const struct kafka_rebalance rebalance = stage_rebalance(loop);
 
 	loop->stage = loop->places.stage = stage;
-	loop->backoff_ms = BACKOFF_FIRST_MS;
+	loop->backoff_ms = STAGE_BACKOFF_FIRST_MS;
 	loop->records_max = stage->batch_records_max;
 	worker_set_ready(false, "waiting for partitions");
 	if (kafka_consumer_new(&loop->consumer, cfg, stage->group, stage->topics, stage->topic_count, &rebalance, err))

@@ -1,11 +1,17 @@
 #pragma once
 /*
  * consume → handle → commit: the loop of every worker that reads data topics,
- * once, over two ways to commit (commit_kafka.h, commit_pg.h). One thread.
+ * once, over two ways to commit (commit_kafka.h, commit_pg.h). One thread, but
+ * for what a commit does in one of its own.
  *
  * A batch begins with its first message and ends by time or size. It holds
  * messages of one assignment only. When anything in it fails with RETRY, the
  * batch is dropped and the positions go back to what is committed.
+ *
+ * Where the commit can be left to another thread, one batch is on its way while
+ * the next is filled, which ends by time only when that one has arrived; when
+ * it fails, both are dropped. Before partitions are given back, and before
+ * anything else is asked of the store, it is waited for.
  *
  * A message that crashes the process is met again by the next start. So the
  * first message of every partition counts the start where the offsets are
@@ -45,7 +51,7 @@ struct stage_position {
 	/* assigned(), rewind(): an earlier message to read first and give to check(); KAFKA_OFFSET_NONE: none. */
 	int64_t probe;
 	unsigned starts;                  /* commit(): the count to store with the offset */
-	const struct kafka_message *last; /* commit(): the batch's last message */
+	const struct kafka_message *last; /* commit(): the batch's last message; lives during the call */
 };
 
 /* How effects and offsets become durable together. */
@@ -53,6 +59,14 @@ struct commit_ops {
 	void *self;
 	int (*begin)(void *self, struct kafka_consumer *consumer, struct err *err);
 	int (*commit)(void *self, const struct stage_position *positions, unsigned count, struct err *err);
+	/*
+	 * NULL, or does the same while the stage goes on: returns when the batch is on its way, of which there is one
+	 * at most. busy(): it still is. settle() waits for it; -1: it failed, and nothing of it was done. Without a
+	 * batch on its way it does nothing.
+	 */
+	int (*hand_over)(void *self, const struct stage_position *positions, unsigned count, struct err *err);
+	bool (*busy)(void *self);
+	int (*settle)(void *self, struct err *err);
 	/* Drops what is open; -1: this process cannot go on and is to be started again. */
 	int (*abort)(void *self, struct err *err);
 

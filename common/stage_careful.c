@@ -8,7 +8,7 @@
 #define STARTS_REFUSED 5
 #define SINGLES 100 /* messages one by one, before careful batches grow */
 
-static bool is_careful(const struct stage_loop *loop)
+bool stage_careful_now(const struct stage_loop *loop)
 {
 	return loop->records_max < loop->stage->batch_records_max;
 }
@@ -16,12 +16,12 @@ static bool is_careful(const struct stage_loop *loop)
 void stage_careful_starts(const struct stage_loop *loop, struct stage_position *positions, unsigned count)
 {
 	for (unsigned i = 0; i < count; i++)
-		positions[i].starts = is_careful(loop) ? STARTS_CAREFUL - 1 : 0;
+		positions[i].starts = stage_careful_now(loop) ? STARTS_CAREFUL - 1 : 0;
 }
 
 void stage_careful_grow(struct stage_loop *loop)
 {
-	if (!is_careful(loop) || ++loop->singles < SINGLES)
+	if (!stage_careful_now(loop) || ++loop->singles < SINGLES)
 		return;
 	loop->records_max *= 2;
 	if (loop->records_max < loop->stage->batch_records_max)

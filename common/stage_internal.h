@@ -7,18 +7,26 @@
  */
 #include "common/places.h"
 #include "common/stage.h"
+#include "common/worker.h"
 
-#define BACKOFF_FIRST_MS 100
-#define BACKOFF_MAX_MS 10000
+#define STAGE_BACKOFF_FIRST_MS 100
+#define STAGE_BACKOFF_MAX_MS 10000
+
+/* All zero: there is none. */
+struct stage_batch {
+	bool there;
+	int64_t began_ns, committing_ns; /* monotonic: its first message, its commit's begin */
+	int64_t records, bytes;
+};
 
 struct stage_loop {
 	const struct stage *stage;
 	struct kafka_consumer *consumer; /* owned */
-	bool open;                       /* there is a batch */
-	int64_t began_ns, deadline_ns;   /* of the open batch */
+	struct stage_batch open;         /* is being filled */
+	struct stage_batch leaving;      /* was handed over */
+	int64_t deadline_ns;             /* of the open batch */
 	bool waited;                     /* for the message at hand: it may be later than one thinks */
 	unsigned unlooked;               /* messages since the last look at the clock */
-	int64_t records, bytes;          /* in it */
 	int64_t records_max;             /* of a batch; fewer while careful */
 	unsigned singles;                /* batches of one message since then */
 	struct places places;
@@ -33,11 +41,23 @@ struct stage_loop {
 /* Nothing where one is open. */
 int stage_batch_begin(struct stage_loop *loop, struct err *err);
 
-/* Effects and offsets of the open batch become durable; nothing where none is open. After an error it is still open. */
+/* Effects and offsets of all that was handled become durable. After an error there may still be an open batch. */
 int stage_batch_commit(struct stage_loop *loop, struct err *err);
 
-/* What the open batch held is read again. -1: the process cannot go on. */
+/* The same, but while the stage goes on, where that is possible; waits for the batch before it. */
+int stage_batch_hand_over(struct stage_loop *loop, struct err *err);
+
+/* Waits for the batch that was handed over. */
+int stage_batch_settle(struct stage_loop *loop, struct err *err);
+
+/* What is not committed is read again. -1: the process cannot go on. */
 int stage_batch_drop(struct stage_loop *loop, struct err *err);
+
+/* Tells how many messages are in batches that are not committed. */
+static inline void stage_batch_tell(const struct stage_loop *loop)
+{
+	metric_set(&worker_metrics[WORKER_OPEN], loop->open.records + loop->leaving.records);
+}
 
 /* --- care (stage_careful.c) ------------------------------------------------------------------------------------------ */
 
@@ -48,6 +68,8 @@ int stage_careful_begin(struct stage_loop *loop, struct place *place, struct err
 bool stage_careful_refuses(const struct place *place);
 int stage_careful_refuse(struct stage_loop *loop, struct place *place, const struct kafka_message *message,
 			 struct err *err);
+
+bool stage_careful_now(const struct stage_loop *loop);
 
 /* The starts to store with a batch's positions: a crash at the next message is to be met carefully at once. */
 void stage_careful_starts(const struct stage_loop *loop, struct stage_position *positions, unsigned count);

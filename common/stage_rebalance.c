@@ -50,6 +50,16 @@ static int on_assigned(void *self, struct kafka_offset *partitions, unsigned cou
 	return 0;
 }
 
+/* What is on its way cannot be called back: it arrives, or meets the other worker's epoch. */
+static int end_batches(struct stage_loop *loop, bool lost, struct err *err)
+{
+	if (!lost)
+		return stage_batch_commit(loop, err);
+	if (stage_batch_settle(loop, err))
+		return -1;
+	return loop->open.there ? err_set(err, ERR_RETRY, "the partitions are another worker's already") : 0;
+}
+
 static void on_revoked(void *self, bool lost)
 {
 	struct stage_loop *loop = self;
@@ -58,10 +68,8 @@ static void on_revoked(void *self, bool lost)
 	log_info("partitions_revoked", LOG_FIELDS(log_i64("lost", lost)), "partitions %s", lost ? "lost" : "revoked");
 	worker_set_ready(false, "waiting for partitions");
 	metric_set(&worker_metrics[WORKER_PARTITIONS], 0);
-	if (loop->open && (lost || stage_batch_commit(loop, &err))) {
-		if (lost)
-			err_set(&err, ERR_RETRY, "the partitions are another worker's already");
-		log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->records)), "%s", err.text);
+	if (end_batches(loop, lost, &err)) {
+		log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->open.records)), "%s", err.text);
 		err_clear(&err);
 		if (stage_batch_drop(loop, &err))
 			loop->broken = err;

@@ -37,6 +37,7 @@ struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_BATCHES] = { "penstock_batches_total", NULL, METRIC_COUNTER, "Batches committed.", 0 },
 	[WORKER_BATCHES_DROPPED] = { "penstock_batches_dropped_total", NULL, METRIC_COUNTER,
 				     "Batches dropped and read again.", 0 },
+	[WORKER_OPEN] = { "penstock_open_records", NULL, METRIC_GAUGE, "Messages handled and not committed yet.", 0 },
 	[WORKER_RETRIES] = { "penstock_retries_total", NULL, METRIC_COUNTER,
 			     "Waits before something that had failed was tried again; a vendor's calls are not among them.",
 			     0 },

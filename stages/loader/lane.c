@@ -10,20 +10,14 @@
 #define BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define FIRST_ROWS 1024
 
-/* A message of the open batch. */
+/* A message of a batch. */
 struct kept {
 	size_t at;
 	uint32_t key_len, value_len;
-	int32_t partition;
-	int64_t offset;
 };
 
-struct lane {
-	const struct table_spec *spec;
-	const char *topic;
-	struct table *table;
-	struct merge *merge;
-	struct months *months;
+/* A batch of them. */
+struct load {
 	void *record;
 	struct buf rows, messages;
 	struct kept *kept; /* by sequence, as is the index */
@@ -32,11 +26,51 @@ struct lane {
 	int64_t time_min, time_max;
 	struct order *order;
 	struct ledger *arrivals;
+	struct months *months;
+};
+
+struct lane {
+	const struct table_spec *spec;
+	const char *topic;
+	struct table *table;
+	struct merge *merge;
+	struct load loads[2];
+	struct load *filling, *writing;
 
 	/* of the write that goes on */
 	lane_refused_fn *refused;
 	void *refused_self;
 };
+
+static void open_load(struct load *load, const struct table_spec *spec)
+{
+	load->record = mem_zalloc(1, spec->type->size);
+	load->rows = load->messages = (struct buf)BUF_INIT(BYTES_MAX);
+	load->months = months_new(spec->name);
+	load->order = order_new();
+	load->arrivals = ledger_new();
+}
+
+static void release_load(struct load *load)
+{
+	months_freep(&load->months);
+	order_freep(&load->order);
+	ledger_freep(&load->arrivals);
+	buf_release(&load->rows);
+	buf_release(&load->messages);
+	free(load->record);
+	free(load->kept);
+	free(load->index);
+}
+
+static void empty_load(struct load *load)
+{
+	buf_reset(&load->rows);
+	buf_reset(&load->messages);
+	order_reset(load->order);
+	ledger_reset(load->arrivals);
+	load->count = 0;
+}
 
 struct lane *lane_new(const struct table_spec *spec, const char *topic)
 {
@@ -44,11 +78,10 @@ struct lane *lane_new(const struct table_spec *spec, const char *topic)
 
 	lane->spec = spec;
 	lane->topic = topic;
-	lane->record = mem_zalloc(1, spec->type->size);
-	lane->rows = lane->messages = (struct buf)BUF_INIT(BYTES_MAX);
-	lane->months = months_new(spec->name);
-	lane->order = order_new();
-	lane->arrivals = ledger_new();
+	lane->filling = &lane->loads[0];
+	lane->writing = &lane->loads[1];
+	open_load(lane->filling, spec);
+	open_load(lane->writing, spec);
 	return lane;
 }
 
@@ -60,14 +93,8 @@ void lane_freep(struct lane **pointer)
 		return;
 	merge_freep(&lane->merge);
 	table_freep(&lane->table);
-	months_freep(&lane->months);
-	order_freep(&lane->order);
-	ledger_freep(&lane->arrivals);
-	buf_release(&lane->rows);
-	buf_release(&lane->messages);
-	free(lane->record);
-	free(lane->kept);
-	free(lane->index);
+	release_load(&lane->loads[0]);
+	release_load(&lane->loads[1]);
 	free(lane);
 	*pointer = NULL;
 }
@@ -83,54 +110,68 @@ int lane_opened(struct lane *lane, struct pg *pg, struct err *err)
 
 /* --- consuming ------------------------------------------------------------------------------------------------------- */
 
-static void keep(struct lane *lane, const struct kafka_message *m, size_t row_at, int64_t ordinal)
+static void keep(struct load *load, const struct kafka_message *m, size_t row_at, const struct lineage *lineage)
 {
-	if (lane->count == lane->capacity) {
-		lane->capacity = lane->capacity ? lane->capacity * 2 : FIRST_ROWS;
-		lane->kept = mem_realloc(lane->kept, (size_t)lane->capacity, sizeof(*lane->kept));
-		lane->index = mem_realloc(lane->index, (size_t)lane->capacity, sizeof(*lane->index));
+	if (load->count == load->capacity) {
+		load->capacity = load->capacity ? load->capacity * 2 : FIRST_ROWS;
+		load->kept = mem_realloc(load->kept, (size_t)load->capacity, sizeof(*load->kept));
+		load->index = mem_realloc(load->index, (size_t)load->capacity, sizeof(*load->index));
 	}
-	lane->kept[lane->count] =
-		(struct kept){ lane->messages.len, m->key.len, m->value.len, m->partition, m->offset };
-	lane->index[lane->count] =
-		(struct merge_row){ row_at, (uint32_t)(lane->rows.len - row_at), m->partition, ordinal };
-	buf_put_str(&lane->messages, m->key);
-	buf_put_str(&lane->messages, m->value);
+	load->kept[load->count] = (struct kept){ load->messages.len, m->key.len, m->value.len };
+	load->index[load->count] = (struct merge_row){
+		.at = row_at,
+		.len = (uint32_t)(load->rows.len - row_at),
+		.partition = m->partition,
+		.offset = m->offset,
+		.attempt = lineage->attempt,
+		.ordinal = lineage->ordinal,
+	};
+	buf_put_str(&load->messages, m->key);
+	buf_put_str(&load->messages, m->value);
 }
 
-static void note_time(struct lane *lane, int64_t ts)
+static void note_time(struct load *load, int64_t ts)
 {
-	if (lane->count == 0 || ts < lane->time_min)
-		lane->time_min = ts;
-	if (lane->count == 0 || ts > lane->time_max)
-		lane->time_max = ts;
-	months_note(lane->months, ts);
+	if (load->count == 0 || ts < load->time_min)
+		load->time_min = ts;
+	if (load->count == 0 || ts > load->time_max)
+		load->time_max = ts;
+	months_note(load->months, ts);
 }
 
 int lane_take(struct lane *lane, const struct kafka_message *m, struct err *err)
 {
-	size_t row_at = lane->rows.len;
+	struct load *load = lane->filling;
+	size_t row_at = load->rows.len;
 	struct lineage lineage;
 
-	if (record_decode(lane->spec->type, lane->record, m->value, err) || table_check(lane->table, lane->record, err))
+	if (record_decode(lane->spec->type, load->record, m->value, err) || table_check(lane->table, load->record, err))
 		return -1;
 	if (!record_lineage(m->value, &lineage))
 		return err_set(err, ERR_RECORD, "no lineage: attempt and ordinal start at 1");
-	note_time(lane, table_time(lane->table, lane->record));
-	table_encode(lane->table, lane->record, &lane->rows);
-	keep(lane, m, row_at, lineage.ordinal);
-	lane->count++;
-	if (lane->rows.overflow || lane->messages.overflow)
+	note_time(load, table_time(lane->table, load->record));
+	table_encode(lane->table, load->record, &load->rows);
+	keep(load, m, row_at, &lineage);
+	load->count++;
+	if (load->rows.overflow || load->messages.overflow)
 		return err_set(err, ERR_FATAL, "a batch is larger than %zu bytes; lower batch.records_max", BYTES_MAX);
-	order_add(lane->order, m->key);
-	ledger_add(lane->arrivals, lineage.attempt, lane->topic, m->partition, OUTCOME_INSERTED, 1,
+	order_add(load->order, m->key);
+	ledger_add(load->arrivals, lineage.attempt, lane->topic, m->partition, OUTCOME_INSERTED, 1,
 		   record_mix(lineage.ordinal), (struct ledger_span){ m->offset, m->offset });
 	return 0;
 }
 
 size_t lane_bytes(const struct lane *lane)
 {
-	return lane->rows.len + lane->messages.len;
+	return lane->filling->rows.len + lane->filling->messages.len;
+}
+
+void lane_hand_over(struct lane *lane)
+{
+	struct load *filled = lane->filling;
+
+	lane->filling = lane->writing;
+	lane->writing = filled;
 }
 
 const struct record_type *lane_type(const struct lane *lane)
@@ -138,29 +179,32 @@ const struct record_type *lane_type(const struct lane *lane)
 	return lane->spec->type;
 }
 
-const void *lane_decode(struct lane *lane, const struct kafka_message *m)
+const void *lane_decode(struct lane *lane, enum lane_side side, const struct kafka_message *m)
 {
+	struct load *load = side == LANE_FILLING ? lane->filling : lane->writing;
 	struct err ignored = ERR_INIT;
 
-	return record_decode(lane->spec->type, lane->record, m->value, &ignored) ? NULL : lane->record;
+	return record_decode(lane->spec->type, load->record, m->value, &ignored) ? NULL : load->record;
 }
 
 /* --- the transaction ------------------------------------------------------------------------------------------------- */
 
 int lane_prepare(struct lane *lane, struct pg *pg, struct err *err)
 {
-	return months_ensure(lane->months, pg, err);
+	return months_ensure(lane->writing->months, pg, err);
 }
 
 static int refuse_row(void *self, const struct merge_refusal *refusal, struct err *err)
 {
 	struct lane *lane = self;
-	const struct kept *kept = &lane->kept[refusal->sequence];
-	const char *bytes = (const char *)lane->messages.data + kept->at;
+	const struct load *load = lane->writing;
+	const struct kept *kept = &load->kept[refusal->sequence];
+	const struct merge_row *row = &load->index[refusal->sequence];
+	const char *bytes = (const char *)load->messages.data + kept->at;
 	const struct kafka_message m = {
 		.topic = lane->topic,
-		.partition = kept->partition,
-		.offset = kept->offset,
+		.partition = row->partition,
+		.offset = row->offset,
 		.key = { bytes, kept->key_len },
 		.value = { bytes + kept->key_len, kept->value_len },
 	};
@@ -171,15 +215,16 @@ static int refuse_row(void *self, const struct merge_refusal *refusal, struct er
 int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_refused_fn *refused, void *self,
 	       struct err *err)
 {
+	struct load *load = lane->writing;
 	const struct merge_batch batch = {
-		.rows = &lane->rows,
-		.index = lane->index,
-		.order = order_rows(lane->order),
-		.count = lane->count,
-		.time_min = lane->time_min,
-		.time_max = lane->time_max,
+		.rows = &load->rows,
+		.index = load->index,
+		.order = order_rows(load->order),
+		.count = load->count,
+		.time_min = load->time_min,
+		.time_max = load->time_max,
 		.topic = lane->topic,
-		.arrivals = lane->arrivals,
+		.arrivals = load->arrivals,
 	};
 
 	lane->refused = refused;
@@ -187,13 +232,16 @@ int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_ref
 	return merge_run(lane->merge, pg, &batch, ledger, refuse_row, lane, err);
 }
 
-void lane_forget(struct lane *lane, bool committed)
+void lane_written(struct lane *lane)
 {
-	if (!committed)
-		months_forget(lane->months); /* one may have been dropped */
-	buf_reset(&lane->rows);
-	buf_reset(&lane->messages);
-	order_reset(lane->order);
-	ledger_reset(lane->arrivals);
-	lane->count = 0;
+	empty_load(lane->writing);
+}
+
+/* A month's partition may have been dropped. */
+void lane_dropped(struct lane *lane)
+{
+	for (unsigned i = 0; i < 2; i++) {
+		months_forget(lane->loads[i].months);
+		empty_load(&lane->loads[i]);
+	}
 }

@@ -1,8 +1,9 @@
 #pragma once
 /*
- * The records of one type in the open batch: encoded rows for its table, and
- * the messages they came in, kept until the batch is committed, as a row may
- * yet be refused.
+ * The records of one type: encoded rows for its table, and the messages they
+ * came in, kept until their batch is committed, as a row may yet be refused.
+ * One batch is filled while another is written, by two threads, which share
+ * nothing of a lane but what never changes.
  */
 #include "common/kafka.h"
 #include "stages/loader/merge.h"
@@ -19,11 +20,17 @@ int lane_opened(struct lane *lane, struct pg *pg, struct err *err);
 /* ERR_RECORD where the record does not decode, has no lineage, or does not fit the table. */
 int lane_take(struct lane *lane, const struct kafka_message *message, struct err *err);
 
-/* Of rows and messages. */
+/* Of rows and messages of the batch that is filled. */
 size_t lane_bytes(const struct lane *lane);
 
+/* What was filled is what is to be written; another batch is filled from here on. Nothing is being written. */
+void lane_hand_over(struct lane *lane);
+
+/* Whose record it is: the one's that fills a batch, or the one's that writes. */
+enum lane_side { LANE_FILLING, LANE_WRITING };
+
 /* The type's own record, decoded from a message that is to be refused; NULL where it does not decode. */
-const void *lane_decode(struct lane *lane, const struct kafka_message *message);
+const void *lane_decode(struct lane *lane, enum lane_side side, const struct kafka_message *message);
 const struct record_type *lane_type(const struct lane *lane);
 
 /* The partitions of its table that the batch needs. */
@@ -37,5 +44,8 @@ typedef int lane_refused_fn(void *self, struct lane *lane, const struct kafka_me
 int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_refused_fn *refused, void *self,
 	       struct err *err);
 
-/* The batch is over. */
-void lane_forget(struct lane *lane, bool committed);
+/* What was written is committed. */
+void lane_written(struct lane *lane);
+
+/* Both batches are read again. Nothing is being written. */
+void lane_dropped(struct lane *lane);

@@ -38,15 +38,20 @@ struct metric loader_metrics[METRICS] = {
 };
 const unsigned loader_metric_count = METRICS;
 
+/* What one batch has besides its lanes' rows. */
+struct side {
+	struct archive *archive;   /* letters: those that came, and those of refused records */
+	struct data_topics topics; /* of clean records; each thread's own, as finding one notes it */
+	struct buf scratch;
+};
+
 struct loader {
-	struct data_topics topics; /* of clean records */
 	const char *dlq_topic;
 	struct sender *sender;
 	struct lane *lanes[DATA_TYPES];
-	struct archive *archive;
-	struct ledger *ledger;
-	struct pg *pg; /* of the batch that is written */
-	struct buf scratch;
+	struct side sides[2];  /* by enum lane_side, swapped as the lanes' are */
+	struct ledger *ledger; /* of the batch that is written */
+	struct pg *pg;         /* likewise */
 };
 
 /* --- life ------------------------------------------------------------------------------------------------------------ */
@@ -55,12 +60,13 @@ int loader_open(struct loader **ret, struct worker *worker, struct err *err)
 {
 	CLEANUP(loader_freep) struct loader *loader = mem_zalloc(1, sizeof(*loader));
 
-	loader->scratch = (struct buf)BUF_INIT(SCRATCH_MAX);
-	data_topics_open(&loader->topics, worker->topics, DATA_CLEAN);
-	for (unsigned id = 0; id < DATA_TYPES; id++)
-		loader->lanes[id] = lane_new(&loader_tables[id], loader->topics.names[id]);
 	loader->dlq_topic = topics_name(worker->topics, "etl.dlq");
-	loader->archive = archive_new();
+	for (unsigned i = 0; i < 2; i++) {
+		loader->sides[i] = (struct side){ .archive = archive_new(), .scratch = BUF_INIT(SCRATCH_MAX) };
+		data_topics_open(&loader->sides[i].topics, worker->topics, DATA_CLEAN);
+	}
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		loader->lanes[id] = lane_new(&loader_tables[id], loader->sides[0].topics.names[id]);
 	loader->ledger = ledger_new();
 	if (sender_start(
 		    &loader->sender, worker,
@@ -80,9 +86,11 @@ void loader_freep(struct loader **pointer)
 	sender_freep(&loader->sender);
 	for (unsigned id = 0; id < DATA_TYPES; id++)
 		lane_freep(&loader->lanes[id]);
-	archive_freep(&loader->archive);
+	for (unsigned i = 0; i < 2; i++) {
+		archive_freep(&loader->sides[i].archive);
+		buf_release(&loader->sides[i].scratch);
+	}
 	ledger_freep(&loader->ledger);
-	buf_release(&loader->scratch);
 	free(loader);
 	*pointer = NULL;
 }
@@ -96,17 +104,18 @@ int loader_close(struct loader *loader, struct err *err)
 
 static struct lane *lane_of(struct loader *loader, const struct kafka_message *m)
 {
-	return loader->lanes[data_topics_find(&loader->topics, m->topic)];
+	return loader->lanes[data_topics_find(&loader->sides[LANE_FILLING].topics, m->topic)];
 }
 
 static int handle(void *self, const struct kafka_message *m, struct err *err)
 {
 	struct loader *loader = self;
+	struct archive *archive = loader->sides[LANE_FILLING].archive;
 
 	if (strcmp(m->topic, loader->dlq_topic) != 0)
 		return lane_take(lane_of(loader, m), m, err);
-	archive_add(loader->archive, m);
-	if (archive_overflow(loader->archive))
+	archive_add(archive, m);
+	if (archive_overflow(archive))
 		return err_set(err, ERR_FATAL, "a batch of dead letters is too large; lower batch.records_max");
 	return 0;
 }
@@ -114,7 +123,7 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 static bool full(void *self)
 {
 	const struct loader *loader = self;
-	size_t bytes = archive_bytes(loader->archive);
+	size_t bytes = archive_bytes(loader->sides[LANE_FILLING].archive);
 
 	for (unsigned id = 0; id < DATA_TYPES; id++)
 		bytes += lane_bytes(loader->lanes[id]);
@@ -133,35 +142,41 @@ static const char *schema_of(const struct record_type *type, const void *record,
 }
 
 struct refusal {
-	const char *rules, *exception, *message;
+	const char *rules;
+	const char *exception; /* NULL: by whether the record decodes */
+	const char *message;
+	bool unread; /* nobody is to look into the record */
 };
 
 static const struct refusal collision = {
 	"KEY_COLLISION",
 	"KEY_COLLISION",
 	"KEY_COLLISION: another record of the same attempt has this key and different values",
+	false,
 };
 
 /* The record's letter, in the transaction that its batch becomes. */
-static int refuse(struct loader *loader, struct lane *lane, const struct kafka_message *m, const void *record,
+static int refuse(struct loader *loader, enum lane_side side, struct lane *lane, const struct kafka_message *m,
 		  const struct refusal *refusal, struct err *err)
 {
 	const struct record_type *type = lane_type(lane);
+	const void *record = refusal->unread ? NULL : lane_decode(lane, side, m);
+	struct side *own = &loader->sides[side];
 	struct dead_letter letter = DEAD_LETTER_INIT;
 	char schema[SCHEMA_MAX];
 
-	dead_letter_describe(&letter, m, record ? type : NULL, record, &loader->scratch);
+	dead_letter_describe(&letter, m, record ? type : NULL, record, &own->scratch);
 	if (record)
 		letter.schema = schema_of(type, record, schema);
 	if (!letter.schema || !letter.schema[0])
-		letter.schema = data_types[data_topics_find(&loader->topics, m->topic)].name;
+		letter.schema = data_types[data_topics_find(&own->topics, m->topic)].name;
 	letter.class = "load_errors";
 	letter.stage = "loader";
 	letter.rules = str_of(refusal->rules);
-	letter.exception = refusal->exception;
+	letter.exception = refusal->exception ? refusal->exception : record ? "RowRefused" : "RecordNotDecoded";
 	letter.message = str_of(refusal->message);
-	archive_add_own(loader->archive, &letter, m->key, m->value);
-	if (archive_overflow(loader->archive))
+	archive_add_own(own->archive, &letter, m->key, m->value);
+	if (archive_overflow(own->archive))
 		return err_set(err, ERR_FATAL, "a batch of dead letters is too large; lower batch.records_max");
 	return 0;
 }
@@ -170,11 +185,10 @@ static int reject(void *self, const struct kafka_message *m, enum stage_refusal 
 		  struct err *err)
 {
 	struct loader *loader = self;
-	struct lane *lane = lane_of(loader, m);
-	const void *record = refusal == STAGE_CRASHED ? NULL : lane_decode(lane, m);
-	const char *exception = refusal == STAGE_CRASHED ? "StageCrashed" : record ? "RowRefused" : "RecordNotDecoded";
+	bool crashed = refusal == STAGE_CRASHED;
 
-	return refuse(loader, lane, m, record, &(struct refusal){ "", exception, why->text }, err);
+	return refuse(loader, LANE_FILLING, lane_of(loader, m), m,
+		      &(struct refusal){ "", crashed ? "StageCrashed" : NULL, why->text, crashed }, err);
 }
 
 /* --- the transaction ------------------------------------------------------------------------------------------------- */
@@ -200,26 +214,24 @@ static int refuse_row(void *self, struct lane *lane, const struct kafka_message 
 		      struct err *err)
 {
 	struct loader *loader = self;
-	const void *record = lane_decode(lane, m);
+	struct archive *archive = loader->sides[LANE_WRITING].archive;
+	const struct refusal by_database = { "", "RowRefused", refusal->why, false };
 
-	if (!record)
-		return err_set(err, ERR_FATAL, "a row's record cannot be read again");
-	if (archive_bytes(loader->archive) >= BATCH_BYTES && archive_stage(loader->archive, loader->pg, err))
+	if (archive_bytes(archive) >= BATCH_BYTES && archive_stage(archive, loader->pg, err))
 		return -1;
-	if (refusal->why)
-		return refuse(loader, lane, m, record, &(struct refusal){ "", "RowRefused", refusal->why }, err);
-	return refuse(loader, lane, m, record, &collision, err);
+	return refuse(loader, LANE_WRITING, lane, m, refusal->why ? &by_database : &collision, err);
 }
 
 static int write_batch(void *self, struct pg *pg, struct err *err)
 {
 	struct loader *loader = self;
+	struct side *side = &loader->sides[LANE_WRITING];
 
 	loader->pg = pg;
 	for (unsigned id = 0; id < DATA_TYPES; id++)
 		if (lane_write(loader->lanes[id], pg, loader->ledger, refuse_row, loader, err))
 			return -1;
-	if (archive_write(loader->archive, pg, loader->dlq_topic, &loader->topics, loader->ledger, err))
+	if (archive_write(side->archive, pg, loader->dlq_topic, &side->topics, loader->ledger, err))
 		return -1;
 	return ledger_write(loader->ledger, pg, err);
 }
@@ -234,17 +246,40 @@ static int prepare(void *self, struct pg *pg, struct err *err)
 	return 0;
 }
 
-static void forget(void *self, bool committed)
+static void hand_over(void *self)
+{
+	struct loader *loader = self;
+	struct side filled = loader->sides[LANE_FILLING];
+
+	loader->sides[LANE_FILLING] = loader->sides[LANE_WRITING];
+	loader->sides[LANE_WRITING] = filled;
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		lane_hand_over(loader->lanes[id]);
+}
+
+static void written(void *self)
+{
+	struct loader *loader = self;
+	struct archive *archive = loader->sides[LANE_WRITING].archive;
+
+	for (unsigned i = 0; i < OUTCOMES; i++)
+		metric_add(&loader_metrics[i], ledger_count(loader->ledger, (enum outcome)i));
+	if (archive_has_own(archive))
+		sender_wake(loader->sender);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		lane_written(loader->lanes[id]);
+	archive_reset(archive);
+	ledger_reset(loader->ledger);
+}
+
+static void dropped(void *self)
 {
 	struct loader *loader = self;
 
-	for (unsigned i = 0; committed && i < OUTCOMES; i++)
-		metric_add(&loader_metrics[i], ledger_count(loader->ledger, (enum outcome)i));
-	if (committed && archive_has_own(loader->archive))
-		sender_wake(loader->sender);
 	for (unsigned id = 0; id < DATA_TYPES; id++)
-		lane_forget(loader->lanes[id], committed);
-	archive_reset(loader->archive);
+		lane_dropped(loader->lanes[id]);
+	archive_reset(loader->sides[LANE_FILLING].archive);
+	archive_reset(loader->sides[LANE_WRITING].archive);
 	ledger_reset(loader->ledger);
 }
 
@@ -260,6 +295,8 @@ struct commit_pg_effects loader_effects(struct loader *loader)
 		.prepare = prepare,
 		.write = write_batch,
 		.opened = opened,
-		.forget = forget,
+		.hand_over = hand_over,
+		.written = written,
+		.dropped = dropped,
 	};
 }

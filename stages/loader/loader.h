@@ -2,8 +2,9 @@
 /*
  * Batches of clean records and of dead letters, each batch one transaction:
  * rows, restatements, archive, ledger and offsets. What is refused goes into
- * the archive in the same transaction. One thread, and one that publishes the
- * refused records' letters afterwards (sender.h).
+ * the archive in the same transaction. One thread fills a batch while another
+ * writes the one before it (commit_pg.h); a third publishes the refused
+ * records' letters afterwards (sender.h).
  */
 #include "common/commit_pg.h"
 #include "common/worker.h"

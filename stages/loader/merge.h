@@ -28,7 +28,8 @@ struct merge_row {
 	size_t at; /* in `rows` */
 	uint32_t len;
 	int32_t partition;
-	int64_t ordinal;
+	int64_t offset;
+	int64_t attempt, ordinal;
 };
 
 struct merge_batch {
