@@ -234,6 +234,24 @@ int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned
 	return take_result(pg, &r, ret_result, err);
 }
 
+int pg_fetch(struct pg *pg, const char *sql, const struct pg_value *params, unsigned count,
+	     struct pg_result **ret_result, struct err *err)
+{
+	CLEANUP(clear_resultp) PGresult *r = NULL;
+	const char *values[PG_VALUES_MAX];
+	int lengths[PG_VALUES_MAX], formats[PG_VALUES_MAX];
+
+	if (count > PG_VALUES_MAX)
+		return err_set(err, ERR_FATAL, "database: %u parameters", count);
+	for (unsigned i = 0; i < count; i++) {
+		values[i] = params[i].data.data;
+		lengths[i] = (int)params[i].data.len;
+		formats[i] = params[i].binary;
+	}
+	r = PQexecParams(pg->conn, sql, (int)count, NULL, values, lengths, formats, 1);
+	return take_result(pg, &r, ret_result, err);
+}
+
 /* False: no answer yet, ask for it again. What is wrong with the connection shows when the result is taken. */
 static bool answered_within(struct pg *pg, int ms)
 {
@@ -322,6 +340,13 @@ bool pg_bool(const struct pg_result *result, int row, int column)
 bool pg_null(const struct pg_result *result, int row, int column)
 {
 	return PQgetisnull(result->r, row, column);
+}
+
+struct str pg_bytes(const struct pg_result *result, int row, int column)
+{
+	if (PQgetisnull(result->r, row, column))
+		return (struct str){ NULL, 0 };
+	return (struct str){ PQgetvalue(result->r, row, column), (uint32_t)PQgetlength(result->r, row, column) };
 }
 
 int pg_columns(const struct pg_result *result)

@@ -47,6 +47,17 @@ int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned
 int pg_query_past_blockers(struct pg *pg, const struct config *cfg, const char *whose, int patience_ms, const char *sql,
 			   const char *const *params, unsigned count, struct pg_result **ret_result, struct err *err);
 
+/* A parameter: text, or the type's binary form; without data it is null. */
+struct pg_value {
+	struct str data;
+	bool binary;
+};
+
+/* Columns come in their types' binary forms: pg_bytes(). */
+#define PG_VALUES_MAX 32
+int pg_fetch(struct pg *pg, const char *sql, const struct pg_value *params, unsigned count,
+	     struct pg_result **ret_result, struct err *err);
+
 #define PG_PARAMS(...) \
 	(const char *const[]){ __VA_ARGS__ }, sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *)
 #define PG_NO_PARAMS NULL, 0
@@ -58,6 +69,7 @@ const char *pg_text(const struct pg_result *result, int row, int column); /* "" 
 int64_t pg_int(const struct pg_result *result, int row, int column);      /* 0 for null */
 bool pg_bool(const struct pg_result *result, int row, int column);
 bool pg_null(const struct pg_result *result, int row, int column);
+struct str pg_bytes(const struct pg_result *result, int row, int column); /* as they came; without data for null */
 
 /* What a result's columns are, as far as JSON has names for it; everything else is text. */
 enum pg_type { PG_TYPE_TEXT, PG_TYPE_INTEGER, PG_TYPE_FLOAT, PG_TYPE_BOOL, PG_TYPE_DATE, PG_TYPE_TIME, PG_TYPE_JSON };

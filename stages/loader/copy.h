@@ -112,6 +112,16 @@ static inline uint8_t *copy_numeric(uint8_t *p, int64_t coefficient, int exponen
 	return p + 4 + n;
 }
 
+#define COPY_FIELD_HEAD 4 /* bytes: the length word */
+
+static inline bool copy_is_null(const uint8_t *p)
+{
+	uint32_t n;
+
+	memcpy(&n, p, sizeof(n));
+	return n == UINT32_MAX;
+}
+
 /* How many bytes a field takes with its length word. */
 static inline size_t copy_field_bytes(const uint8_t *p)
 {

@@ -219,6 +219,7 @@ int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_ref
 	const struct merge_batch batch = {
 		.rows = &load->rows,
 		.index = load->index,
+		.total = load->count,
 		.order = order_rows(load->order),
 		.count = load->count,
 		.time_min = load->time_min,

@@ -7,6 +7,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "stages/loader/known.h"
 #include "stages/loader/merge_sql.h"
 #include "stages/loader/refusals.h"
 #include "stages/loader/rounds.h"
@@ -21,6 +22,9 @@ struct merge {
 	struct buf sql[MERGE_STATEMENTS];
 	struct buf chunk; /* of the rows of a COPY */
 	struct rounds *rounds;
+	struct known *known;
+	int32_t *rest; /* of a batch, without what is there already */
+	int64_t rest_cap;
 	int32_t *sequences;
 	int64_t sequence_cap;
 	struct refusals refused;
@@ -40,6 +44,7 @@ struct merge *merge_new(const struct table *table)
 	m->chunk = (struct buf)BUF_INIT(CHUNK_BYTES + ROW_BYTES_MAX);
 	m->rounds = rounds_new();
 	merge_sql_write(m->sql, table);
+	m->known = known_new(table, statement(m, MERGE_FETCH));
 	return m;
 }
 
@@ -52,6 +57,8 @@ void merge_freep(struct merge **pointer)
 	merge_sql_release(m->sql);
 	buf_release(&m->chunk);
 	rounds_freep(&m->rounds);
+	known_freep(&m->known);
+	free(m->rest);
 	refusals_release(&m->refused);
 	free(m->sequences);
 	free(m);
@@ -115,8 +122,6 @@ static int try_all_new(struct merge *m, struct pg *pg, const struct merge_batch 
 	struct copying copying = { .batch = batch, .sequences = batch->order, .count = batch->count };
 
 	*ret_done = false;
-	if (m->expect_known)
-		return 0;
 	if (pg_exec(pg, "SAVEPOINT all_new", err))
 		return -1;
 	if (copy_rows(m, pg, MERGE_COPY_ALL, &copying, err)) {
@@ -314,7 +319,7 @@ static int count_outcomes(struct merge *m, struct pg *pg, const struct merge_bat
 		*ret_counted += records;
 		known += outcome == OUTCOME_INSERTED ? 0 : records;
 	}
-	m->expect_known = known > 0;
+	m->expect_known = m->expect_known || known > 0;
 	return 0;
 }
 
@@ -401,21 +406,80 @@ static int stage_rows(struct merge *m, struct pg *pg, const struct merge_batch *
 	return 0;
 }
 
-int merge_run(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
-	      merge_refusal_fn *refused, void *self, struct err *err)
-{
-	int32_t rounds;
-	bool done;
+/* --- between both: what is there just as it came has its outcome ------------------------------------------------------ */
 
-	if (batch->count == 0)
+static void take_in(struct ledger *ledger, const struct merge_batch *batch, int32_t sequence, enum outcome outcome)
+{
+	const struct merge_row *row = &batch->index[sequence];
+
+	ledger_add(ledger, row->attempt, batch->topic, row->partition, outcome, 1, record_mix(row->ordinal),
+		   (struct ledger_span){ row->offset, row->offset });
+}
+
+/* The others, in their order, are *rest. */
+static int set_same_aside(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
+			  struct merge_batch *rest, struct err *err)
+{
+	refusals_clear(&m->refused);
+	rounds_find(m->rounds, m->table, batch, &m->refused);
+	if (known_find(m->known, pg, batch, m->rounds, err))
+		return -1;
+	if (batch->count > m->rest_cap) {
+		m->rest_cap = batch->count;
+		m->rest = mem_realloc(m->rest, (size_t)m->rest_cap, sizeof(*m->rest));
+	}
+	*rest = *batch;
+	rest->order = m->rest;
+	rest->count = 0;
+	for (int64_t i = 0; i < batch->count; i++) {
+		if (known_as(m->known, batch->order[i]) == KNOWN_SAME)
+			take_in(ledger, batch, batch->order[i], OUTCOME_UNCHANGED);
+		else
+			m->rest[rest->count++] = batch->order[i];
+	}
+	m->expect_known = known_count(m->known, KNOWN_SAME) + known_count(m->known, KNOWN_OTHER) > 0;
+	return 0;
+}
+
+/* What is left when only rows were left of whose keys none is there. */
+static int try_rest_new(struct merge *m, struct pg *pg, const struct merge_batch *rest, struct ledger *ledger,
+			bool *ret_done, struct err *err)
+{
+	*ret_done = rest->count == 0;
+	if (*ret_done || known_count(m->known, KNOWN_NEW) < rest->count)
 		return 0;
-	if (try_all_new(m, pg, batch, &done, err))
-		return err_wrap(err, "%s", table_spec(m->table)->name);
+	if (try_all_new(m, pg, rest, ret_done, err))
+		return -1;
+	for (int64_t i = 0; *ret_done && i < rest->count; i++)
+		take_in(ledger, rest, rest->order[i], OUTCOME_INSERTED);
+	return 0;
+}
+
+static int merge_rows(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
+		      merge_refusal_fn *refused, void *self, struct err *err)
+{
+	struct merge_batch rest;
+	int32_t rounds;
+	bool done = false;
+
+	if (!m->expect_known && try_all_new(m, pg, batch, &done, err))
+		return -1;
 	if (done) {
 		ledger_merge(ledger, batch->arrivals);
 		return 0;
 	}
-	if (stage_rows(m, pg, batch, &rounds, err) || sort_out(m, pg, batch, rounds, ledger, refused, self, err))
+	if (set_same_aside(m, pg, batch, ledger, &rest, err) || try_rest_new(m, pg, &rest, ledger, &done, err))
+		return -1;
+	if (done)
+		return 0;
+	return stage_rows(m, pg, &rest, &rounds, err) || sort_out(m, pg, &rest, rounds, ledger, refused, self, err) ? -1
+														    : 0;
+}
+
+int merge_run(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
+	      merge_refusal_fn *refused, void *self, struct err *err)
+{
+	if (batch->count > 0 && merge_rows(m, pg, batch, ledger, refused, self, err))
 		return err_wrap(err, "%s", table_spec(m->table)->name);
 	return 0;
 }

@@ -6,10 +6,12 @@
  * same attempt says two different things).
  *
  * Mostly every key is new, so the rows are copied straight into the table
- * first. Where that meets a key that is there (23505), it is undone, and the
- * rows go through a staging table where it is sorted out what they are, by one
- * look-up each. While the batch before met known keys, the straight way is not
- * tried.
+ * first. Where that meets a key that is there (23505), it is undone. Then rows
+ * with these keys are fetched: what is there already, just as it came, is
+ * unchanged, which is all of it when something is fetched again. If the others
+ * are new, they are copied; else they go through a staging table where it is
+ * sorted out what they are. While the batch before met known keys, the straight
+ * way is not tried.
  *
  * A row that the database refuses (class 22, a null, a constraint, another
  * unique index) is found by halving what was refused with it, under savepoints.
@@ -35,8 +37,9 @@ struct merge_row {
 struct merge_batch {
 	const struct buf *rows; /* encoded by table_encode() */
 	const struct merge_row *index;
-	const int32_t *order; /* in which they are written: see order.h */
-	int64_t count;
+	int64_t total;                 /* rows in it */
+	const int32_t *order;          /* those that are to be written, in this order: see order.h */
+	int64_t count;                 /* of those */
 	int64_t time_min, time_max;    /* ns, of table_time() */
 	const char *topic;             /* the rows' topic, for the ledger */
 	const struct ledger *arrivals; /* what the ledger says if every row is new */

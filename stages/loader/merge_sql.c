@@ -67,6 +67,26 @@ static void write_classify(struct buf *sql, const char *name, const char *key, c
 		   name, key, name);
 }
 
+/* LIMIT: looked up one by one, as above. */
+static void write_fetch(struct buf *sql, const struct table *table)
+{
+	const struct table_spec *spec = table_spec(table);
+	struct table_key key;
+
+	buf_put_text(sql, "SELECT k.place, t.* FROM unnest(");
+	for (unsigned i = 0; table_key_column(table, i, &key); i++)
+		buf_printf(sql, "%s$%u::%s[]", i ? ", " : "", i + 3, key.type);
+	buf_put_text(sql, ") WITH ORDINALITY AS k (");
+	for (unsigned i = 0; table_key_column(table, i, &key); i++)
+		buf_printf(sql, "\"%s\", ", key.name);
+	buf_printf(sql,
+		   "place) JOIN LATERAL (SELECT %s FROM %s t WHERE t.%s BETWEEN $1::timestamptz AND $2::timestamptz",
+		   table_content(table), spec->name, spec->time_column);
+	for (unsigned i = 0; table_key_column(table, i, &key); i++)
+		buf_printf(sql, " AND t.\"%s\" = k.\"%s\"%s", key.name, key.name, key.collated ? " COLLATE \"C\"" : "");
+	buf_put_text(sql, " LIMIT 1) t ON true");
+}
+
 /*
  * What a round changes is counted first and compared with the rows touched:
  * somebody else's change in between makes them differ, and the batch is taken
@@ -144,6 +164,7 @@ void merge_sql_write(struct buf sql[MERGE_STATEMENTS], const struct table *table
 	for (unsigned i = 0; i < MERGE_STATEMENTS; i++)
 		sql[i] = (struct buf)BUF_INIT(SQL_MAX);
 	write_copies(sql, name, columns);
+	write_fetch(&sql[MERGE_FETCH], table);
 	write_classify(sql, name, key, content, time_column);
 	write_changes(sql, name, columns, key, content, time_column);
 	write_parts(sql, name);

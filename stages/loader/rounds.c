@@ -18,6 +18,7 @@ struct rounds {
 	struct slot *slots; /* open addressing by hash */
 	size_t slot_count;
 	int32_t *of_row;
+	bool *repeated;
 	int64_t row_cap;
 };
 
@@ -32,6 +33,7 @@ void rounds_freep(struct rounds **rounds)
 		return;
 	free((*rounds)->slots);
 	free((*rounds)->of_row);
+	free((*rounds)->repeated);
 	free(*rounds);
 	*rounds = NULL;
 }
@@ -51,6 +53,7 @@ static void make_room(struct rounds *rounds, int64_t rows)
 		rounds->slots[i].last = NO_ROW;
 	if (rows > rounds->row_cap) {
 		rounds->of_row = mem_realloc(rounds->of_row, (size_t)rows, sizeof(*rounds->of_row));
+		rounds->repeated = mem_realloc(rounds->repeated, (size_t)rows, sizeof(*rounds->repeated));
 		rounds->row_cap = rows;
 	}
 }
@@ -67,8 +70,11 @@ static int32_t find_one(struct rounds *rounds, const struct table *table, const 
 		if (slot->last != NO_ROW &&
 		    (slot->hash != hash || !table_key_equal(table, merge_row_bytes(batch, slot->last), bytes)))
 			continue;
-		if (slot->last != NO_ROW)
+		rounds->repeated[row] = slot->last != NO_ROW;
+		if (slot->last != NO_ROW) {
+			rounds->repeated[slot->last] = true;
 			round = rounds->of_row[slot->last] + 1;
+		}
 		*slot = (struct slot){ hash, row };
 		return round;
 	}
@@ -79,12 +85,14 @@ int32_t rounds_find(struct rounds *rounds, const struct table *table, const stru
 {
 	int32_t last = 0;
 
-	make_room(rounds, batch->count);
-	for (int64_t row = 0; row < batch->count; row++)
-		rounds->of_row[row] = UNKNOWN;
+	make_room(rounds, batch->total);
+	for (int64_t row = 0; row < batch->total; row++)
+		rounds->of_row[row] = ROUNDS_NONE;
+	for (int64_t i = 0; i < batch->count; i++)
+		rounds->of_row[batch->order[i]] = UNKNOWN;
 	for (unsigned i = 0; i < refused->count; i++)
 		rounds->of_row[refused->list[i].sequence] = ROUNDS_NONE;
-	for (int32_t row = 0; row < (int32_t)batch->count; row++) {
+	for (int32_t row = 0; row < (int32_t)batch->total; row++) {
 		if (rounds->of_row[row] == ROUNDS_NONE)
 			continue;
 		rounds->of_row[row] = find_one(rounds, table, batch, row);
@@ -92,6 +100,11 @@ int32_t rounds_find(struct rounds *rounds, const struct table *table, const stru
 			last = rounds->of_row[row];
 	}
 	return last;
+}
+
+bool rounds_alone(const struct rounds *rounds, int32_t sequence)
+{
+	return !rounds->repeated[sequence];
 }
 
 int32_t rounds_of(const struct rounds *rounds, int32_t sequence)

@@ -40,7 +40,7 @@ struct column {
 	const struct record_field *field;
 	const struct record_field *exponent; /* COLUMN_QUANTITY */
 	enum column_kind kind;
-	bool key;
+	bool key, content;
 };
 
 struct table {
@@ -53,15 +53,19 @@ struct table {
 
 /* --- matching fields and columns ------------------------------------------------------------------------------------- */
 
-static const char *const type_names[] = {
-	[COLUMN_TEXT] = "text",
-	[COLUMN_INT4] = "integer",
-	[COLUMN_INT8] = "bigint",
-	[COLUMN_DATE] = "date",
-	[COLUMN_TIMESTAMP] = "timestamp with time zone",
-	[COLUMN_NANOS] = "smallint",
-	[COLUMN_PRICE] = "numeric",
-	[COLUMN_QUANTITY] = "numeric",
+/* Numbers of src/include/catalog/pg_type.dat, which never change. */
+static const struct {
+	const char *name;
+	uint32_t oid;
+} types[] = {
+	[COLUMN_TEXT] = { "text", 25 },
+	[COLUMN_INT4] = { "integer", 23 },
+	[COLUMN_INT8] = { "bigint", 20 },
+	[COLUMN_DATE] = { "date", 1082 },
+	[COLUMN_TIMESTAMP] = { "timestamp with time zone", 1184 },
+	[COLUMN_NANOS] = { "smallint", 21 },
+	[COLUMN_PRICE] = { "numeric", 1700 },
+	[COLUMN_QUANTITY] = { "numeric", 1700 },
 };
 
 /* `volume` with a sibling `volume_exponent` is one quantity. */
@@ -108,11 +112,11 @@ static void list_add(struct buf *list, const char *name)
 	buf_printf(list, "%s\"%s\"", list->len ? ", " : "", name);
 }
 
-static void list_column(struct table *table, const char *name)
+static void list_column(struct table *table, const struct column *column)
 {
-	list_add(&table->column_list, name);
-	if (!is_key(table->spec, name) && strcmp(name, "attempt") != 0 && strcmp(name, "as_of") != 0)
-		list_add(&table->content_list, name);
+	list_add(&table->column_list, column->name);
+	if (column->content)
+		list_add(&table->content_list, column->name);
 }
 
 static void add_column(struct table *table, const struct record_field *field, const char *suffix)
@@ -123,7 +127,8 @@ static void add_column(struct table *table, const struct record_field *field, co
 	snprintf(column->name, sizeof(column->name), "%s%s", field->name, suffix);
 	column->kind = suffix[0] ? COLUMN_NANOS : kind_of(column);
 	column->key = is_key(table->spec, column->name);
-	list_column(table, column->name);
+	column->content = !column->key && strcmp(column->name, "attempt") != 0 && strcmp(column->name, "as_of") != 0;
+	list_column(table, column);
 }
 
 /* Lineage's ordinal has no column, and a quantity's exponent is in the quantity. */
@@ -166,7 +171,7 @@ static int check_columns(const struct table *table, struct pg *pg, struct err *e
 	if (pg_rows(r) == 0)
 		return err_set(err, ERR_FATAL, "table %s does not exist; run `penstock db migrate`", table->spec->name);
 	for (unsigned i = 0; i < table->count; i++) {
-		const char *name = table->columns[i].name, *wanted = type_names[table->columns[i].kind];
+		const char *name = table->columns[i].name, *wanted = types[table->columns[i].kind].name;
 		const char *found = stored_type(r, name);
 
 		if (strcmp(found, wanted) != 0)
@@ -359,6 +364,51 @@ uint64_t table_key_hash(const struct table *table, struct str row)
 		p += n;
 	}
 	return hash;
+}
+
+bool table_key_column(const struct table *table, unsigned i, struct table_key *ret)
+{
+	for (const struct column *c = table->columns; c < table->columns + table->count; c++)
+		if (c->key && i-- == 0) {
+			*ret = (struct table_key){ c->name, types[c->kind].name, types[c->kind].oid,
+						   c->kind == COLUMN_TEXT };
+			return true;
+		}
+	return false;
+}
+
+void table_put_key(const struct table *table, struct str row, struct buf *fields)
+{
+	const uint8_t *p = (const uint8_t *)row.data + COPY_ROW_HEAD;
+
+	for (unsigned i = 0; i < table->count; i++) {
+		size_t n = copy_field_bytes(p);
+
+		if (table->columns[i].key)
+			buf_put(fields++, p, n);
+		p += n;
+	}
+}
+
+bool table_content_equal(const struct table *table, struct str row, const struct pg_result *result, int result_row,
+			 int column)
+{
+	const uint8_t *p = (const uint8_t *)row.data + COPY_ROW_HEAD;
+
+	for (unsigned i = 0; i < table->count; i++) {
+		size_t n = copy_field_bytes(p);
+
+		if (table->columns[i].content) {
+			struct str there = pg_bytes(result, result_row, column++);
+
+			if (copy_is_null(p) ? there.data != NULL
+					    : !there.data || there.len != n - COPY_FIELD_HEAD ||
+						      memcmp(p + COPY_FIELD_HEAD, there.data, there.len) != 0)
+				return false;
+		}
+		p += n;
+	}
+	return true;
 }
 
 /* Equal bytes are equal keys: no type of a key's columns has two forms of one value. */

@@ -61,6 +61,25 @@ struct staged {
 /* Appends the same row for the staging table: `row` as table_encode() made it. */
 void table_encode_stage(const struct table *table, struct str row, const struct staged *staged, struct buf *rows);
 
+/*
+ * The key's columns in the order in which a row has them, for a statement that is given many keys: an array of each
+ * column in binary form, of the fields of rows. 0 where there are no more columns.
+ */
+struct table_key {
+	const char *name;
+	const char *type; /* "text" */
+	uint32_t type_oid;
+	bool collated; /* as "C" */
+};
+bool table_key_column(const struct table *table, unsigned i, struct table_key *ret);
+
+/* Appends the fields of a row's key, each to its column's. */
+void table_put_key(const struct table *table, struct str row, struct buf *fields);
+
+/* Compares with table_content()'s columns as the database sends them. False is no proof: a number has several forms. */
+bool table_content_equal(const struct table *table, struct str row, const struct pg_result *result, int result_row,
+			 int first_column);
+
 /* Of rows as table_encode() made them. */
 uint64_t table_key_hash(const struct table *table, struct str row);
 bool table_key_equal(const struct table *table, struct str a, struct str b);

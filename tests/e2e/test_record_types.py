@@ -36,6 +36,14 @@ def load(pipeline, path, fetched):
     return run
 
 
+def load_again(pipeline, path, records):
+    """What is there already is compared where it came, in every type's binary forms, and goes through no staging table."""
+    run = load(pipeline, path, records)
+    staged = "SELECT count(*) FROM pg_class WHERE relname ~ '^stage_.*_(data|mappings)$'"
+    assert pipeline.value(staged) == 0
+    return run["inserted"], run["unchanged"]
+
+
 def trade(version, kind="trades", instrument=7, **values):
     """The second field of `at` is what tells two trades apart."""
     ts = values.pop("ts_event", NOON + 1)
@@ -80,8 +88,7 @@ def test_trades(running, tmp_path, version):
     ]
     rules = running.query("SELECT rules, schema FROM etl.dead_letters ORDER BY ordinal")
     assert rules == [(["SIZE_NOT_POSITIVE"], "trades"), (["PRICE_MISSING"], "trades"), (["SIDE_UNKNOWN"], "trades")]
-    again = load(running, path, len(records))
-    assert (again["inserted"], again["unchanged"]) == (0, 5)
+    assert load_again(running, path, len(records)) == (0, 5)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -137,7 +144,7 @@ def test_statistics(running, tmp_path, version):
     ]
     latest = running.query("SELECT stat_type, price, quantity, ts_ref FROM statistics_latest ORDER BY stat_type")
     assert latest == [(3, Decimal("4701"), None, at(day)[0]), (9, None, 123456, None)]
-    assert load(running, path, 5)["unchanged"] == 5
+    assert load_again(running, path, 5) == (0, 5)
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -163,7 +170,7 @@ def test_definitions(running, tmp_path, version):
     )
     first = ("ESH4", "ESH4", None, at(NOON)[0], "F", "ES", "ES", None, *at(NOON + 999), None, None, None, 2024)
     assert rows == [(*first, number) for number in range(len(legs))]
-    assert load(running, path, len(legs))["unchanged"] == len(legs)
+    assert load_again(running, path, len(legs)) == (0, len(legs))
 
 
 @pytest.mark.parametrize("batch", [1, 1000])

@@ -1,14 +1,15 @@
-"""One batch is written while the next is filled."""
+"""One batch is written while the next is filled; and which way the rows of a batch take into the table."""
 
 from contextlib import contextmanager
 
 import pytest
-from harness.records import Codec, clean_bar, messages, mix_sum
+from harness.records import Codec, clean_bar, messages, mix_sum, price
 from harness.waiting import wait_until
 
 ATTEMPT = 4_000_000_000_000_000_001
 OTHER = ATTEMPT + 1
 CLEAN = "etl.clean.ohlcv"
+NEWER = {"as_of": 1_800_000_000_000_000_000}
 FILLING = {"batch.ms": 20}
 WRITERS = (
     "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -40,6 +41,11 @@ def wait_accounted(pipeline, count, attempt=ATTEMPT):
 
 def send(pipeline, codec, first, last, attempt=ATTEMPT, partition=0, **changes):
     pipeline.produce(CLEAN, messages(codec, [clean_bar(attempt, n, **changes) for n in range(first, last + 1)], partition))
+
+
+def staged(pipeline):
+    """A session's staging tables are made when they are needed first."""
+    return pipeline.value("SELECT count(*) FROM pg_class WHERE relname = 'stage_ohlcv_data'") > 0
 
 
 # --- two batches ---------------------------------------------------------------------------------------------------------
@@ -114,3 +120,101 @@ def test_a_stop_waits_for_the_batch_on_its_way_and_for_the_next(pipeline, clean)
         loader.process.terminate()
     assert loader.wait_exit() == 0
     assert ledger(pipeline) == {"inserted": (300, mix_sum(range(1, 301)))}
+
+
+# --- rows that are there already -----------------------------------------------------------------------------------------
+COUNT = 12_000  # more than are asked for at once
+
+
+@pytest.fixture
+def loaded(pipeline, clean):
+    """Of every three bars the first two."""
+    loader = pipeline.start("loader", settings={"batch.ms": 1000})
+    bars = [clean_bar(ATTEMPT, n, symbol=f"S{n % 7}") for n in range(1, COUNT + 1) if n % 3]
+    pipeline.produce(CLEAN, messages(clean, bars))
+    wait_accounted(pipeline, len(bars))
+    return loader
+
+
+def again(pipeline, codec, change=lambda n: {}, ordinals=None):
+    bars = [
+        clean_bar(OTHER, n, symbol=f"S{n % 7}", **NEWER) | change(n) for n in ordinals or range(1, COUNT + 1)
+    ]
+    pipeline.produce(CLEAN, messages(codec, bars))
+    wait_accounted(pipeline, len(bars), OTHER)
+    return ledger(pipeline, OTHER)
+
+
+def every(third, count=COUNT):
+    return [n for n in range(1, count + 1) if n % 3 == third]
+
+
+def test_what_is_fetched_again_is_compared_and_written_nowhere(pipeline, clean, loaded):
+    same = every(1) + every(2)
+    before = pipeline.query("SELECT * FROM ohlcv_data ORDER BY 1, 2, 3")
+    assert again(pipeline, clean, ordinals=sorted(same)) == {"unchanged": (len(same), mix_sum(same))}
+    assert pipeline.query("SELECT * FROM ohlcv_data ORDER BY 1, 2, 3") == before
+    assert not staged(pipeline)
+
+
+def test_new_rows_among_known_ones_are_copied(pipeline, clean, loaded):
+    same = every(1) + every(2)
+    assert again(pipeline, clean) == {
+        "unchanged": (len(same), mix_sum(same)),
+        "inserted": (COUNT // 3, mix_sum(every(0))),
+    }
+    assert not staged(pipeline)
+    assert pipeline.value("SELECT count(*) FROM ohlcv_data") == COUNT
+    spans = pipeline.query("SELECT min(first_offset), max(last_offset) FROM etl.ledger WHERE attempt = %s", OTHER)
+    assert spans[0][1] - spans[0][0] == COUNT - 1
+
+
+def test_corrected_rows_among_known_and_new_ones(pipeline, clean, loaded):
+    assert again(pipeline, clean, lambda n: {"close_price": price("77.5")} if n % 3 == 2 else {}) == {
+        "unchanged": (COUNT // 3, mix_sum(every(1))),
+        "updated": (COUNT // 3, mix_sum(every(2))),
+        "inserted": (COUNT // 3, mix_sum(every(0))),
+    }
+    assert staged(pipeline)
+    assert pipeline.value("SELECT count(*) FROM ohlcv_data WHERE close_price = 77.5") == COUNT // 3
+    assert pipeline.value("SELECT count(*) FROM etl.restatements") == COUNT // 3
+
+
+def test_a_known_key_that_comes_twice(pipeline, clean, loaded):
+    """The second of two equal rows is a duplicate, whatever the first one was."""
+    twice = [n for n in range(1, 301) for _ in range(2)]
+    bars = [clean_bar(OTHER, n, symbol=f"S{n % 7}") | {"ordinal": i + 1} for i, n in enumerate(twice)]
+    pipeline.produce(CLEAN, messages(clean, bars))
+    wait_accounted(pipeline, 600, OTHER)
+    found = {outcome: records for outcome, (records, _) in ledger(pipeline, OTHER).items()}
+    assert found == {"unchanged": 200, "inserted": 100, "duplicate": 300}
+
+
+def test_the_same_number_in_another_form_is_the_same(pipeline, clean, loaded):
+    """Bytes differ, values do not: the database decides."""
+    pipeline.query("UPDATE ohlcv_data SET volume = volume + 0.00")
+    ordinals = [n for n in range(1, 301) if n % 3]
+    assert again(pipeline, clean, ordinals=ordinals) == {"unchanged": (200, mix_sum(ordinals))}
+    assert staged(pipeline)
+
+
+def test_a_row_that_somebody_changed_is_seen(pipeline, clean, loaded):
+    pipeline.query("UPDATE ohlcv_data SET venue = NULL WHERE symbol = 'S1'")
+    ordinals = [n for n in range(1, 301) if n % 3]
+    changed = [n for n in ordinals if n % 7 == 1]
+    rest = [n for n in ordinals if n % 7 != 1]
+    assert again(pipeline, clean, ordinals=ordinals) == {
+        "updated": (len(changed), mix_sum(changed)),
+        "unchanged": (len(rest), mix_sum(rest)),
+    }
+
+
+def test_keys_are_looked_up_in_the_index(pipeline, clean, loaded):
+    """Whatever the planner knows: right after rows came it knows nothing of them."""
+    ordinals = [n for n in range(1, 301) if n % 3]
+    again(pipeline, clean, ordinals=ordinals)
+    loaded.stop()  # a session tells its figures when it ends, at the latest
+    figures = "SELECT sum(seq_tup_read), sum(idx_scan) FROM pg_stat_user_tables WHERE relname LIKE 'ohlcv_data%%'"
+    read, looked_up = pipeline.query(figures)[0]
+    assert read == 0, "no table was read from its begin to its end"
+    assert looked_up >= 200
