@@ -8,7 +8,7 @@
 #include "stages/loader/loader.h"
 
 static const struct config_key keys[] = {
-	{ "batch.records_max", CONFIG_INT, "10000", 1, 1000000, "records",
+	{ "batch.records_max", CONFIG_INT, "40000", 1, 1000000, "records",
 	  "A batch (one transaction) is committed at this size." },
 	{ "batch.ms", CONFIG_INT, "200", 1, 60000, "ms", "A batch is committed this long after its first record." },
 	{ 0 },
