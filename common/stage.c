@@ -14,6 +14,7 @@
 
 #define IDLE_MS 250
 #define LEAVING_MS 10  /* between looks whether a batch has arrived, where no message comes */
+#define QUIET_PART 10  /* of batch_ms: as long without a message, and waiting for more of them is only waiting */
 #define CLOCK_EVERY 8  /* messages without a wait between looks at the clock */
 #define DROPPED_MAX 30 /* batches in a row: then a new process, with new clients, has better chances */
 #define FENCED_MAX 5   /* in a row */
@@ -142,14 +143,14 @@ static int take_message(struct stage_loop *loop, struct kafka_message *m, struct
 
 static int poll_timeout_ms(const struct stage_loop *loop)
 {
-	int64_t left;
+	int64_t left, quiet = loop->stage->batch_ms / QUIET_PART;
 
 	if (loop->leaving.there)
 		return LEAVING_MS;
 	if (!loop->open.there)
 		return IDLE_MS;
 	left = (loop->deadline_ns - clock_monotonic_ns()) / NS_PER_MS;
-	return left < 0 ? 0 : left < IDLE_MS ? (int)left : IDLE_MS;
+	return left < 0 ? 0 : left < quiet ? (int)left : (int)quiet;
 }
 
 /*
@@ -161,9 +162,10 @@ static enum kafka_poll poll_next(struct stage_loop *loop, struct kafka_message *
 	enum kafka_poll found = kafka_consumer_poll(loop->consumer, 0, ret, err);
 
 	loop->waited = found != KAFKA_MESSAGE;
-	if (found != KAFKA_NOTHING)
-		return found;
-	return kafka_consumer_poll(loop->consumer, poll_timeout_ms(loop), ret, err);
+	if (found == KAFKA_NOTHING)
+		found = kafka_consumer_poll(loop->consumer, poll_timeout_ms(loop), ret, err);
+	loop->quiet = found == KAFKA_NOTHING;
+	return found;
 }
 
 static bool is_late(struct stage_loop *loop)
@@ -183,7 +185,7 @@ static bool is_full(const struct stage_loop *loop)
 
 static bool is_due(struct stage_loop *loop)
 {
-	return loop->open.there && (is_full(loop) || (!loop->leaving.there && is_late(loop)));
+	return loop->open.there && (is_full(loop) || (!loop->leaving.there && (loop->quiet || is_late(loop))));
 }
 
 /* A batch on its way has arrived: known soon, as the next may wait for it, and people look at the figures. */

@@ -4,7 +4,9 @@
  * once, over two ways to commit (commit_kafka.h, commit_pg.h). One thread, but
  * for what a commit does in one of its own.
  *
- * A batch begins with its first message and ends by time or size. It holds
+ * A batch begins with its first message and ends by time or size, or when no
+ * message has come for a tenth of that time: under load batches are large, else
+ * nobody waits for company that does not come. It holds
  * messages of one assignment only. When anything in it fails with RETRY, the
  * batch is dropped and the positions go back to what is committed.
  *
@@ -103,7 +105,7 @@ struct stage {
 	const char *group;
 	const char *const *topics;
 	unsigned topic_count;
-	int64_t batch_ms; /* a batch is committed this long after its first message */
+	int64_t batch_ms; /* a batch is committed this long after its first message, at the latest */
 	int64_t batch_records_max;
 	struct stage_ops ops;
 	struct commit_ops commit;

@@ -26,6 +26,7 @@ struct stage_loop {
 	struct stage_batch leaving;      /* was handed over */
 	int64_t deadline_ns;             /* of the open batch */
 	bool waited;                     /* for the message at hand: it may be later than one thinks */
+	bool quiet;                      /* none came for a while */
 	unsigned unlooked;               /* messages since the last look at the clock */
 	int64_t records_max;             /* of a batch; fewer while careful */
 	unsigned singles;                /* batches of one message since then */
