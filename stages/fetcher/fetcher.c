@@ -12,6 +12,7 @@
 #include "stages/fetcher/metrics.h"
 
 #define IDLE_MS 250
+#define MESSAGES_MAX 256 /* taken in one step */
 
 /* --- working --------------------------------------------------------------------------------------------------------- */
 
@@ -123,11 +124,12 @@ static int idle_ms(const struct fetcher *fetcher)
 	return until <= now ? 0 : (int)((until - now) / NS_PER_MS) + 1;
 }
 
-static int take_message(struct fetcher *fetcher, struct err *err)
+static int take_message(struct fetcher *fetcher, int timeout_ms, bool *ret_taken, struct err *err)
 {
 	CLEANUP(kafka_message_done) struct kafka_message message = { .handle = NULL };
 
-	switch (kafka_consumer_poll(fetcher->consumer, idle_ms(fetcher), &message, err)) {
+	*ret_taken = false;
+	switch (kafka_consumer_poll(fetcher->consumer, timeout_ms, &message, err)) {
 	case KAFKA_ERROR:
 		if (err->kind != ERR_RETRY)
 			return -1;
@@ -144,6 +146,7 @@ static int take_message(struct fetcher *fetcher, struct err *err)
 	case KAFKA_MESSAGE:
 		broker_works();
 		slot_take(fetcher_slot(fetcher, message.topic, message.partition), &message);
+		*ret_taken = true;
 		break;
 	case KAFKA_NOTHING:
 	case KAFKA_END:
@@ -153,9 +156,21 @@ static int take_message(struct fetcher *fetcher, struct err *err)
 	return 0;
 }
 
+/* All that have arrived: tasks of several slots are begun, and end, in the same transactions. */
+static int take_messages(struct fetcher *fetcher, struct err *err)
+{
+	int timeout_ms = idle_ms(fetcher);
+	bool taken = true;
+
+	for (unsigned n = 0; taken && n < MESSAGES_MAX; n++, timeout_ms = 0)
+		if (take_message(fetcher, timeout_ms, &taken, err))
+			return -1;
+	return 0;
+}
+
 static int step(struct fetcher *fetcher, struct err *err)
 {
-	if (take_message(fetcher, err))
+	if (take_messages(fetcher, err))
 		return -1;
 	if (fetcher->broken.kind != ERR_OK) {
 		*err = fetcher->broken;

@@ -22,6 +22,7 @@ struct lane {
 	const char *topic;
 	struct kafka_topic *handle;
 	bool reconciled;
+	struct slot_window window;
 };
 
 struct dispatch {
@@ -132,7 +133,8 @@ static int dispatch_lane(struct dispatch *dispatch, struct orchestrator *self, s
 			 struct err *err)
 {
 	outbox_clear(&dispatch->outbox);
-	if (outbox_choose(&dispatch->outbox, self, lane->source, kafka_topic_partitions(lane->handle), ret_busy, err))
+	if (outbox_choose(&dispatch->outbox, self, lane->source, kafka_topic_partitions(lane->handle), &lane->window,
+			  ret_busy, err))
 		return -1;
 	if (dispatch->outbox.count == 0)
 		return 0;

@@ -4,7 +4,8 @@
 const struct config_key orchestrator_keys[] = {
 	{ "subscriptions", CONFIG_TEXT, "var/subscriptions.yaml", 0, 0, NULL, "File of the subscriptions." },
 	{ "poll_ms", CONFIG_INT, "200", 10, 10000, "ms", "How often the database is asked for work." },
-	{ "tasks_per_slot", CONFIG_INT, "2", 1, 100, "tasks", "Attempts outstanding in one slot at most." },
+	{ "tasks_per_slot", CONFIG_INT, "16", 1, 100, "tasks",
+	  "Attempts outstanding in one slot at most; two while it does not get more done in a second." },
 	{ "attempts_max", CONFIG_INT, "5", 1, 1000, "attempts", "A task that is abandoned this often fails." },
 	{ "tasks_max", CONFIG_INT, "100000", 1, 1000000, "tasks", "Tasks of one run at most." },
 	{ "stalled_after_s", CONFIG_INT, "60", 1, 86400, "s",

@@ -9,6 +9,8 @@
 #include "common/buf.h"
 #include "common/err.h"
 
+#include "stages/orchestrator/slot_window.h"
+
 struct orchestrator;
 
 #define OUTBOX_MAX 256                  /* attempts sent in one transaction */
@@ -34,8 +36,8 @@ struct outbox {
 void outbox_clear(struct outbox *outbox);
 
 /* Puts pending tasks into it, as new attempts, as many as the slots have room for; *ret_busy where there may be more. */
-int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *source, int32_t slots, bool *ret_busy,
-		  struct err *err);
+int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *source, int32_t slots,
+		  struct slot_window *window, bool *ret_busy, struct err *err);
 
 /* Notes the ends of the slots: what is sent from here on stands there or behind. Asks the broker. */
 int outbox_bound(struct outbox *outbox, struct orchestrator *self, const char *topic, struct err *err);

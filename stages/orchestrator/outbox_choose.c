@@ -91,8 +91,17 @@ static int add_task(struct outbox *outbox, struct orchestrator *self, const stru
 	return refuse_task(self, columns.task, &why, err);
 }
 
-int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *source, int32_t slots, bool *ret_busy,
-		  struct err *err)
+static int64_t sum(const int32_t *load, int32_t slots)
+{
+	int64_t all = 0;
+
+	for (int32_t s = 0; s < slots; s++)
+		all += load[s];
+	return all;
+}
+
+int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *source, int32_t slots,
+		  struct slot_window *window, bool *ret_busy, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	int32_t load[SLOTS_MAX];
@@ -100,7 +109,9 @@ int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *
 
 	if (count_slots(self, source, load, err))
 		return -1;
-	room = room_of(load, slots, config_int(self->cfg, "tasks_per_slot"));
+	room = room_of(load, slots,
+		       slot_window_look(window, sum(load, slots), slots, config_int(self->cfg, "tasks_per_slot"),
+					clock_monotonic_ns()));
 	if (room == 0)
 		return 0;
 	if (pg_query(self->pg,
@@ -113,6 +124,7 @@ int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *
 	for (int i = 0; i < pg_rows(r); i++)
 		if (add_task(outbox, self, r, i, take_least_loaded(load, slots), err))
 			return -1;
+	slot_window_sent(window, outbox->count);
 	*ret_busy = *ret_busy || pg_rows(r) == OUTBOX_MAX;
 	return 0;
 }
