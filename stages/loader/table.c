@@ -47,6 +47,7 @@ struct table {
 	const struct table_spec *spec;
 	struct column columns[COLUMNS_MAX];
 	unsigned count;
+	unsigned keys_end; /* behind the last column of the key: who looks for keys only need not look on */
 	const struct record_field *time;
 	struct buf column_list, key_list, content_list;
 };
@@ -127,6 +128,8 @@ static void add_column(struct table *table, const struct record_field *field, co
 	snprintf(column->name, sizeof(column->name), "%s%s", field->name, suffix);
 	column->kind = suffix[0] ? COLUMN_NANOS : kind_of(column);
 	column->key = is_key(table->spec, column->name);
+	if (column->key)
+		table->keys_end = table->count;
 	column->content = !column->key && strcmp(column->name, "attempt") != 0 && strcmp(column->name, "as_of") != 0;
 	list_column(table, column);
 }
@@ -356,7 +359,7 @@ uint64_t table_key_hash(const struct table *table, struct str row)
 	const uint8_t *p = (const uint8_t *)row.data + COPY_ROW_HEAD;
 	uint64_t hash = HASH_SEED;
 
-	for (unsigned i = 0; i < table->count; i++) {
+	for (unsigned i = 0; i < table->keys_end; i++) {
 		size_t n = copy_field_bytes(p);
 
 		if (table->columns[i].key)
@@ -381,7 +384,7 @@ void table_put_key(const struct table *table, struct str row, struct buf *fields
 {
 	const uint8_t *p = (const uint8_t *)row.data + COPY_ROW_HEAD;
 
-	for (unsigned i = 0; i < table->count; i++) {
+	for (unsigned i = 0; i < table->keys_end; i++) {
 		size_t n = copy_field_bytes(p);
 
 		if (table->columns[i].key)
@@ -416,7 +419,7 @@ bool table_key_equal(const struct table *table, struct str a, struct str b)
 {
 	const uint8_t *p = (const uint8_t *)a.data + COPY_ROW_HEAD, *q = (const uint8_t *)b.data + COPY_ROW_HEAD;
 
-	for (unsigned i = 0; i < table->count; i++) {
+	for (unsigned i = 0; i < table->keys_end; i++) {
 		size_t n = copy_field_bytes(p), m = copy_field_bytes(q);
 
 		if (table->columns[i].key && (n != m || memcmp(p, q, n) != 0))
