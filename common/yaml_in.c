@@ -36,7 +36,8 @@ int yaml_error(const struct yaml_doc *doc, const struct yaml_node *node, struct 
 	va_start(ap, fmt);
 	vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
-	return err_set(err, ERR_FATAL, "%s:%u: %s", doc->name, node ? yaml_line(node) : 1, text);
+	return err_set(err, ERR_FATAL, "%s:%u:%u: %s", doc->name, node ? yaml_line(node) : 1,
+		       node ? yaml_column(node) : 1, text);
 }
 
 /* --- reading --------------------------------------------------------------------------------------------------------- */
@@ -128,19 +129,21 @@ static int check_document(const struct yaml_doc *doc, struct err *err)
 	return 0;
 }
 
-/* A reader's error (bytes that are not UTF-8) has an offset, all others have line and column. */
+/* A reader's error (bytes that are not UTF-8) has an offset only. */
 static int parser_error(const struct yaml_doc *doc, const yaml_parser_t *parser, struct str text, struct err *err)
 {
 	const char *problem = parser->problem ? parser->problem : "not YAML";
-	size_t line = 1;
+	size_t line = 1, column = 1;
 
 	if (parser->error != YAML_READER_ERROR)
 		return err_set(err, ERR_FATAL, "%s:%zu:%zu: %s%s%s", doc->name, parser->problem_mark.line + 1,
 			       parser->problem_mark.column + 1, problem, parser->context ? " " : "",
 			       parser->context ? parser->context : "");
-	for (size_t i = 0; i < parser->problem_offset && i < text.len; i++)
+	for (size_t i = 0; i < parser->problem_offset && i < text.len; i++) {
+		column = text.data[i] == '\n' ? 1 : column + 1;
 		line += text.data[i] == '\n';
-	return err_set(err, ERR_FATAL, "%s:%zu: %s", doc->name, line, problem);
+	}
+	return err_set(err, ERR_FATAL, "%s:%zu:%zu: %s", doc->name, line, column, problem);
 }
 
 static int check_end(const struct yaml_doc *doc, yaml_parser_t *parser, struct str text, struct err *err)

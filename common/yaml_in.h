@@ -56,6 +56,6 @@ int yaml_get_text(const struct yaml_doc *doc, const struct yaml_node *map, const
  */
 int yaml_check_keys(const struct yaml_doc *doc, const struct yaml_node *map, const char *const *keys, struct err *err);
 
-/* Sets *err to "name:line: text", ERR_FATAL; returns -1. */
+/* Sets *err to "name:line:column: text", ERR_FATAL; returns -1. */
 int yaml_error(const struct yaml_doc *doc, const struct yaml_node *node, struct err *err, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

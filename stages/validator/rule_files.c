@@ -37,19 +37,17 @@ static const struct data_type *find_type(const char *name, size_t length)
 	return NULL;
 }
 
-static int no_type(struct err *err, const char *where, const char *name)
+/* "ohlcv, trades, …" */
+static void put_types(struct buf *out)
 {
-	CLEANUP(buf_release) struct buf names = BUF_INIT(1024);
-
 	for (unsigned id = 0; id < DATA_TYPES; id++)
-		buf_printf(&names, "%s%s", id ? ", " : "", data_types[id].name);
-	return err_set(err, ERR_FATAL, "%s: no record type is called '%s' (there are: %s)", where, name,
-		       buf_text(&names));
+		buf_printf(out, "%s%s", id ? ", " : "", data_types[id].name);
 }
 
 int rule_file_read(struct ruleset **ret, const char *path, const struct record_type **ret_type, struct err *err)
 {
 	CLEANUP(buf_release) struct buf text = BUF_INIT(0);
+	CLEANUP(buf_release) struct buf types = BUF_INIT(1024);
 	CLEANUP(yaml_freep) struct yaml_doc *doc = NULL;
 	const struct data_type *type;
 	const char *record;
@@ -58,8 +56,10 @@ int rule_file_read(struct ruleset **ret, const char *path, const struct record_t
 	    yaml_get_text(doc, yaml_root(doc), "record", "", &record, err))
 		return -1;
 	type = find_type(record, strlen(record));
+	put_types(&types);
 	if (!type)
-		return no_type(err, path, record);
+		return yaml_error(doc, yaml_get(doc, yaml_root(doc), "record"), err,
+				  "no record type is called '%s' (there are: %s)", record, buf_text(&types));
 	*ret_type = type->raw;
 	return ruleset_compile(ret, path, buf_str(&text), type->raw, err);
 }
@@ -74,8 +74,10 @@ static void closedirp(DIR **dir)
 static int check_names(const char *folder, struct err *err)
 {
 	CLEANUP(closedirp) DIR *dir = opendir(folder);
+	CLEANUP(buf_release) struct buf types = BUF_INIT(1024);
 	const struct dirent *entry;
 
+	put_types(&types);
 	if (!dir)
 		return err_set(err, ERR_FATAL, "rules.folder %s: %s", folder, strerror(errno));
 	while ((entry = readdir(dir))) {
@@ -84,7 +86,8 @@ static int check_names(const char *folder, struct err *err)
 		if (length <= suffix || strcmp(entry->d_name + length - suffix, SUFFIX) != 0)
 			continue;
 		if (!find_type(entry->d_name, length - suffix))
-			return no_type(err, folder, entry->d_name);
+			return err_set(err, ERR_FATAL, "%s: no record type is called '%s' (there are: %s)", folder,
+				       entry->d_name, buf_text(&types));
 	}
 	return 0;
 }

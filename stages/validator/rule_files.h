@@ -9,7 +9,7 @@
  */
 int rule_file_open(struct ruleset **ret, const char *folder, const struct data_type *type, struct err *err);
 
-/* Any rule file; its `record` says of which type it is. ERR_FATAL "file:line: …". */
+/* Any rule file; its `record` says of which type it is. ERR_FATAL "file:line:column: …". */
 int rule_file_read(struct ruleset **ret, const char *path, const struct record_type **ret_type, struct err *err);
 
 /* Compiles the sets of all types, and tells the first error; a file in the folder that is no type's is one. */

@@ -29,6 +29,6 @@ struct rule_tests {
 	uint64_t violated; /* by rules that a test expects, and got */
 };
 
-/* Runs every test of the file. ERR_FATAL "file:line: …" where it cannot be read as such. */
+/* Runs every test of the file. ERR_FATAL "file:line:column: …" where it cannot be read as such. */
 int rule_tests_run(const struct ruleset *set, const struct record_type *type, const char *path,
 		   rule_test_report_fn *report, void *self, struct rule_tests *ret, struct err *err);

@@ -11,6 +11,7 @@
 #include "stages/validator/rules_internal.h"
 
 #define NAME_MAX_BYTES 64
+#define NUMBER_DIGITS 9         /* of a version */
 #define EXPLAINED_STRING_MAX 64 /* bytes of a string's value in an explanation */
 
 /* --- where something stands in the file ------------------------------------------------------------------------------ */
@@ -202,20 +203,37 @@ static uint32_t fingerprint(struct str text)
 	return hash;
 }
 
+/* 1 where the file says none. */
+static int read_number(struct ruleset *set, const struct yaml_node *root, struct err *err)
+{
+	const char *text;
+	size_t n;
+
+	if (yaml_get_text(set->doc, root, "version", "1", &text, err))
+		return -1;
+	n = strlen(text);
+	if (n == 0 || n > NUMBER_DIGITS || text[strspn(text, "0123456789")] || text[0] == '0')
+		return yaml_error(set->doc, yaml_get(set->doc, root, "version"), err,
+				  "`version` is a whole number from 1, of at most %d digits, not '%s'", NUMBER_DIGITS,
+				  text);
+	set->number = (unsigned)strtoul(text, NULL, 10);
+	return 0;
+}
+
 static int read_set(struct ruleset *set, struct str source, struct expr *expr, struct err *err)
 {
-	static const char *const keys[] = { "name", "record", "rules", NULL };
+	static const char *const keys[] = { "name", "version", "record", "rules", NULL };
 	const struct yaml_node *root = yaml_root(set->doc);
 	const char *name, *record;
 
 	if (yaml_check_keys(set->doc, root, keys, err) ||
 	    read_name(set, root, "abcdefghijklmnopqrstuvwxyz0123456789_.-", &name, err) ||
-	    yaml_get_text(set->doc, root, "record", "", &record, err))
+	    read_number(set, root, err) || yaml_get_text(set->doc, root, "record", "", &record, err))
 		return -1;
 	if (strcmp(record, set->type->name) != 0)
 		return yaml_error(set->doc, yaml_get(set->doc, root, "record"), err,
 				  "these are rules for record '%s', and '%s' is needed", record, set->type->name);
-	snprintf(set->version, sizeof(set->version), "%s@%08x", name, fingerprint(source));
+	snprintf(set->version, sizeof(set->version), "%s@%u-%08x", name, set->number, fingerprint(source));
 	return read_rules(set, yaml_get(set->doc, root, "rules"), expr, err);
 }
 
@@ -248,6 +266,11 @@ void ruleset_freep(struct ruleset **set)
 const char *ruleset_version(const struct ruleset *set)
 {
 	return set->version;
+}
+
+unsigned ruleset_number(const struct ruleset *set)
+{
+	return set->number;
 }
 
 unsigned ruleset_count(const struct ruleset *set)

@@ -26,8 +26,9 @@ int ruleset_compile(struct ruleset **ret, const char *name, struct str yaml, con
 		    struct err *err);
 void ruleset_freep(struct ruleset **ruleset);
 
-/* "ohlcv@1a2b3c4d": name and a fingerprint of the text. */
+/* "ohlcv@3-1a2b3c4d": name, the number that its author counts up, and a fingerprint of the text, whoever forgets to. */
 const char *ruleset_version(const struct ruleset *ruleset);
+unsigned ruleset_number(const struct ruleset *ruleset);
 unsigned ruleset_count(const struct ruleset *ruleset);
 
 /* A rule as the file has it: `when` is "" where it always applies. */

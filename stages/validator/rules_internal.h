@@ -164,6 +164,7 @@ struct rule {
 
 struct ruleset {
 	char version[96];
+	unsigned number;
 	const struct record_type *type;
 	struct yaml_doc *doc;      /* names, conditions and literals point into it */
 	struct datasets *datasets; /* NULL: no rule asks for them */

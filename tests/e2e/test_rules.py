@@ -96,8 +96,8 @@ def test_check_prints_condition_and_reach(own):
     [
         (OWN.replace("volume >", "volumes >"), "ohlcv.yaml:6:15: ohlcv has no field 'volumes'"),
         (OWN.replace("'futures'", "'future'"), "ohlcv.yaml:5:26: no dataset is of class 'future' (there are: futures, "),
-        (OWN.replace("doc:", "docs:"), "ohlcv.yaml:7: unknown key 'docs'"),
-        (OWN.replace("record: ohlcv", "record: bars"), "ohlcv.yaml: no record type is called 'bars' (there are: ohlcv, "),
+        (OWN.replace("doc:", "docs:"), "ohlcv.yaml:7:5: unknown key 'docs'"),
+        (OWN.replace("record: ohlcv", "record: bars"), "ohlcv.yaml:2:9: no record type is called 'bars' (there are: ohlcv, "),
         ("name: [", "ohlcv.yaml:"),
     ],
 )
@@ -110,7 +110,7 @@ def test_a_mistake_is_told_with_its_place(own, text, place):
     if "bars" not in text:
         assert checked.returncode == 2 and place in checked.stderr, checked
     else:
-        assert checked.returncode == 2 and "ohlcv.yaml:2: these are rules for record 'bars'" in checked.stderr, checked
+        assert checked.returncode == 2 and "ohlcv.yaml:2:9: these are rules for record 'bars'" in checked.stderr, checked
 
 
 @pytest.mark.parametrize(
@@ -175,7 +175,7 @@ def test_what_failed_is_told_with_its_line(own):
 def test_examples_that_are_none(own):
     (own / "other.yaml").write_text(EXAMPLES.replace("VOLUME_TOO_LARGE", "NOTHING"))
     done = rules("test", own / "ohlcv.yaml", "--data", own / "other.yaml", code=1)
-    assert f"{own}/other.yaml:8: mine@" in done.stderr and "has no rule 'NOTHING'" in done.stderr
+    assert f"{own}/other.yaml:8:16: mine@" in done.stderr and "has no rule 'NOTHING'" in done.stderr
     (own / "tests" / "ohlcv.yaml").unlink()
     assert "tests/ohlcv.yaml: No such file" in rules("test", own / "ohlcv.yaml", code=1).stderr
 

@@ -102,12 +102,12 @@ static void expect_bad_dataset(const char *yaml, const char *part)
 static void test_bad_datasets(void **state)
 {
 	(void)state;
-	expect_bad_dataset("", "d.yaml:1: a mapping is needed here (datasets)");
-	expect_bad_dataset("datasets: 1\n", "d.yaml:1: `datasets` is a list");
-	expect_bad_dataset("datasets:\n- {name: A, zone: UTC}\n", "d.yaml:2: unknown key 'zone'");
+	expect_bad_dataset("", "d.yaml:1:1: a mapping is needed here (datasets)");
+	expect_bad_dataset("datasets: 1\n", "d.yaml:1:11: `datasets` is a list");
+	expect_bad_dataset("datasets:\n- {name: A, zone: UTC}\n", "d.yaml:2:13: unknown key 'zone'");
 	expect_bad_dataset(
 		"datasets:\n- {name: A, region: U, asset_class: x, timezone: UTC, session_start: '7:00', mics: []}\n",
-		"d.yaml:2: session_start of A");
+		"d.yaml:2:3: session_start of A");
 	expect_bad_dataset(
 		"datasets:\n- {name: A, region: U, asset_class: x, timezone: UTC, session_start: '24:00', mics: []}\n",
 		"session_start of A");
@@ -126,7 +126,7 @@ static void test_bad_datasets(void **state)
 			   "- {name: A, region: U, asset_class: x, timezone: UTC, session_start: '18:00', mics: []}\n",
 			   "dataset A is listed twice");
 	expect_bad_dataset("datasets:\n- {name: A, region: U, timezone: UTC, session_start: '17:00', mics: []}\n",
-			   "d.yaml:2: asset_class of A is a word");
+			   "d.yaml:2:3: asset_class of A is a word");
 	expect_bad_dataset(
 		"datasets:\n"
 		"- {name: A, region: U, asset_class: Equities, timezone: UTC, session_start: '17:00', mics: []}\n",
@@ -142,7 +142,7 @@ static void expect_bad_hours(const char *hours)
 		"datasets:\n- {name: A, region: U, asset_class: x, timezone: UTC, session_start: '17:00 -1d', mics: [],\n"
 		"   hours: %s}\n",
 		hours);
-	expect_bad_dataset(yaml, "d.yaml:3: hours of A are two times within its session");
+	expect_bad_dataset(yaml, "d.yaml:3:11: hours of A are two times within its session");
 }
 
 static void test_bad_hours(void **state)

@@ -201,7 +201,7 @@ static void test_folder(void **state)
 	write_file("trades.yaml", "name: mine\nrecord: trades\nrules:\n  - {name: R, violated: sise > 5}\n");
 	expect_folder("/trades.yaml:4:25: trades has no field 'sise'");
 	write_file("trades.yaml", "name: mine\nrecord: tbbo\nrules:\n  - {name: R, violated: size > 5}\n");
-	expect_folder("/trades.yaml:2: these are rules for record 'tbbo'");
+	expect_folder("/trades.yaml:2:9: these are rules for record 'tbbo'");
 	remove_file("trades.yaml");
 	write_file("trade.yaml", "");
 	expect_folder("no record type is called 'trade.yaml' (there are: ohlcv, trades,");
@@ -335,13 +335,13 @@ static void expect_bad_tests(const char *tests, const char *part)
 static void test_bad_tests(void **state)
 {
 	(void)state;
-	expect_bad_tests("", "t.yaml:1: a mapping is needed");
+	expect_bad_tests("", "t.yaml:1:1: a mapping is needed");
 	expect_bad_tests("record: trades\nnow: 2024-01-01\ntests: []\n",
 			 "records of 'trades', and the rules are for 'ohlcv'");
 	expect_bad_tests("record: ohlcv\nnow: soon\ntests: []\n", "`now` is a time");
-	expect_bad_tests(HEAD "tests: []\n", "t.yaml:4: `tests` is a list of at least one test");
-	expect_bad_tests(HEAD "tests: [{fields: {}}]\n", "t.yaml:4: a test has a name");
-	expect_bad_tests(HEAD "tests: [{name: x, field: {}}]\n", "t.yaml:4: unknown key 'field'");
+	expect_bad_tests(HEAD "tests: []\n", "t.yaml:4:8: `tests` is a list of at least one test");
+	expect_bad_tests(HEAD "tests: [{fields: {}}]\n", "t.yaml:4:9: a test has a name");
+	expect_bad_tests(HEAD "tests: [{name: x, field: {}}]\n", "t.yaml:4:19: unknown key 'field'");
 	expect_bad_tests(HEAD "tests: [{name: x, fields: []}]\n", "fields are a mapping");
 	expect_bad_tests(HEAD "tests: [{name: x, fields: {hihg: 1}}]\n", "no field is called 'hihg'");
 	expect_bad_tests(HEAD "tests: [{name: x, fields: {high: [1]}}]\n", "high takes a single value");

@@ -501,12 +501,12 @@ static void test_bad_publishers(void **state)
 	(void)state;
 	expect_bad_publisher("publishers: {}\n", "`publishers` is a list");
 	expect_bad_publisher("publishers:\n- {id: 0, venue: X, dataset: D}\n",
-			     "p.yaml:2: id is a number from 1 to 65535");
+			     "p.yaml:2:3: id is a number from 1 to 65535");
 	expect_bad_publisher("publishers:\n- {id: 65536, venue: X, dataset: D}\n", "id is a number");
 	expect_bad_publisher("publishers:\n- {id: 1x, venue: X, dataset: D}\n", "not '1x'");
 	expect_bad_publisher("publishers:\n- {id: 1, dataset: D}\n", "publisher 1 needs");
 	expect_bad_publisher("publishers:\n- {id: 1, venue: X, dataset: D}\n- {id: 1, venue: Y, dataset: D}\n",
-			     "p.yaml:3: publisher 1 is listed twice");
+			     "p.yaml:3:3: publisher 1 is listed twice");
 }
 
 int main(void)

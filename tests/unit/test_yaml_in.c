@@ -90,7 +90,7 @@ static void test_get_text(void **state)
 	assert_int_equal(yaml_get_text(doc, yaml_root(doc), "c", NULL, &text, &err), 0);
 	assert_null(text);
 	assert_int_equal(yaml_get_text(doc, yaml_root(doc), "b", "f", &text, &err), -1);
-	assert_string_equal(err.text, "t.yaml:3: b takes a single value");
+	assert_string_equal(err.text, "t.yaml:3:3: b takes a single value");
 }
 
 static void test_unknown_keys(void **state)
@@ -102,9 +102,9 @@ static void test_unknown_keys(void **state)
 
 	(void)state;
 	assert_int_equal(yaml_check_keys(doc, yaml_root(doc), keys, &err), -1);
-	assert_string_equal(err.text, "t.yaml:2: unknown key 'ruls' (known: name, rules)");
+	assert_string_equal(err.text, "t.yaml:2:1: unknown key 'ruls' (known: name, rules)");
 	assert_int_equal(yaml_check_keys(list, yaml_root(list), keys, &err), -1);
-	assert_string_equal(err.text, "t.yaml:1: a mapping is needed here (name, rules)");
+	assert_string_equal(err.text, "t.yaml:1:1: a mapping is needed here (name, rules)");
 	assert_int_equal(yaml_check_keys(list, NULL, keys, &err), -1);
 	assert_int_equal(err.kind, ERR_FATAL);
 }
@@ -112,17 +112,17 @@ static void test_unknown_keys(void **state)
 static void test_refused(void **state)
 {
 	(void)state;
-	expect_error(STR_LIT("a: 1\nb: 2\na: 3\n"), "t.yaml:3: ", "key 'a' stands in line 1 already");
-	expect_error(STR_LIT("x:\n  - {b: 1, a: 2, b: 3}\n"), "t.yaml:2: ", "key 'b'");
-	expect_error(STR_LIT("? [a, b]\n: 1\n"), "t.yaml:1: ", "a key is a text");
-	expect_error(STR_LIT("a: &x [1]\nb: *x\n"), "t.yaml:1: ", "aliases");
-	expect_error(STR_LIT("&x [*x]\n"), "t.yaml:1: ", "aliases");
-	expect_error(STR_LIT("a: 1\n---\nb: 2\n"), "t.yaml:3: ", "second document");
-	expect_error(STR_LIT("a: \"x\\0y\"\n"), "t.yaml:1: ", "NUL");
+	expect_error(STR_LIT("a: 1\nb: 2\na: 3\n"), "t.yaml:3:1: ", "key 'a' stands in line 1 already");
+	expect_error(STR_LIT("x:\n  - {b: 1, a: 2, b: 3}\n"), "t.yaml:2:18: ", "key 'b'");
+	expect_error(STR_LIT("? [a, b]\n: 1\n"), "t.yaml:1:", "a key is a text");
+	expect_error(STR_LIT("a: &x [1]\nb: *x\n"), "t.yaml:1:", "aliases");
+	expect_error(STR_LIT("&x [*x]\n"), "t.yaml:1:", "aliases");
+	expect_error(STR_LIT("a: 1\n---\nb: 2\n"), "t.yaml:3:", "second document");
+	expect_error(STR_LIT("a: \"x\\0y\"\n"), "t.yaml:1:", "NUL");
 	expect_error(STR_LIT("a: 1\n b: 2\n"), "t.yaml:2:3: ", "mapping values");
 	expect_error(STR_LIT("a: [1\nb: 2\n"), "t.yaml:2:", "");
 	expect_error(STR_LIT("a: 1\n\tb: 2\n"), "t.yaml:2:", "");
-	expect_error(STR_LIT("a: 1\nb: \xff\n"), "t.yaml:2: ", "UTF-8");
+	expect_error(STR_LIT("a: 1\nb: \xff\n"), "t.yaml:2:4: ", "UTF-8");
 	expect_error(STR_LIT("a: 1\n--- [\n"), "t.yaml:3:", "");
 }
 
@@ -143,7 +143,7 @@ static void test_bounds(void **state)
 	buf_reset(&deep);
 	for (unsigned i = 0; i < 60; i++)
 		buf_printf(&deep, "%*s-\n", (int)i, "");
-	expect_error(buf_str(&deep), "t.yaml:33: ", "deeper than 32");
+	expect_error(buf_str(&deep), "t.yaml:33:33: ", "deeper than 32");
 	memset(buf_room(&large, YAML_TEXT_MAX + 1), ' ', YAML_TEXT_MAX + 1);
 	large.len = YAML_TEXT_MAX + 1;
 	expect_error(buf_str(&large), "t.yaml: ", "larger than 4194304 bytes");
@@ -161,7 +161,7 @@ static void test_many_keys(void **state)
 	doc = read_ok(buf_text(&text));
 	assert_int_equal(yaml_count(yaml_root(doc)), 100000);
 	buf_put_text(&text, "k77: 1\n");
-	expect_error(buf_str(&text), "t.yaml:100001: ", "key 'k77' stands in line 78 already");
+	expect_error(buf_str(&text), "t.yaml:100001:1: ", "key 'k77' stands in line 78 already");
 }
 
 static void test_files(void **state)
