@@ -35,6 +35,8 @@ void cli_suggest(FILE *out, int count, char **words);
 /* Configuration of the commands: section `cli`, api.*, kafka, database. Options that config takes
  * (--config, --set) are taken out of argv; exits never. */
 int cli_config(struct config **ret, int *argc, char **argv, struct err *err);
+/* The same of a program's own configuration, for commands that do what it does. */
+int cli_config_of(const struct config_spec *spec, struct config **ret, int *argc, char **argv, struct err *err);
 
 #define CLI_CONFIG_DEFAULT "./var/penstock.yaml"
 
@@ -78,6 +80,7 @@ int command_offsets_skip(int argc, char **argv);
 int command_cat(int argc, char **argv);
 int command_config_test_api(int argc, char **argv);
 int command_rules_check(int argc, char **argv);
+int command_rules_diff(int argc, char **argv);
 int command_rules_test(int argc, char **argv);
 int command_schema_ls(int argc, char **argv);
 int command_schema_show(int argc, char **argv);

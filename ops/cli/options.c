@@ -108,16 +108,22 @@ void cli_print_line(void *self, const char *line)
 	puts(line);
 }
 
-int cli_config(struct config **ret, int *argc, char **argv, struct err *err)
+int cli_config_of(const struct config_spec *spec, struct config **ret, int *argc, char **argv, struct err *err)
 {
-	static const struct config_spec spec = { .binary = "cli", .summary = "", .keys = keys, .shared = shared };
 	const char *assignment, *said = cli_option(argc, argv, "--config"), *named = getenv("PENSTOCK_CONFIG");
 
 	no_file = !said && !(named && named[0]) && access(CLI_CONFIG_DEFAULT, F_OK) != 0;
-	if (config_open(ret, &spec, said, err))
+	if (config_open(ret, spec, said, err))
 		return -1;
 	while ((assignment = cli_option(argc, argv, "--set")))
 		if (config_set(*ret, assignment, err))
 			return -1;
 	return kafka_check(*ret, err);
+}
+
+int cli_config(struct config **ret, int *argc, char **argv, struct err *err)
+{
+	static const struct config_spec spec = { .binary = "cli", .summary = "", .keys = keys, .shared = shared };
+
+	return cli_config_of(&spec, ret, argc, argv, err);
 }

@@ -6,36 +6,78 @@
 #include "common/json_out.h"
 #include "common/mem.h"
 #include "ops/cli/cli.h"
+#include "ops/cli/rules.h"
 #include "stages/validator/rule_files.h"
 #include "stages/validator/rule_tests.h"
 
 #define TESTS_FOLDER "tests"
 #define OUTPUT_MAX ((size_t)16 * 1024 * 1024)
 
-/* One rule file, and what it is for. */
-struct rules {
-	struct ruleset *set;
-	const struct record_type *type;
-};
-
-static void rules_release(struct rules *rules)
+void rules_release(struct rules *rules)
 {
 	ruleset_freep(&rules->set);
+	freep(&rules->place);
 }
 
-/* 0, or the exit code: a file that is no rule file is the answer "no". */
-static int open_rules(struct rules *rules, const char *command, int argc, char **argv)
+int rules_open(struct rules *ret, const char *command, const char *path)
 {
 	struct err err = ERR_INIT;
 
+	ret->place = mem_strdup(path);
+	if (rule_file_read(&ret->set, path, &ret->type, &err) == 0)
+		return 0;
+	fprintf(stderr, "penstock %s: %s\n", command, err.text);
+	return EXIT_FAILED;
+}
+
+int rules_open_installed(struct rules *ret, const char *command, const struct config *cfg,
+			 const struct record_type *type)
+{
+	const struct data_type *data = &data_types[data_type_of(type)];
+	const char *folder = config_text(cfg, "rules.folder");
+	struct err err = ERR_INIT;
+
+	ret->type = type;
+	ret->place = rule_file_place(folder, data);
+	if (rule_file_open(&ret->set, folder, data, &err) == 0)
+		return 0;
+	fprintf(stderr, "penstock %s: what is installed here: %s\n", command, err.text);
+	return EXIT_FAILED;
+}
+
+json_t *rules_source(const struct rules *rules)
+{
+	return json_pack("{s:s, s:i, s:s}", "version", ruleset_version(rules->set), "number",
+			 (int)ruleset_number(rules->set), "place", rules->place);
+}
+
+char *rules_one_line(const char *text)
+{
+	CLEANUP(buf_release) struct buf out = BUF_INIT(OUTPUT_MAX);
+	bool quoted = false, space = false;
+
+	for (; *text; text++) {
+		bool is_space = strchr(" \t\r\n", *text) != NULL;
+
+		if (!is_space || quoted) {
+			if (space && out.len)
+				buf_put_u8(&out, ' ');
+			buf_put_u8(&out, is_space ? ' ' : (uint8_t)*text);
+		}
+		space = is_space && !quoted;
+		quoted ^= *text == '\'';
+	}
+	return mem_strdup(buf_text(&out));
+}
+
+/* The one argument of `check` and `test`. */
+static int open_rules(struct rules *rules, const char *command, int argc, char **argv)
+{
 	if (cli_leftover(command, argc, argv, 1))
 		return EXIT_USAGE;
 	if (argc < 1)
 		return fprintf(stderr, "penstock %s: name a rule file (see `penstock help`)\n", command), EXIT_USAGE;
-	if (rule_file_read(&rules->set, argv[0], &rules->type, &err) == 0)
-		return 0;
-	fprintf(stderr, "penstock %s: %s\n", command, err.text);
-	return EXIT_FAILED;
+	return rules_open(rules, command, argv[0]);
 }
 
 static void print_json(const struct buf *json)
@@ -54,6 +96,8 @@ static void open_report(struct json_out *json, const struct rules *rules)
 	json_put_open(json, '{');
 	put_text(json, "record", rules->type->name);
 	put_text(json, "version", ruleset_version(rules->set));
+	json_put_key(json, "number");
+	json_put_int(json, ruleset_number(rules->set));
 }
 
 /* --- rules check -------------------------------------------------------------------------------------------------------- */
@@ -87,37 +131,29 @@ static void check_as_json(const struct rules *rules)
 	print_json(&buf);
 }
 
-/* Folded conditions on one line. */
-static void print_words(const char *text)
+static void print_rule(const struct rule_text *rule)
 {
-	while (*(text += strspn(text, " \t\r\n"))) {
-		size_t length = strcspn(text, " \t\r\n");
+	CLEANUP(freep) char *violated = rules_one_line(rule->violated);
+	CLEANUP(freep) char *when = rules_one_line(rule->when);
 
-		printf(" %.*s", (int)length, text);
-		text += length;
-	}
+	printf("  %-6s %-30s %s%s%s\n", rule->rejects ? "reject" : "flag", rule->name, violated,
+	       *when ? "   when " : "", when);
 }
 
 static void check_as_text(const struct rules *rules)
 {
 	printf("%s: %u rules for %s\n", ruleset_version(rules->set), ruleset_count(rules->set), rules->type->name);
 	for (unsigned i = 0; i < ruleset_count(rules->set); i++) {
-		struct rule_text rule = ruleset_rule(rules->set, i);
+		const struct rule_text rule = ruleset_rule(rules->set, i);
 
-		printf("  %-6s %-30s", rule.rejects ? "reject" : "flag", rule.name);
-		print_words(rule.violated);
-		if (*rule.when) {
-			printf("   when");
-			print_words(rule.when);
-		}
-		printf("\n");
+		print_rule(&rule);
 	}
 }
 
 int command_rules_check(int argc, char **argv)
 {
 	bool as_json = cli_flag(&argc, argv, "--json");
-	CLEANUP(rules_release) struct rules rules = { NULL, NULL };
+	CLEANUP(rules_release) struct rules rules = RULES_INIT;
 	int over = open_rules(&rules, "rules check", argc, argv);
 
 	if (over)
@@ -218,7 +254,7 @@ int command_rules_test(int argc, char **argv)
 	bool as_json = cli_flag(&argc, argv, "--json");
 	const char *data = cli_option(&argc, argv, "--data");
 	CLEANUP(freep) char *path = NULL;
-	CLEANUP(rules_release) struct rules rules = { NULL, NULL };
+	CLEANUP(rules_release) struct rules rules = RULES_INIT;
 	int over = open_rules(&rules, "rules test", argc, argv);
 
 	if (over)

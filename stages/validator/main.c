@@ -1,15 +1,8 @@
 /* validator: etl.raw.<type> -> etl.valid.<type> | etl.dlq */
 #include "common/forward.h"
 #include "stages/validator/rule_files.h"
+#include "stages/validator/settings.h"
 #include "stages/validator/validator.h"
-
-static const struct config_key keys[] = {
-	FORWARD_KEYS,
-	{ "rules.folder", CONFIG_TEXT, "", 0, 0, NULL,
-	  "Rule files <type>.yaml that stand in for those that are built in; the same for every validator." },
-	{ 0 },
-};
-static const struct config_key *const shared[] = { config_common_keys, NULL };
 
 static int open_validator(void **ret_self, struct worker *worker, struct kafka_producer *producer,
 			  struct stage_ops *ret_ops, struct err *err)
@@ -45,10 +38,7 @@ static int check(const struct config *cfg, struct err *err)
 int main(int argc, char **argv)
 {
 	const struct worker_spec spec = {
-		.config = { .binary = "validator",
-			    .summary = "Checks raw records against the rules of their type.",
-			    .keys = keys,
-			    .shared = shared },
+		.config = validator_config,
 		.work = "validation",
 		.metrics = validator_metrics,
 		.metric_count = validator_metric_count,

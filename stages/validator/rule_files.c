@@ -19,12 +19,24 @@ static int read_as(struct ruleset **ret, const char *path, const struct record_t
 	return yaml_read_text(&text, path, err) ? -1 : ruleset_compile(ret, path, buf_str(&text), type, err);
 }
 
+static bool is_own(const char *folder, const char *path)
+{
+	return *folder && access(path, F_OK) == 0;
+}
+
+char *rule_file_place(const char *folder, const struct data_type *type)
+{
+	CLEANUP(freep) char *own = mem_printf("%s/%s" SUFFIX, folder, type->name);
+
+	return is_own(folder, own) ? STEAL(own) : mem_strdup("built in");
+}
+
 int rule_file_open(struct ruleset **ret, const char *folder, const struct data_type *type, struct err *err)
 {
 	CLEANUP(freep) char *own = mem_printf("%s/%s" SUFFIX, folder, type->name);
 	CLEANUP(freep) char *built_in = mem_printf(BUILT_IN, type->name);
 
-	if (*folder && access(own, F_OK) == 0)
+	if (is_own(folder, own))
 		return read_as(ret, own, type->raw, err);
 	return ruleset_compile(ret, built_in, embed_find(built_in), type->raw, err);
 }

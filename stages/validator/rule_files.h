@@ -9,6 +9,9 @@
  */
 int rule_file_open(struct ruleset **ret, const char *folder, const struct data_type *type, struct err *err);
 
+/* Where that set is: the file's path, or "built in". Owned by the caller. */
+char *rule_file_place(const char *folder, const struct data_type *type);
+
 /* Any rule file; its `record` says of which type it is. ERR_FATAL "file:line:column: …". */
 int rule_file_read(struct ruleset **ret, const char *path, const struct record_type **ret_type, struct err *err);
 

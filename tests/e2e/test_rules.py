@@ -1,4 +1,4 @@
-"""`penstock rules check | test`, and rule files of the user's own: compiled by `--check`, used by the validator."""
+"""`penstock rules check | test | diff`, and rule files of the user's own: compiled by `--check`, used by the validator."""
 
 import glob
 import json
@@ -118,6 +118,9 @@ def test_a_mistake_is_told_with_its_place(own, text, place):
     [
         (["check"], 2, "name a rule file"),
         (["test"], 2, "name a rule file"),
+        (["diff"], 2, "name a rule file"),
+        (["diff", "a.yaml", "b.yaml", "c.yaml"], 2, "'c.yaml'"),
+        (["diff", "/no/where.yaml"], 1, "/no/where.yaml: No such file"),
         (["check", "a.yaml", "b.yaml"], 2, "'b.yaml'"),
         (["check", "a.yaml", "--nonsense"], 2, "'--nonsense'"),
         (["test", "a.yaml", "--data"], 2, "'--data'"),
@@ -178,6 +181,97 @@ def test_examples_that_are_none(own):
     assert f"{own}/other.yaml:8:16: mine@" in done.stderr and "has no rule 'NOTHING'" in done.stderr
     (own / "tests" / "ohlcv.yaml").unlink()
     assert "tests/ohlcv.yaml: No such file" in rules("test", own / "ohlcv.yaml", code=1).stderr
+
+
+# --- rules diff ------------------------------------------------------------------------------------------------------
+
+
+OLD = """\
+name: ours
+record: ohlcv
+rules:
+  - {name: KEPT, violated: volume < 0}
+  - name: FOLDED
+    violated: >
+      high < low or
+      high < open
+  - {name: GONE, violated: volume > 5, doc: Why.}
+  - {name: OTHER, violated: volume > 6, doc: Old.}
+  - {name: SPACED, violated: symbol == 'A B'}
+"""
+NEW = """\
+name: ours
+version: 2
+record: ohlcv
+rules:
+  - {name: NEW, violated: close is null, when: dataset == 'XNAS.ITCH'}
+  - {name: FOLDED, violated: high < low or high < open}
+  - {name: OTHER, violated: volume > 7, severity: flag, doc: Old.}
+  - {name: KEPT, violated: volume < 0}
+  - {name: SPACED, violated: symbol == 'A  B'}
+"""
+
+
+@pytest.fixture
+def both(tmp_path):
+    (tmp_path / "old.yaml").write_text(OLD)
+    (tmp_path / "new.yaml").write_text(NEW)
+    return tmp_path / "new.yaml", tmp_path / "old.yaml"
+
+
+def test_diff_tells_what_was_added_removed_and_changed(both):
+    new, old = both
+    told = json.loads(rules("diff", new, old, "--json", code=1).stdout)
+    assert told["record"] == "ohlcv" and told["from"]["place"] == str(old) and told["to"]["place"] == str(new)
+    assert told["from"]["version"].startswith("ours@1-") and told["to"]["version"].startswith("ours@2-")
+    assert [rule["name"] for rule in told["removed"]] == ["GONE"]
+    assert told["added"] == [
+        {"name": "NEW", "when": "dataset == 'XNAS.ITCH'", "violated": "close is null", "severity": "reject", "doc": ""}
+    ]
+    assert told["changed"] == [
+        {
+            "name": "OTHER",
+            "violated": {"from": "volume > 6", "to": "volume > 7"},
+            "severity": {"from": "reject", "to": "flag"},
+        },
+        {"name": "SPACED", "violated": {"from": "symbol == 'A B'", "to": "symbol == 'A  B'"}},
+    ]
+    lines = rules("diff", new, old, code=1).stdout.splitlines()
+    assert lines[2:4] == ["- reject GONE: volume > 5", "~ OTHER"] and lines[-1] == "1 added, 1 removed, 2 changed"
+    assert "+ reject NEW: close is null   when dataset == 'XNAS.ITCH'" in lines
+
+
+def test_diff_of_the_same_rules(both):
+    new, old = both
+    assert rules("diff", new, new).stdout.endswith("0 added, 0 removed, 0 changed\n")
+    new.write_text("# Only this is new.\n" + OLD)
+    told = json.loads(rules("diff", new, old, "--json").stdout)
+    assert told["from"]["version"] != told["to"]["version"] and told["changed"] == []
+
+
+def test_diff_reminds_of_the_number(both):
+    new, old = both
+    new.write_text(NEW.replace("version: 2\n", ""))
+    assert rules("diff", new, old, code=1).stdout.endswith("both say they are version 1: count it up\n")
+
+
+def test_diff_with_what_is_installed(own, both):
+    installed = os.path.join(RULES, "ohlcv.yaml")
+    told = json.loads(rules("diff", installed, "--json").stdout)
+    assert told["from"]["place"] == "built in" and told["from"]["version"] == told["to"]["version"]
+    told = json.loads(rules("diff", both[0], "--set", f"rules.folder={own}", "--json", code=1).stdout)
+    assert told["from"]["place"] == f"{own}/ohlcv.yaml" and [r["name"] for r in told["removed"]] == ["VOLUME_TOO_LARGE"]
+    (own / "ohlcv.yaml").write_text(OWN.replace("volume >", "volumes >"))
+    done = rules("diff", both[0], "--set", f"rules.folder={own}", code=1)
+    assert "what is installed here: " in done.stderr and "ohlcv.yaml:6:15: " in done.stderr and done.stdout == ""
+
+
+def test_diff_refuses_what_it_cannot_compare(both):
+    new, old = both
+    assert "has rules for ohlcv, and" in rules("diff", new, os.path.join(RULES, "trades.yaml"), code=2).stderr
+    old.write_text(OLD.replace("volume > 5", "volume >"))
+    done = rules("diff", new, old, code=1)
+    assert f"{old}:9:36: a value is missing at the end" in done.stderr and done.stdout == ""
 
 
 # --- the validator ---------------------------------------------------------------------------------------------------
