@@ -344,3 +344,17 @@ int kafka_admin_edges(struct kafka_admin *admin, enum kafka_edge edge, struct ka
 		return err_set(err, ERR_RETRY, "kafka: where partitions begin and end: %s", rd_kafka_err2str(e));
 	return take_edges(list, places, count, err);
 }
+
+int kafka_admin_offsets_since(struct kafka_admin *admin, int64_t time_ms, struct kafka_offset *places, unsigned count,
+			      struct err *err)
+{
+	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)count);
+	rd_kafka_resp_err_t e;
+
+	for (unsigned i = 0; i < count; i++)
+		rd_kafka_topic_partition_list_add(list, places[i].topic, places[i].partition)->offset = time_ms;
+	e = rd_kafka_offsets_for_times(admin->rk, list, REQUEST_TIMEOUT_MS);
+	if (e)
+		return err_set(err, ERR_RETRY, "kafka: where a time begins in partitions: %s", rd_kafka_err2str(e));
+	return take_edges(list, places, count, err);
+}

@@ -48,3 +48,7 @@ int kafka_admin_members(struct kafka_admin *admin, const char *group, unsigned *
 enum kafka_edge { KAFKA_LOW, KAFKA_HIGH, KAFKA_STABLE };
 int kafka_admin_edges(struct kafka_admin *admin, enum kafka_edge edge, struct kafka_offset *places, unsigned count,
 		      struct err *err);
+
+/* The first offset whose record was written at that time or later, into `offset`; KAFKA_OFFSET_NONE: there is none. */
+int kafka_admin_offsets_since(struct kafka_admin *admin, int64_t time_ms, struct kafka_offset *places, unsigned count,
+			      struct err *err);
