@@ -82,6 +82,7 @@ int command_config_test_api(int argc, char **argv);
 int command_rules_check(int argc, char **argv);
 int command_rules_diff(int argc, char **argv);
 int command_rules_test(int argc, char **argv);
+int command_rules_try(int argc, char **argv);
 int command_schema_ls(int argc, char **argv);
 int command_schema_show(int argc, char **argv);
 int command_schema_diff(int argc, char **argv);
