@@ -228,7 +228,10 @@ static int look_at_store(struct stage_loop *loop, struct err *err)
 static int step(struct stage_loop *loop, struct err *err)
 {
 	CLEANUP(kafka_message_done) struct kafka_message m = { .handle = NULL };
+	const struct stage_ops *ops = &loop->stage->ops;
 
+	if (!loop->open.there && !loop->leaving.there && ops->between && ops->between(ops->self, err))
+		return -1;
 	switch (poll_next(loop, &m, err)) {
 	case KAFKA_ERROR:
 		if (meet_error(err))

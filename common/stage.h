@@ -42,6 +42,8 @@ struct stage_ops {
 	void (*dropped)(void *self);
 	/* NULL, or whether the batch is to be committed now, for what it holds in memory. */
 	bool (*full)(void *self);
+	/* NULL, or called again and again while there is no batch: what may only change between two of them. */
+	int (*between)(void *self, struct err *err);
 };
 
 /* A partition, as stage and commit tell each other of it. */
