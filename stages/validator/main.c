@@ -1,5 +1,6 @@
 /* validator: etl.raw.<type> -> etl.valid.<type> | etl.dlq */
 #include "common/forward.h"
+#include "stages/validator/installed.h"
 #include "stages/validator/rule_files.h"
 #include "stages/validator/settings.h"
 #include "stages/validator/validator.h"
@@ -43,9 +44,11 @@ int main(int argc, char **argv)
 		.metrics = validator_metrics,
 		.metric_count = validator_metric_count,
 		.families = validator_families,
+		.handler = installed_serve,
 		.check = check,
 		.run = run,
 	};
 
+	installed_watch();
 	return worker_main(&spec, argc, argv);
 }

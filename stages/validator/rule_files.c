@@ -83,12 +83,14 @@ static void closedirp(DIR **dir)
 }
 
 /* A file that is called wrongly would never be read. */
-static int check_names(const char *folder, struct err *err)
+int rule_files_check_names(const char *folder, struct err *err)
 {
-	CLEANUP(closedirp) DIR *dir = opendir(folder);
+	CLEANUP(closedirp) DIR *dir = *folder ? opendir(folder) : NULL;
 	CLEANUP(buf_release) struct buf types = BUF_INIT(1024);
 	const struct dirent *entry;
 
+	if (!*folder)
+		return 0;
 	put_types(&types);
 	if (!dir)
 		return err_set(err, ERR_FATAL, "rules.folder %s: %s", folder, strerror(errno));
@@ -106,7 +108,7 @@ static int check_names(const char *folder, struct err *err)
 
 int rule_files_check(const char *folder, struct err *err)
 {
-	if (*folder && check_names(folder, err))
+	if (rule_files_check_names(folder, err))
 		return -1;
 	for (unsigned id = 0; id < DATA_TYPES; id++) {
 		CLEANUP(ruleset_freep) struct ruleset *set = NULL;

@@ -17,3 +17,5 @@ int rule_file_read(struct ruleset **ret, const char *path, const struct record_t
 
 /* Compiles the sets of all types, and tells the first error; a file in the folder that is no type's is one. */
 int rule_files_check(const char *folder, struct err *err);
+/* Only the latter. */
+int rule_files_check_names(const char *folder, struct err *err);

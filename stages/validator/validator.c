@@ -6,12 +6,12 @@
 #include "common/data_types.h"
 #include "common/dead_letter.h"
 #include "common/mem.h"
-#include "stages/validator/rule_files.h"
+#include "stages/validator/installed.h"
 #include "stages/validator/told.h"
 
 #define SCRATCH_MAX ((size_t)16 * 1024 * 1024)
 
-enum { METRIC_VALID, METRIC_FLAGGED, METRIC_REJECTED, METRICS };
+enum { METRIC_VALID, METRIC_FLAGGED, METRIC_REJECTED, METRIC_RELOADED, METRIC_SAME, METRIC_REFUSED, METRICS };
 
 struct metric validator_metrics[METRICS] = {
 	[METRIC_VALID] = { "penstock_validator_records_total", "verdict=\"valid\"", METRIC_COUNTER,
@@ -20,6 +20,12 @@ struct metric validator_metrics[METRICS] = {
 			     "Records by the rules' verdict.", 0 },
 	[METRIC_REJECTED] = { "penstock_validator_records_total", "verdict=\"rejected\"", METRIC_COUNTER,
 			      "Records by the rules' verdict.", 0 },
+	[METRIC_RELOADED] = { "penstock_validator_rule_reloads_total", "outcome=\"installed\"", METRIC_COUNTER,
+			      "Looks at the rule files after a SIGHUP, by what came of them.", 0 },
+	[METRIC_SAME] = { "penstock_validator_rule_reloads_total", "outcome=\"unchanged\"", METRIC_COUNTER,
+			  "Looks at the rule files after a SIGHUP, by what came of them.", 0 },
+	[METRIC_REFUSED] = { "penstock_validator_rule_reloads_total", "outcome=\"refused\"", METRIC_COUNTER,
+			     "Looks at the rule files after a SIGHUP, by what came of them.", 0 },
 };
 const unsigned validator_metric_count = METRICS;
 
@@ -32,13 +38,13 @@ static struct metric_family rule_hits = {
 	.rows = rule_rows,
 	.max = DATA_TYPES * RULES_MAX + 1,
 };
-struct metric_family *const validator_families[] = { &rule_hits, NULL };
+struct metric_family *const validator_families[] = { &rule_hits, &installed_sets, NULL };
 
 /* What the validator has for one record type. */
 struct kind {
 	const struct record_type *type;
 	const struct record_field *flags;
-	struct ruleset *rules;
+	const struct ruleset *rules;    /* the one that is installed */
 	struct metric *hits[RULES_MAX]; /* of each rule */
 	struct kafka_topic *out;
 	void *record; /* the one at hand, decoded */
@@ -48,18 +54,22 @@ struct validator {
 	struct kafka_producer *producer; /* borrowed */
 	struct kafka_topic *dlq;
 	struct told *told;
+	struct installed *installed;
 	struct data_topics topics; /* that it reads */
 	struct kind kinds[DATA_TYPES];
 	struct buf encoded, letter, names, reasons;
 };
 
 /* Rows for all of them, so that a rule that nothing violates is seen as 0. */
-static void open_hits(struct kind *kind, const struct data_type *type)
+static void use_rules(struct validator *v, unsigned id)
 {
+	struct kind *kind = &v->kinds[id];
+
+	kind->rules = installed_set(v->installed, (enum data_type_id)id);
 	for (unsigned i = 0; i < ruleset_count(kind->rules); i++) {
 		const struct rule_text rule = ruleset_rule(kind->rules, i);
 		CLEANUP(freep)
-		char *labels = mem_printf("type=\"%s\",rule=\"%s\",severity=\"%s\"", type->name, rule.name,
+		char *labels = mem_printf("type=\"%s\",rule=\"%s\",severity=\"%s\"", data_types[id].name, rule.name,
 					  rule.rejects ? "reject" : "flag");
 
 		kind->hits[i] = metric_family_row(&rule_hits, labels);
@@ -72,15 +82,15 @@ static void count_hits(const struct kind *kind, uint64_t violated)
 		metric_add(kind->hits[__builtin_ctzll(violated)], 1);
 }
 
-static int open_kind(struct validator *v, const struct data_type *type, struct kind *kind, const struct topics *topics,
-		     const char *rules_folder, struct err *err)
+static int open_kind(struct validator *v, unsigned id, const struct topics *topics, struct err *err)
 {
+	const struct data_type *type = &data_types[id];
+	struct kind *kind = &v->kinds[id];
+
 	kind->type = type->raw;
 	kind->flags = record_field_find(type->raw, STR_LIT("flags"));
 	kind->record = mem_zalloc(1, type->raw->size);
-	if (rule_file_open(&kind->rules, rules_folder, type, err))
-		return -1;
-	open_hits(kind, type);
+	use_rules(v, id);
 	return kafka_producer_topic(v->producer, topics_name(topics, type->topics[DATA_VALID]), &kind->out, err);
 }
 
@@ -91,9 +101,10 @@ int validator_open(struct validator **ret, struct worker *worker, struct kafka_p
 	v->producer = producer;
 	v->encoded = v->letter = v->names = v->reasons = (struct buf)BUF_INIT(SCRATCH_MAX);
 	data_topics_open(&v->topics, worker->topics, DATA_RAW);
+	if (installed_open(&v->installed, config_text(worker->cfg, "rules.folder"), err))
+		return -1;
 	for (unsigned id = 0; id < DATA_TYPES; id++)
-		if (open_kind(v, &data_types[id], &v->kinds[id], worker->topics,
-			      config_text(worker->cfg, "rules.folder"), err))
+		if (open_kind(v, id, worker->topics, err))
 			return -1;
 	if (dead_letter_topic(producer, worker->topics, &v->dlq, err) ||
 	    told_open(&v->told, producer, worker->topics, worker_instance(worker->cfg), err))
@@ -108,10 +119,9 @@ void validator_freep(struct validator **pointer)
 
 	if (!v)
 		return;
-	for (unsigned id = 0; id < DATA_TYPES; id++) {
-		ruleset_freep(&v->kinds[id].rules);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
 		free(v->kinds[id].record);
-	}
+	installed_freep(&v->installed);
 	told_freep(&v->told);
 	buf_release(&v->encoded);
 	buf_release(&v->letter);
@@ -196,7 +206,37 @@ static void dropped(void *self)
 	told_forget(v->told);
 }
 
+/* A transaction is judged by one set: what came in it and is read again meets the new one, and nothing of it is there yet. */
+static int between(void *self, struct err *err)
+{
+	static struct metric *const counters[] = {
+		[INSTALLED_OTHERS] = &validator_metrics[METRIC_RELOADED],
+		[INSTALLED_SAME] = &validator_metrics[METRIC_SAME],
+		[INSTALLED_REFUSED] = &validator_metrics[METRIC_REFUSED],
+	};
+	struct validator *v = self;
+	unsigned changed;
+	enum installed_outcome outcome = installed_look(v->installed, &changed);
+
+	(void)err;
+	if (outcome == INSTALLED_NOT_ASKED)
+		return 0;
+	metric_add(counters[outcome], 1);
+	for (unsigned id = 0; id < DATA_TYPES; id++)
+		if (changed >> id & 1)
+			use_rules(v, id);
+	if (changed)
+		told_forget(v->told); /* the attempts at hand are told what judges them from now on */
+	return 0;
+}
+
 struct stage_ops validator_stage_ops(struct validator *validator)
 {
-	return (struct stage_ops){ .self = validator, .handle = handle, .reject = reject, .dropped = dropped };
+	return (struct stage_ops){
+		.self = validator,
+		.handle = handle,
+		.reject = reject,
+		.dropped = dropped,
+		.between = between,
+	};
 }
