@@ -98,6 +98,17 @@ static void print_quotes(const json_t *run)
 	}
 }
 
+static void print_rule_sets(const json_t *run)
+{
+	size_t i;
+	json_t *set;
+
+	json_array_foreach(json_object_get(run, "rule_sets"), i, set)
+		printf("%s%s", i ? ", " : "  rules         ", text(set, "rule_set"));
+	if (i > 0)
+		printf("\n");
+}
+
 /* Records per second between the run's start and its end, 0 where they are not known. */
 static double rate_of(const json_t *run, double *ret_seconds)
 {
@@ -120,6 +131,7 @@ static void print_run(const json_t *run)
 	print_counts(run);
 	printf("  balanced      %12s  %s\n", json_is_true(json_object_get(run, "balanced")) ? "yes" : "NO",
 	       "fetched = everything that became of it, by count and by mix");
+	print_rule_sets(run);
 	print_checks(run);
 	print_quotes(run);
 	printf("  tasks %" PRId64 " of %" PRId64 " closed", number(run, "tasks_closed"), number(run, "tasks"));

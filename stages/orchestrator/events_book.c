@@ -72,7 +72,10 @@ int event_book_note(struct orchestrator *self, const struct task_event *event, s
 	if (!record_type || !rule_set)
 		return 0;
 	return pg_query(self->pg,
-			"INSERT INTO etl.attempt_rules (attempt, record_type, rule_set)"
-			" SELECT attempt, $2, $3 FROM etl.attempts WHERE attempt = $1 ON CONFLICT DO NOTHING",
+			"WITH a AS (SELECT attempt, run FROM etl.attempts WHERE attempt = $1),"
+			" of_run AS (INSERT INTO etl.run_rules (run, record_type, rule_set)"
+			"            SELECT run, $2, $3 FROM a ON CONFLICT DO NOTHING)"
+			" INSERT INTO etl.attempt_rules (attempt, record_type, rule_set)"
+			" SELECT attempt, $2, $3 FROM a ON CONFLICT DO NOTHING",
 			PG_PARAMS(INT_TEXT(event->attempt), record_type, rule_set), NULL, err);
 }

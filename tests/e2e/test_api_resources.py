@@ -171,6 +171,9 @@ def test_the_rule_set_that_judged_a_row(up):
     attempts = [attempt for (attempt,) in up.query("SELECT attempt FROM etl.attempts ORDER BY 1")]
     assert sorted(note["attempt"] for note in notes) == attempts
     assert {note["result"] for note in notes} == {json.dumps({"record_type": "ohlcv", "rule_set": version}, separators=(",", ":"))}
+    for run in up.done:
+        assert up.api.run(run["run"])["rule_sets"] == [{"record_type": "ohlcv", "rule_set": version}]
+        assert f"  rules         {version}\n" in up.cli("run", "show", run["run"]).stdout
     workers = {worker for (worker,) in up.query("SELECT worker FROM etl.attempts")}
     assert all(worker for worker in workers) and up.value("SELECT count(*) FROM etl.attempts WHERE state <> 'done'") == 0
 

@@ -235,7 +235,7 @@ def test_status(database, name, values, whole):
     judge(name, explain(database, *with_values(queries_of("status.c")[name], *values)), FEW, whole)
 
 
-@pytest.mark.parametrize("name", ["attempts", "quotes"])
+@pytest.mark.parametrize("name", ["attempts", "quotes", "rules"])
 @pytest.mark.parametrize("run", ["7", "999999"])
 def test_run_show(database, name, run):
     judge(f"{name} of {run}", explain(database, *with_values(queries_of("run.c")[name], run, "1001")), FEW)

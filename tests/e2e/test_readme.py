@@ -61,7 +61,7 @@ def plain(pipeline, line):
     """Without what differs from run to run: numbers, times, symbols, who did it, the widths of columns."""
     line = re.sub(r"\S+", lambda word: "SYMBOL" if word[0] in pipeline.symbols else word[0], line)
     line = re.sub(r"^worker .*", "worker NAME", line)
-    line = re.sub(r"@[0-9a-f]{8}\b", "@#", line)
+    line = re.sub(r"@\d+-[0-9a-f]{8}\b", "@#", line)
     line = re.sub(r"--cursor \S+", "--cursor CURSOR", line)
     line = re.sub(r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME", line)
     return re.sub(r" +", " ", re.sub(r"\d+(\.\d+)?", "#", line)).strip()
