@@ -10,6 +10,9 @@
 
 #define BATCH 1024 /* messages taken at once */
 #define POLL_MS 200
+#define QUEUE_FULL 40000 /* messages: the client may think that it has enough */
+#define QUEUE_LOW 20000  /* then it is to ask for more */
+#define NUDGE_MS 20
 #define FETCH_MIN 65536 /* bytes */
 #define FETCH_MAX (1024 * 1024)
 #define ENTRY_BYTES 128  /* about; the broker answers with a batch at least */
@@ -25,6 +28,8 @@ struct past {
 	kafka_past_fn *fn;
 	void *self;
 	bool enough;
+	bool was_full;     /* the client may have stopped asking the broker */
+	int64_t nudged_ns; /* last time */
 };
 
 static void past_release(struct past *past)
@@ -59,7 +64,8 @@ static int open_client(struct past *past, const struct config *cfg, struct err *
 	const struct kafka_property defaults[] = {
 		{ "fetch.wait.max.ms", "10" },
 		{ "fetch.message.max.bytes", bytes },
-		{ "queued.max.messages.kbytes", "16384" },
+		{ "queued.min.messages", "10000000" },    /* bytes alone say what is enough */
+		{ "queued.max.messages.kbytes", "8192" }, /* a client takes some four times as much for them */
 		{ 0 },
 	};
 	static const struct kafka_property fixed[] = {
@@ -182,6 +188,26 @@ static void take(struct past *past, const rd_kafka_message_t *m)
 	past->enough = !past->fn(past->self, &message);
 }
 
+/*
+ * Where enough is queued, librdkafka 2.0.2 looks again only after a second, unless its thread has something else to do:
+ * then all was read long ago, and it took three times as long. Any request is something else.
+ */
+static void nudge(struct past *past)
+{
+	size_t queued = rd_kafka_queue_length(past->queue);
+	const struct kafka_range *range = &past->ranges[past->last];
+	int64_t low, high, now_ns;
+
+	past->was_full |= queued > QUEUE_FULL;
+	if (!past->was_full || queued > QUEUE_LOW)
+		return;
+	now_ns = clock_monotonic_ns();
+	if (now_ns - past->nudged_ns < NUDGE_MS * NS_PER_MS)
+		return;
+	past->nudged_ns = now_ns;
+	rd_kafka_query_watermark_offsets(past->rk, range->topic, range->partition, &low, &high, POLL_MS);
+}
+
 /* How many came; -1: it cannot go on. */
 static ssize_t step(struct past *past, rd_kafka_message_t **batch, struct err *err)
 {
@@ -211,6 +237,7 @@ int kafka_past_read(const struct config *cfg, const struct kafka_range *ranges, 
 	while (past.left > 0 && !past.enough) {
 		ssize_t n = step(&past, batch, err);
 
+		nudge(&past);
 		if (n < 0)
 			return -1;
 		if (n > 0)
