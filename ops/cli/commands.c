@@ -16,7 +16,9 @@ static int decode(int argc, char **argv)
 #define PAGES " " PAGES_ALONE
 #define LETTERS \
 	"[--where \"rule = 'X' and symbol = 'Y'\"] [--class C] [--rule R] [--schema S] [--symbol S] " \
-	"[--subscription NAME] [--run N] [--day DAY] [--stage S] [--since TIME] [--new]"
+	"[--subscription NAME] [--run N] [--day DAY] [--stage S] [--since TIME] " \
+	"[--state new|seen|replayed|resolved|discarded] [--new]"
+#define ONE_LETTER " [--id ID]"
 
 const struct command cli_commands[] = {
 	{ "run full", "[--subscription NAME]... [--cost-max-usd N] [--refetch] [--follow] [--json]",
@@ -36,7 +38,7 @@ const struct command cli_commands[] = {
 	  "where a row came from: request, run, attempt, topic and offsets, rule set, what it said before",
 	  command_why },
 	{ "dlq summary",
-	  "[--by class|error_type|rule|message|schema|symbol|day|subscription] [--error-type E] " LETTERS PAGES,
+	  "[--by class|error_type|rule|message|schema|symbol|day|subscription|state] [--error-type E] " LETTERS PAGES,
 	  "how many dead letters there are of what", command_dlq_summary },
 	{ "dlq ls", LETTERS PAGES, "dead letters, the newest first", command_dlq_ls },
 	{ "dlq show", "ID [--json]", "one dead letter with its record", command_dlq_show },
@@ -46,6 +48,10 @@ const struct command cli_commands[] = {
 	{ "dlq review", "[--up-to ID] [--why TEXT]",
 	  "book that these were looked at; `dlq ls --new` begins behind them", command_dlq_review },
 	{ "dlq reviews", PAGES_ALONE, "who looked at them, and how far", command_dlq_reviews },
+	{ "dlq resolve", "[--why TEXT] " LETTERS ONE_LETTER " [--json]", "book that these dead letters are dealt with",
+	  command_dlq_resolve },
+	{ "dlq discard", "--why TEXT " LETTERS ONE_LETTER " [--json]",
+	  "give these dead letters up: nobody replays them", command_dlq_discard },
 	{ "quarantine analyze", "[--days N] [--export-summary] [--json]",
 	  "the dead letters of some days, by what is wrong", command_quarantine_analyze },
 	{ "quality",

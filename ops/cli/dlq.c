@@ -16,7 +16,7 @@
 #include "ops/cli/table.h"
 
 #define POLL_MS 500
-#define COLUMNS "id failed_at class schema symbol day rules message"
+#define COLUMNS "id state failed_at class schema symbol day rules message"
 
 static volatile sig_atomic_t stopped;
 

@@ -65,7 +65,7 @@ LISTING(symbols, .command = "symbols", .path = "/api/v1/symbols", .list = "symbo
 	.nothing = "none yet: these are of vendors' interfaces; those of files are in the table symbol_mappings")
 LISTING(audit, .command = "audit", .path = "/api/v1/audit", .list = "audit", .nothing = "nobody changed anything")
 LISTING(dlq_ls, .command = "dlq ls", .path = "/api/v1/dead-letters", .list = "dead_letters",
-	.columns = "id failed_at class schema symbol day rules message", .nothing = "no dead letters")
+	.columns = "id state failed_at class schema symbol day rules message", .nothing = "no dead letters")
 LISTING(dlq_show, .command = "dlq show", .path = "/api/v1/dead-letters/{id}", .words = { "id" }, .words_needed = 1)
 LISTING(dlq_summary, .command = "dlq summary", .path = "/api/v1/dead-letters/summary", .list = "summary",
 	.nothing = "no dead letters")

@@ -129,6 +129,18 @@ class Pipeline:
             assert done.returncode == code, said
         return done
 
+    def background(self, *arguments):
+        """`penstock ARGUMENTS` as a process that is not waited for; its communicate() gives what it said."""
+        return subprocess.Popen(
+            [self.program("penstock"), *map(str, arguments)],
+            env=self.environment(),
+            cwd=self.folder,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+
     def cli_json(self, *arguments, **options):
         return json.loads(self.cli(*arguments, "--json", **options).stdout)
 
@@ -224,6 +236,11 @@ class Pipeline:
     def value(self, statement, *parameters):
         rows = self.query(statement, *parameters)
         return rows[0][0] if rows else None
+
+    def wait_blocked(self, count=1):
+        """So many sessions of this database wait for a lock that another one has."""
+        waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        wait_until(lambda: self.value(waiting) >= count, 30, f"{count} sessions wait for a lock")
 
     # --- topics ------------------------------------------------------------------------------------------------------
     def topic(self, name):

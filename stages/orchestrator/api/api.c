@@ -123,6 +123,8 @@ static const struct route routes[] = {
 	{ "/api/v1/tokens", "POST", ROLE_ADMIN, api_token_create },
 	{ "/api/v1/tokens/", "DELETE", ROLE_ADMIN, api_token_revoke },
 	{ "/api/v1/dead-letters/reviews", "POST", ROLE_OPERATOR, api_review },
+	{ "/api/v1/dead-letters/discards", "POST", ROLE_OPERATOR, api_discard },
+	{ "/api/v1/dead-letters/resolutions", "POST", ROLE_OPERATOR, api_resolve },
 };
 
 #define ALLOW_MAX 64
@@ -223,18 +225,21 @@ static void allow_method(struct found *found, const char *method)
 static void find_handler(struct api_call *call, struct found *ret)
 {
 	const char *method = call->request->method, *rest;
+	bool by_its_words = false;
 
 	*ret = (struct found){ .route = NULL };
 	for (unsigned i = 0; i < sizeof(routes) / sizeof(*routes) && !ret->route; i++) {
 		if (!matches(&routes[i], call->request->path, &rest))
 			continue;
 		allow_method(ret, routes[i].method);
+		by_its_words = by_its_words || !*rest;
 		if (!takes(routes[i].method, method))
 			continue;
 		ret->route = &routes[i];
 		call->rest = rest;
 	}
-	if (ret->route || !resources_match(&api.resources, call->request->path, &call->match))
+	if (ret->route || !resources_match(&api.resources, call->request->path, &call->match) ||
+	    (by_its_words && strchr(call->match.resource->path, '{')))
 		return;
 	allow_method(ret, "GET");
 	ret->resource = api_is_get(method);

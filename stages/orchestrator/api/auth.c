@@ -143,9 +143,24 @@ bool api_may(const struct principal *principal, enum api_role needed, struct htt
 	return false;
 }
 
+int api_audit_id(struct pg *pg, const struct principal *principal, const char *action, const char *target,
+		 const char *detail, char ret_id[PG_INT_MAX], struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	if (pg_query(
+		    pg,
+		    "INSERT INTO etl.audit (who, role, action, target, detail) VALUES ($1, $2, $3, $4, $5) RETURNING id",
+		    PG_PARAMS(principal->name, api_role_name(principal->role), action, target, detail), &r, err))
+		return -1;
+	pg_int_text(pg_int(r, 0, 0), ret_id);
+	return 0;
+}
+
 int api_audit(struct pg *pg, const struct principal *principal, const char *action, const char *target,
 	      const char *detail, struct err *err)
 {
-	return pg_query(pg, "INSERT INTO etl.audit (who, role, action, target, detail) VALUES ($1, $2, $3, $4, $5)",
-			PG_PARAMS(principal->name, api_role_name(principal->role), action, target, detail), NULL, err);
+	char id[PG_INT_MAX];
+
+	return api_audit_id(pg, principal, action, target, detail, id, err);
 }

@@ -37,3 +37,6 @@ void api_token_digest(const char *token, char ret[DIGEST_TEXT_MAX]);
 /* Books a change, in the transaction that makes it. detail: a JSON object. */
 int api_audit(struct pg *pg, const struct principal *principal, const char *action, const char *target,
 	      const char *detail, struct err *err);
+/* The same, and its number as text. */
+int api_audit_id(struct pg *pg, const struct principal *principal, const char *action, const char *target,
+		 const char *detail, char ret_id[PG_INT_MAX], struct err *err);

@@ -60,7 +60,7 @@ static void add_parameter(json_t *list, const char *name, const char *where, boo
 					      required, "description", doc, "schema", schema));
 }
 
-static json_t *parameters_of(const struct resource *q)
+static json_t *filters_of(const struct resource *q)
 {
 	json_t *list = json_array();
 
@@ -70,6 +70,13 @@ static json_t *parameters_of(const struct resource *q)
 		add_parameter(list, p->name, p->in_path ? "path" : "query", p->in_path || p->required, p->doc,
 			      parameter_schema(p));
 	}
+	return list;
+}
+
+static json_t *parameters_of(const struct resource *q)
+{
+	json_t *list = filters_of(q);
+
 	if (q->stream)
 		add_parameter(
 			list, "format", "query", false, "of the answer",
@@ -165,6 +172,26 @@ static int add_resource(json_t *paths, const struct resource *q, struct pg *pg, 
 	return 0;
 }
 
+/* Of paths that openapi.json has: what chooses the rows is told once, in the resource. */
+static int add_filters(json_t *paths, const struct resources *resources, struct err *err)
+{
+	const char *path, *method;
+	json_t *methods, *operation;
+
+	json_object_foreach(paths, path, methods) json_object_foreach(methods, method, operation)
+	{
+		const char *name = json_string_value(json_object_get(operation, "x-filters-of"));
+		const struct resource *q = name ? resources_find(resources, name) : NULL;
+
+		if (name && !q)
+			return err_set(err, ERR_FATAL, "openapi.json: there is no resource %s", name);
+		if (q)
+			json_object_set_new(operation, "parameters", filters_of(q));
+		json_object_del(operation, "x-filters-of");
+	}
+	return 0;
+}
+
 static int make(struct api_call *call, char **ret, struct err *err)
 {
 	struct str base = embed_find("stages/orchestrator/api/openapi.json");
@@ -173,6 +200,8 @@ static int make(struct api_call *call, char **ret, struct err *err)
 
 	if (!paths)
 		return err_set(err, ERR_FATAL, "openapi.json is no JSON with paths");
+	if (add_filters(paths, call->resources, err))
+		return -1;
 	json_object_set_new(json_object_get(document, "info"), "version", json_string(PENSTOCK_VERSION));
 	for (unsigned i = 0; i < call->resources->count; i++)
 		if (add_resource(paths, &call->resources->items[i], call->pg, err))

@@ -3,7 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/clock.h"
-#include "stages/orchestrator/api/api.h"
+#include "stages/orchestrator/api/asked.h"
 #include "stages/orchestrator/api/query_log.h"
 #include "stages/orchestrator/api/rows.h"
 
@@ -11,21 +11,8 @@
 #define CURSOR_MAX 4096
 #define NAMES_MAX 1000
 #define SHOWN_MAX 64 /* bytes of a wrong value that the answer repeats */
-#define SLOTS_MAX (RESOURCE_PARAMETERS_MAX + RESOURCE_CURSOR_MAX + 1)
 
-/* What a request asks of a resource. */
-struct asked {
-	const struct resource *resource;
-	struct api_call *call;
-	const char *values[SLOTS_MAX]; /* in the order of its parameters, the cursor's, the limit; NULL: null */
-	unsigned count;
-	int64_t limit;
-	char limit_text[PG_INT_MAX];
-	struct buf storage[RESOURCE_PARAMETERS_MAX], cursor;
-	bool refused; /* the response says why */
-};
-
-static void asked_release(struct asked *a)
+void asked_release(struct asked *a)
 {
 	for (unsigned i = 0; i < RESOURCE_PARAMETERS_MAX; i++)
 		buf_release(&a->storage[i]);
@@ -34,34 +21,50 @@ static void asked_release(struct asked *a)
 
 /* --- what is asked --------------------------------------------------------------------------------------------------------- */
 
-static void put_names(const struct resource *q, struct buf *names)
+static void put_names(const struct resource *q, bool paged, struct buf *names)
 {
 	for (unsigned i = 0; i < q->parameter_count; i++)
 		if (!q->parameters[i].in_path)
 			buf_printf(names, "%s, ", q->parameters[i].name);
-	buf_put_text(names, q->stream ? "format" : q->cursor_count > 0 ? "cursor, limit" : q->limit > 0 ? "limit" : "");
+	if (paged)
+		buf_put_text(names, q->stream             ? "format"
+				    : q->cursor_count > 0 ? "cursor, limit"
+				    : q->limit > 0        ? "limit"
+							  : "");
 	if (names->len > 2 && names->data[names->len - 1] == ' ')
 		names->len -= 2;
+}
+
+static void refuse_name(struct asked *a, const char *name, bool paged)
+{
+	CLEANUP(buf_release) struct buf names = BUF_INIT(NAMES_MAX);
+
+	for (unsigned i = 0; i < a->resource->parameter_count; i++)
+		if (!a->resource->parameters[i].in_path && strcmp(a->resource->parameters[i].name, name) == 0)
+			return;
+	put_names(a->resource, paged, &names);
+	if (!a->refused)
+		api_problem(a->call->response, 400, "there is no parameter '%.64s' here; there %s%s", name,
+			    names.len > 0 ? "are: " : "is none", buf_text(&names));
+	a->refused = true;
 }
 
 static void refuse_unknown(void *self, const char *name, const char *value)
 {
 	struct asked *a = self;
-	CLEANUP(buf_release) struct buf names = BUF_INIT(NAMES_MAX);
 
 	(void)value;
 	if ((a->resource->stream && strcmp(name, "format") == 0) ||
 	    (a->resource->limit > 0 && strcmp(name, "limit") == 0) ||
 	    (a->resource->cursor_count > 0 && strcmp(name, "cursor") == 0))
 		return;
-	for (unsigned i = 0; i < a->resource->parameter_count; i++)
-		if (!a->resource->parameters[i].in_path && strcmp(a->resource->parameters[i].name, name) == 0)
-			return;
-	put_names(a->resource, &names);
-	if (!a->refused)
-		api_problem(a->call->response, 400, "there is no parameter '%.64s' here; there %s%s", name,
-			    names.len > 0 ? "are: " : "is none", buf_text(&names));
-	a->refused = true;
+	refuse_name(a, name, true);
+}
+
+static void refuse_unknown_filter(void *self, const char *name, const char *value)
+{
+	(void)value;
+	refuse_name(self, name, false);
 }
 
 /* text: what was said; of no data where nothing was. */
@@ -142,6 +145,45 @@ static void take_page(struct asked *a)
 	a->count += a->resource->cursor_count;
 	if (a->resource->limit > 0) /* one more tells whether there is another page */
 		a->values[a->count++] = pg_int_text(a->limit + 1, a->limit_text);
+}
+
+void asked_page(struct asked *ret, struct api_call *call)
+{
+	*ret = (struct asked){ .resource = call->match.resource, .call = call, .cursor = BUF_INIT(CURSOR_MAX) };
+	http_each_argument(call->request, refuse_unknown, ret);
+	if (!ret->refused)
+		take_parameters(ret, &call->match);
+	if (!ret->refused)
+		check_span(ret);
+	if (!ret->refused)
+		take_page(ret);
+}
+
+static void count_said(void *self, const char *name, const char *value)
+{
+	(void)name;
+	(void)value;
+	++*(unsigned *)self;
+}
+
+void asked_all(struct asked *ret, struct api_call *call, const struct resource *resource)
+{
+	const struct resource_match match = { .resource = resource };
+	unsigned said = 0;
+
+	*ret = (struct asked){ .resource = resource, .call = call, .cursor = BUF_INIT(CURSOR_MAX) };
+	http_each_argument(call->request, refuse_unknown_filter, ret);
+	http_each_argument(call->request, count_said, &said);
+	if (!ret->refused && said == 0) {
+		api_problem(call->response, 400, "nothing says which: give filters, as of %s", resource->path);
+		ret->refused = true;
+	}
+	if (!ret->refused)
+		take_parameters(ret, &match);
+	if (!ret->refused)
+		check_span(ret);
+	ret->count +=
+		resource->cursor_count + (resource->limit > 0 ? 1 : 0); /* null: from the start, and without an end */
 }
 
 /* --- the answer ------------------------------------------------------------------------------------------------------------ */
@@ -247,15 +289,8 @@ static int run(struct asked *a, struct err *err)
 
 int api_resource(struct api_call *call, struct err *err)
 {
-	CLEANUP(asked_release)
-	struct asked a = { .resource = call->match.resource, .call = call, .cursor = BUF_INIT(CURSOR_MAX) };
+	CLEANUP(asked_release) struct asked a;
 
-	http_each_argument(call->request, refuse_unknown, &a);
-	if (!a.refused)
-		take_parameters(&a, &call->match);
-	if (!a.refused)
-		check_span(&a);
-	if (!a.refused)
-		take_page(&a);
+	asked_page(&a, call);
 	return a.refused ? 0 : run(&a, err);
 }

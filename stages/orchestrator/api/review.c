@@ -39,13 +39,15 @@ static int store(struct api_call *call, const json_t *body, struct pg_result **r
 {
 	const json_t *up_to = json_object_get(body, "up_to");
 	const char *why = json_string_value(json_object_get(body, "why"));
+	CLEANUP(json_freep) json_t *detail = why ? json_pack("{s:s}", "why", why) : json_object();
+	CLEANUP(freep) char *detail_text = json_dumps(detail, JSON_COMPACT);
 
 	if (pg_begin(call->pg, err) ||
 	    pg_query(
 		    call->pg, store_sql,
 		    PG_PARAMS(up_to ? INT_TEXT(json_integer_value(up_to)) : NULL, call->principal.name, why ? why : ""),
 		    ret, err) ||
-	    api_audit(call->pg, &call->principal, "dead_letters.review", pg_text(*ret, 0, 1), "{}", err))
+	    api_audit(call->pg, &call->principal, "dead_letters.review", pg_text(*ret, 0, 1), detail_text, err))
 		return -1;
 	return pg_commit(call->pg, err);
 }

@@ -14,19 +14,29 @@
 -- since time: refused at this time or later
 -- above integer: with a larger id only, as of those that came since
 -- new flag = false: behind what was reviewed last only
+-- state new|seen|replayed|resolved|discarded: in this state only; one is seen where a review went beyond it
+-- id integer: this one only
 --
 -- First the page and then the runs of its letters: joins that no filter needs are left out of the search by the planner.
-SELECT d.id, d.failed_at, d.class, d.headers->>'__connect.errors.exception.class.name' AS error_type, d.stage, d.schema, d.symbol, d.day,
+SELECT d.id, coalesce(d.decided, CASE WHEN d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews) THEN 'seen' ELSE 'new' END) AS state,
+       d.failed_at, d.class, d.headers->>'__connect.errors.exception.class.name' AS error_type, d.stage, d.schema, d.symbol, d.day,
        to_json(d.rules) AS rules, d.message, d.record, a.run, t.subscription,
-       d.attempt, d.ordinal, d.replays, d.letter_topic, d.letter_partition, d.letter_offset
+       d.attempt, d.ordinal, d.replays, d.first_letter, d.replay_run, d.letter_topic, d.letter_partition, d.letter_offset
 FROM (
-    SELECT d.* FROM etl.dead_letters d LEFT JOIN etl.attempts a USING (attempt) LEFT JOIN etl.tasks t USING (task)
+    SELECT d.*, s.state AS decided, s.run AS replay_run
+    FROM etl.dead_letters d LEFT JOIN etl.attempts a USING (attempt) LEFT JOIN etl.tasks t USING (task)
+    LEFT JOIN etl.dead_letter_states s ON s.letter = d.id
     WHERE ({class}::text IS NULL OR d.class = {class}) AND ({rule}::text IS NULL OR d.rules @> ARRAY[{rule}::text])
       AND ({schema}::text IS NULL OR d.schema = {schema}) AND ({symbol}::text IS NULL OR d.symbol = {symbol})
       AND ({subscription}::text IS NULL OR t.subscription = {subscription}) AND ({run}::bigint IS NULL OR a.run = {run}::bigint)
       AND ({day}::date IS NULL OR d.day = {day}::date) AND ({stage}::text IS NULL OR d.stage = {stage})
       AND ({since}::timestamptz IS NULL OR d.failed_at >= {since}::timestamptz)
       AND (NOT {new}::boolean OR d.id > coalesce((SELECT max(up_to) FROM etl.dead_letter_reviews), 0))
+      AND ({state}::text IS NULL OR {state} IN ('new', 'seen') OR s.state = {state})
+      AND ({state}::text IS NULL OR {state} NOT IN ('new', 'seen') OR s.letter IS NULL)
+      AND ({state}::text IS NULL OR {state} <> 'new' OR d.id > coalesce((SELECT max(up_to) FROM etl.dead_letter_reviews), 0))
+      AND ({state}::text IS NULL OR {state} <> 'seen' OR d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews))
+      AND ({id}::bigint IS NULL OR d.id = {id}::bigint)
       AND ({above}::bigint IS NULL OR d.id > {above}::bigint) AND ({after_id}::bigint IS NULL OR d.id < {after_id}::bigint)
     ORDER BY d.id DESC LIMIT {limit}) d
 LEFT JOIN etl.attempts a USING (attempt) LEFT JOIN etl.tasks t USING (task)

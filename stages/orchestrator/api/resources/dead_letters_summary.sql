@@ -1,9 +1,9 @@
--- How many dead letters there are of each class, rule, schema or symbol, the most first.
+-- How many dead letters there are of each class, rule, schema, symbol or state, the most first.
 -- path: /api/v1/dead-letters/summary
 -- list: summary
 -- cursor: dead_letters, group
 -- limit: 50 1000
--- by class|error_type|rule|message|schema|symbol|day|subscription = class: what they are counted by
+-- by class|error_type|rule|message|schema|symbol|day|subscription|state = class: what they are counted by
 -- class text: of this class only
 -- error_type text: of this type only: BusinessLogicValidation, …
 -- rule text: that violate this rule
@@ -15,6 +15,7 @@
 -- stage text: refused by this stage only
 -- since time: refused at this time or later
 -- new flag = false: behind what was reviewed last only
+-- state new|seen|replayed|resolved|discarded: in this state only; one is seen where a review went beyond it
 --
 -- Counted by symbol first: so nothing is sorted to tell how many symbols there are.
 SELECT "group", sum(letters)::bigint AS dead_letters, count(*) AS symbols, min(first_failed_at) AS first_failed_at,
@@ -22,9 +23,13 @@ SELECT "group", sum(letters)::bigint AS dead_letters, count(*) AS symbols, min(f
 FROM (
     SELECT nullif(CASE {by} WHEN 'class' THEN d.class WHEN 'error_type' THEN d.headers->>'__connect.errors.exception.class.name'
                      WHEN 'rule' THEN r.rule WHEN 'message' THEN d.message WHEN 'schema' THEN d.schema
-                     WHEN 'symbol' THEN d.symbol WHEN 'day' THEN d.day::text ELSE t.subscription END, '') AS "group",
+                     WHEN 'symbol' THEN d.symbol WHEN 'day' THEN d.day::text
+                     WHEN 'state' THEN coalesce(s.state, CASE WHEN d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews)
+                                                              THEN 'seen' ELSE 'new' END)
+                     ELSE t.subscription END, '') AS "group",
            d.symbol, count(*) AS letters, min(d.failed_at) AS first_failed_at, max(d.failed_at) AS last_failed_at
     FROM etl.dead_letters d LEFT JOIN etl.attempts a USING (attempt) LEFT JOIN etl.tasks t USING (task)
+    LEFT JOIN etl.dead_letter_states s ON s.letter = d.id
     LEFT JOIN LATERAL unnest(CASE WHEN {by} = 'rule' THEN d.rules END) AS r (rule) ON {by} = 'rule'
     WHERE ({class}::text IS NULL OR d.class = {class}) AND ({schema}::text IS NULL OR d.schema = {schema})
       AND ({rule}::text IS NULL OR d.rules @> ARRAY[{rule}::text]) AND ({symbol}::text IS NULL OR d.symbol = {symbol})
@@ -34,6 +39,10 @@ FROM (
       AND ({error_type}::text IS NULL OR d.headers->>'__connect.errors.exception.class.name' = {error_type})
       AND ({run}::bigint IS NULL OR a.run = {run}::bigint)
       AND ({since}::timestamptz IS NULL OR d.failed_at >= {since}::timestamptz)
+      AND ({state}::text IS NULL OR {state} IN ('new', 'seen') OR s.state = {state})
+      AND ({state}::text IS NULL OR {state} NOT IN ('new', 'seen') OR s.letter IS NULL)
+      AND ({state}::text IS NULL OR {state} <> 'new' OR d.id > coalesce((SELECT max(up_to) FROM etl.dead_letter_reviews), 0))
+      AND ({state}::text IS NULL OR {state} <> 'seen' OR d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews))
       AND ({by} <> 'rule' OR r.rule IS NOT NULL)
     GROUP BY 1, 2) s
 GROUP BY 1
