@@ -113,6 +113,27 @@ bool record_lineage(struct str message, struct lineage *ret)
 	       ret->ordinal > 0;
 }
 
+bool record_renumber(struct str message, int64_t attempt, int64_t ordinal, struct buf *out)
+{
+	const uint8_t *p = (const uint8_t *)message.data + CONFLUENT_PREFIX;
+	const uint8_t *end = (const uint8_t *)message.data + message.len;
+	struct lineage old;
+	uint8_t *room, *to;
+
+	if (!record_lineage(message, &old))
+		return false;
+	p = get_long(p, end, &old.attempt);
+	p = get_long(p, end, &old.ordinal);
+	room = buf_room(out, CONFLUENT_PREFIX + 2 * VARINT_MAX + (size_t)(end - p));
+	if (!room)
+		return false;
+	memcpy(room, message.data, CONFLUENT_PREFIX);
+	to = put_long(put_long(room + CONFLUENT_PREFIX, attempt), ordinal);
+	memcpy(to, p, (size_t)(end - p));
+	out->len += (size_t)(to - room) + (size_t)(end - p);
+	return true;
+}
+
 /* --- JSON ------------------------------------------------------------------------------------------------------------ */
 
 static void field_json(const struct record_field *field, const void *record, struct json_out *out)

@@ -127,6 +127,12 @@ int record_decode(const struct record_type *type, void *record, struct str messa
 /* Lineage of a message of any data record, also where the rest does not decode; false: it has none. */
 bool record_lineage(struct str message, struct lineage *ret_lineage);
 
+/*
+ * The message with another attempt and ordinal, all other bytes as they are; as_of, too. False: it has no lineage, or is too
+ * large for the buffer.
+ */
+bool record_renumber(struct str message, int64_t attempt, int64_t ordinal, struct buf *out);
+
 /* Schema id of a framed message, as the lock has it: 0 where there is no frame, FRAME_ID_UNKNOWN (frame_ids.h). */
 uint32_t record_schema_id(struct str message);
 

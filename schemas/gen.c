@@ -334,6 +334,7 @@ static const struct {
 } control_subjects[] = {
 	{ "fetch_task.avsc", "etl.tasks.file-value" },
 	{ "fetch_task.avsc", "etl.tasks.databento-value" },
+	{ "fetch_task.avsc", "etl.tasks.kafka-value" },
 	{ "task_event.avsc", "etl.events-value" },
 };
 

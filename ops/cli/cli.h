@@ -3,6 +3,7 @@
  * The command line: a table of commands, each in its own file, and what they
  * share: configuration, options, printing.
  */
+#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -63,6 +64,9 @@ void cli_blame_usage(void);
 
 /* Prints one line; for report callbacks. */
 void cli_print_line(void *self, const char *line);
+
+/* A run was accepted: {"run", "status"}. Tells, or waits for its end and reports it (run.c); returns the exit code. */
+int run_started(const struct config *cfg, const char *command, const json_t *accepted, bool wait, bool as_json);
 
 int command_help(int argc, char **argv);
 int command_man(int argc, char **argv);

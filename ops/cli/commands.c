@@ -48,6 +48,8 @@ const struct command cli_commands[] = {
 	{ "dlq review", "[--up-to ID] [--why TEXT]",
 	  "book that these were looked at; `dlq ls --new` begins behind them", command_dlq_review },
 	{ "dlq reviews", PAGES_ALONE, "who looked at them, and how far", command_dlq_reviews },
+	{ "dlq replay", "[--max-replays N] [--why TEXT] [--follow] " LETTERS ONE_LETTER " [--json]",
+	  "put these dead letters back where they were refused; a record N times at most (1)", command_dlq_replay },
 	{ "dlq resolve", "[--why TEXT] " LETTERS ONE_LETTER " [--json]", "book that these dead letters are dealt with",
 	  command_dlq_resolve },
 	{ "dlq discard", "--why TEXT " LETTERS ONE_LETTER " [--json]",

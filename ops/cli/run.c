@@ -225,6 +225,29 @@ static int follow(const struct config *cfg, const char *id, bool quiet, json_t *
 	return 0;
 }
 
+int run_started(const struct config *cfg, const char *command, const json_t *accepted, bool wait, bool as_json)
+{
+	CLEANUP(freep) char *id = mem_printf("%" PRId64, number(accepted, "run"));
+	CLEANUP(json_freep) json_t *run = NULL;
+	struct err err = ERR_INIT;
+
+	if (!wait) {
+		if (as_json)
+			print_json(accepted);
+		else
+			printf("run %s is %s; `penstock run show %s` tells what becomes of it\n", id,
+			       text(accepted, "status"), id);
+		return EXIT_OK;
+	}
+	if (follow(cfg, id, as_json, &run, &err))
+		return cli_fail(command, &err);
+	if (as_json)
+		print_json(run);
+	else
+		print_run(run);
+	return run_exit_code(run);
+}
+
 static json_t *request_of(int *argc, char **argv)
 {
 	json_t *request = json_object(), *names = json_array();
@@ -248,10 +271,8 @@ int command_run_full(int argc, char **argv)
 	CLEANUP(config_freep) struct config *cfg = NULL;
 	CLEANUP(json_freep) json_t *request = request_of(&argc, argv);
 	CLEANUP(json_freep) json_t *accepted = NULL;
-	CLEANUP(json_freep) json_t *run = NULL;
 	bool as_json = cli_flag(&argc, argv, "--json"), wait = cli_flag(&argc, argv, "--follow");
 	CLEANUP(freep) char *body = json_dumps(request, 0);
-	CLEANUP(freep) char *id = NULL;
 	struct err err = ERR_INIT;
 
 	if (cli_config(&cfg, &argc, argv, &err))
@@ -260,20 +281,5 @@ int command_run_full(int argc, char **argv)
 		return EXIT_USAGE;
 	if (api_call(cfg, "POST", "/api/etl/execute-full-pipeline", body, &accepted, &err))
 		return cli_fail("run full", &err);
-	id = mem_printf("%" PRId64, number(accepted, "run"));
-	if (!wait) {
-		if (as_json)
-			print_json(accepted);
-		else
-			printf("run %s is %s; `penstock run show %s` tells what becomes of it\n", id,
-			       text(accepted, "status"), id);
-		return EXIT_OK;
-	}
-	if (follow(cfg, id, as_json, &run, &err))
-		return cli_fail("run full", &err);
-	if (as_json)
-		print_json(run);
-	else
-		print_run(run);
-	return run_exit_code(run);
+	return run_started(cfg, "run full", accepted, wait, as_json);
 }

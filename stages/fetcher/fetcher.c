@@ -186,12 +186,14 @@ static int step(struct fetcher *fetcher, struct err *err)
 
 /* --- the loop -------------------------------------------------------------------------------------------------------- */
 
-static int open_raw_topics(struct job_outputs *out, const struct topics *topics, struct err *err)
+/* Records of a vendor's go into the raw ones; what is put back goes where it was refused. */
+static int open_data_topics(struct job_outputs *out, const struct topics *topics, struct err *err)
 {
-	for (unsigned id = 0; id < DATA_TYPES; id++)
-		if (kafka_producer_topic(out->producer, topics_name(topics, data_types[id].topics[DATA_RAW]),
-					 &out->raw[id], err))
-			return -1;
+	for (unsigned stage = 0; stage < DATA_STAGES; stage++)
+		for (unsigned id = 0; id < DATA_TYPES; id++)
+			if (kafka_producer_topic(out->producer, topics_name(topics, data_types[id].topics[stage]),
+						 &out->data[stage][id], err))
+				return -1;
 	return 0;
 }
 
@@ -202,7 +204,7 @@ static int open_outputs(struct fetcher *fetcher, struct worker *worker, struct e
 
 	out->worker = worker_instance(worker->cfg);
 	if (!transactional_id || kafka_producer_new(&out->producer, worker->cfg, transactional_id, err) ||
-	    open_raw_topics(out, worker->topics, err) ||
+	    open_data_topics(out, worker->topics, err) ||
 	    dead_letter_topic(out->producer, worker->topics, &out->dlq, err) ||
 	    kafka_producer_topic(out->producer, topics_name(worker->topics, "etl.events"), &out->events, err))
 		return -1;

@@ -292,13 +292,26 @@ int job_catch_up(struct job *job, unsigned items, struct err *err)
 
 static int produce_record(struct job *job, const struct source_item *item, struct err *err)
 {
-	struct kafka_topic *raw = job->outputs->raw[data_type_of(item->type)];
+	struct kafka_topic *raw = job->outputs->data[DATA_RAW][data_type_of(item->type)];
 
 	*item->lineage = (struct lineage){ job->cursor.attempt, job->cursor.fetched, job->cursor.as_of };
 	buf_reset(&job->encoded);
 	record_encode(item->type, item->record, &job->encoded);
 	return kafka_produce(job->outputs->producer, raw, kafka_partition(item->symbol, kafka_topic_partitions(raw)),
 			     item->symbol, buf_str(&job->encoded), NULL, 0, err);
+}
+
+/* When its vendor was read stays as it was: what is put back late is no newer for that. */
+static int produce_message(struct job *job, const struct source_item *item, struct err *err)
+{
+	struct kafka_topic *topic = job->outputs->data[item->stage][item->data];
+
+	buf_reset(&job->encoded);
+	if (!record_renumber(item->bytes, job->cursor.attempt, job->cursor.fetched, &job->encoded))
+		return err_set(err, ERR_FATAL, "a message without lineage cannot be put back");
+	return kafka_produce(job->outputs->producer, topic,
+			     kafka_partition(item->symbol, kafka_topic_partitions(topic)), item->symbol,
+			     buf_str(&job->encoded), NULL, 0, err);
 }
 
 static void finish(struct job *job)
@@ -326,6 +339,10 @@ static int take_item(struct job *job, const struct source_item *item, struct err
 	case SOURCE_REFUSED:
 		job->cursor.fetched++;
 		return refuse_item(job, item, err);
+	case SOURCE_MESSAGE:
+		job->cursor.fetched++;
+		metric_add(&fetcher_metrics[FETCHER_RECORDS], 1);
+		return produce_message(job, item, err);
 	case SOURCE_RECORD:
 		job->cursor.fetched++;
 		metric_add(&fetcher_metrics[FETCHER_RECORDS], 1);

@@ -13,7 +13,7 @@
 /* Where a job's messages go; shared by all jobs of the process. */
 struct job_outputs {
 	struct kafka_producer *producer;
-	struct kafka_topic *raw[DATA_TYPES], *dlq, *events;
+	struct kafka_topic *data[DATA_STAGES][DATA_TYPES], *dlq, *events;
 	const char *worker; /* this process, for the events */
 };
 

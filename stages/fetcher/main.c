@@ -1,4 +1,4 @@
-/* fetcher: etl.tasks.<source> -> etl.raw.<type> | etl.events | etl.dlq */
+/* fetcher: etl.tasks.<source> -> etl.raw.<type> (what is put back: etl.valid.<type>, etl.clean.<type>) | etl.events | etl.dlq */
 #include "stages/fetcher/fetcher.h"
 #include "stages/fetcher/metrics.h"
 #include "stages/fetcher/sources/databento/account.h"

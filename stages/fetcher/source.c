@@ -4,7 +4,7 @@
 
 #include "stages/fetcher/sources/sources.h"
 
-static const struct source_ops *const sources[] = { &source_file_ops, &source_databento_ops };
+static const struct source_ops *const sources[] = { &source_file_ops, &source_databento_ops, &source_kafka_ops };
 
 #define SOURCE_COUNT (sizeof(sources) / sizeof(sources[0]))
 
@@ -16,8 +16,8 @@ int source_open(struct source **ret, const struct source_env *env, const struct 
 	for (size_t i = 0; i < SOURCE_COUNT; i++)
 		if (strcmp(sources[i]->name, name) == 0)
 			return sources[i]->open(ret, env, task, resume, err);
-	return err_set(err, ERR_RECORD, "source '%s' is not known (known: %s, %s)", name, sources[0]->name,
-		       sources[1]->name);
+	return err_set(err, ERR_RECORD, "source '%s' is not known (known: %s, %s, %s)", name, sources[0]->name,
+		       sources[1]->name, sources[2]->name);
 }
 
 int source_next(struct source *source, struct source_item *ret_item, struct err *err)

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "common/control.h"
+#include "common/data_types.h"
 #include "common/err.h"
 #include "common/record.h"
 
@@ -20,6 +21,7 @@ struct databento_account;
 
 enum source_kind {
 	SOURCE_RECORD,  /* a record to be produced */
+	SOURCE_MESSAGE, /* a message of a topic, as it was but for its place in the account */
 	SOURCE_REFUSED, /* data that cannot become one: a dead letter */
 	SOURCE_SKIPPED, /* no data, or a type that is not loaded */
 	SOURCE_MARK,    /* no data: source_resume() is worth committing before anything else */
@@ -34,11 +36,13 @@ struct source_item {
 	const struct record_type *type; /* RECORD */
 	void *record;                   /* RECORD: its struct; attempt, ordinal, as_of are the fetcher's to fill in */
 	struct lineage *lineage;        /* where in `record` these stand */
-	struct str symbol;              /* RECORD, and REFUSED where known: the message's key */
+	enum data_type_id data;         /* MESSAGE: of which type, and into which stage's topic it goes */
+	enum data_stage stage;          /* MESSAGE */
+	struct str symbol;              /* RECORD, MESSAGE, and REFUSED where known: the message's key */
 	const char *schema;             /* the vendor's schema name: "ohlcv-1m" */
 	int64_t ts_event;               /* ns; REFUSED where known, else 0 */
 	int64_t ts_index;    /* ns: what the vendor cuts windows on, ts_recv or ts_event; 0 where not known */
-	struct str bytes;    /* RECORD, REFUSED, SKIPPED: the vendor's, where the format has them */
+	struct str bytes;    /* RECORD, REFUSED, SKIPPED: the vendor's, where the format has them; MESSAGE: its value */
 	const char *message; /* REFUSED: why, with file, record number and byte offset; CHANGED */
 	int64_t ready_ns;    /* LATER: monotonic; INT64_MAX where only a wake-up tells */
 };

@@ -4,7 +4,7 @@
 #include "common/log.h"
 #include "stages/fetcher/fetcher_internal.h"
 
-/* Files need nothing; a vendor's tasks are taken by those that have its key. */
+/* Files and what is put back need nothing; a vendor's tasks are taken by those that have its key. */
 static bool always(const struct fetcher *fetcher)
 {
 	(void)fetcher;
@@ -22,6 +22,7 @@ static const struct {
 } task_topics[] = {
 	{ "etl.tasks.file", always },
 	{ "etl.tasks.databento", has_databento },
+	{ "etl.tasks.kafka", always },
 };
 
 struct slot *fetcher_slot(struct fetcher *fetcher, const char *topic, int32_t partition)

@@ -355,6 +355,18 @@ int archive_stage(struct archive *archive, struct pg *pg, struct err *err)
 	return 0;
 }
 
+/*
+ * A record that was put back and is refused again: by the attempt's task and the ordinal it is known which letter it was.
+ * Told anew in the same words for one that comes twice, so that it is still told to be the same. Of a vendor's task that is
+ * done again the windows are others' tasks; there, and in a file, the record has to be the same besides.
+ */
+static const char first_letter_sql[] =
+	"UPDATE stage_dead_letters s SET first_letter = coalesce(p.first_letter, p.id), replays = p.replays +"
+	" (SELECT count(*) FROM etl.replays q WHERE q.letter = p.id AND q.task <= x.task)"
+	" FROM etl.attempts a JOIN etl.tasks t USING (task) JOIN etl.replays x ON x.task = coalesce(t.quote, t.task)"
+	" JOIN etl.dead_letters p ON p.id = x.letter WHERE a.attempt = s.attempt AND x.ordinal = s.ordinal"
+	" AND (t.source = 'kafka' OR s.ordinal = 0 OR (p.class = s.class AND p.value IS NOT DISTINCT FROM s.value))";
+
 /* The name as the ledger keeps it, which outlives the answer: a letter of our own is of a record of one of them. */
 static const char *topic_of(struct data_topics *topics, const char *name)
 {
@@ -371,8 +383,8 @@ static int count_new(struct pg *pg, const char *dlq_topic, struct data_topics *c
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	CLEANUP(freep)
 	char *sql =
-		mem_printf("INSERT INTO etl.dead_letters (%s)"
-			   " SELECT %.*s, coalesce(string_to_array(nullif(rule_list, ''), ','), '{}')"
+		mem_printf("INSERT INTO etl.dead_letters (%s, first_letter)"
+			   " SELECT %.*s, coalesce(string_to_array(nullif(rule_list, ''), ','), '{}'), first_letter"
 			   " FROM stage_dead_letters"
 			   " ORDER BY letter_partition, letter_offset, origin_partition, origin_offset"
 			   " ON CONFLICT DO NOTHING"
@@ -380,7 +392,7 @@ static int count_new(struct pg *pg, const char *dlq_topic, struct data_topics *c
 			   " origin_topic",
 			   columns, (int)(strlen(columns) - strlen(", rules")), columns);
 
-	if (pg_query(pg, sql, PG_NO_PARAMS, &r, err))
+	if (pg_query(pg, first_letter_sql, PG_NO_PARAMS, NULL, err) || pg_query(pg, sql, PG_NO_PARAMS, &r, err))
 		return err_wrap(err, "dead letters");
 	for (int row = 0; row < pg_rows(r); row++) {
 		int64_t ordinal = pg_int(r, row, 1);

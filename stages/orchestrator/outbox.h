@@ -60,10 +60,15 @@ int skipped_find(struct orchestrator *self, const char *topic, const char *sourc
 
 /*
  * The message of a task in its columns attempt, task, run, subscription, source, parameters. A window has the rest of
- * its parameters in its quote's row: hundreds of windows of 2,000 symbols would be hundreds of lists.
+ * its parameters in its quote's row: hundreds of windows of 2,000 symbols would be hundreds of lists. What is put back is
+ * read from the letters when it is sent, likewise.
  */
 #define TASK_PARAMETERS_SQL \
-	"coalesce((SELECT q.parameters FROM etl.tasks q WHERE q.task = t.quote), '{}') || t.parameters"
+	"coalesce((SELECT q.parameters FROM etl.tasks q WHERE q.task = t.quote), '{}') || t.parameters" \
+	" || CASE t.source WHEN 'kafka' THEN (SELECT jsonb_build_object('messages', jsonb_agg(jsonb_build_array(" \
+	"translate(encode(d.key, 'base64'), E'\\n', ''), translate(encode(d.value, 'base64'), E'\\n', ''))" \
+	" ORDER BY x.ordinal)) FROM etl.replays x LEFT JOIN etl.dead_letters d ON d.id = x.letter WHERE x.task = t.task)" \
+	" ELSE '{}' END"
 struct task_columns {
 	int64_t attempt, task, run;
 	const char *subscription, *source, *parameters;

@@ -17,6 +17,7 @@
 #include "stages/orchestrator/gauges.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/plan.h"
+#include "stages/orchestrator/replay.h"
 
 #define RUNS_PER_STEP 10
 
@@ -61,21 +62,36 @@ int run_task_failed(struct orchestrator *self, int64_t run, const char *options,
 
 /* --- starting ---------------------------------------------------------------------------------------------------------- */
 
-static int start(struct orchestrator *self, int64_t run, struct plan *plan, struct err *err)
+/* *ret_tasks, *ret_quotes: what was stored. A replay's tasks are made of letters, by the database itself. */
+static int store_tasks(struct orchestrator *self, int64_t run, struct plan *plan, unsigned *ret_tasks, bool *ret_quotes,
+		       struct err *err)
+{
+	if (!plan)
+		return replay_plan(self, run, ret_tasks, ret_quotes, err);
+	*ret_tasks = plan->count;
+	*ret_quotes = plan->quotes > 0;
+	return plan_store(plan, self->pg, run, err);
+}
+
+/* plan NULL: it is a replay. */
+static int start(struct orchestrator *self, int64_t run, struct plan *plan, unsigned *ret_tasks, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	bool quotes = false;
 
 	if (leader_begin(&self->leader, self->pg, err) ||
 	    pg_query(self->pg,
-		     "UPDATE etl.runs SET status = 'running', started_at = now(), windows_planned = $2"
-		     " WHERE run = $1 AND status = 'pending'",
-		     PG_PARAMS(INT_TEXT(run), plan->quotes > 0 ? "false" : "true"), &r, err))
+		     "UPDATE etl.runs SET status = 'running', started_at = now() WHERE run = $1 AND status = 'pending'",
+		     PG_PARAMS(INT_TEXT(run)), &r, err))
 		return -1;
 	if (pg_affected(r) == 0) { /* ended by somebody meanwhile */
 		pg_rollback(self->pg);
 		return 0;
 	}
-	if (plan_store(plan, self->pg, run, err) || pg_commit(self->pg, err))
+	if (store_tasks(self, run, plan, ret_tasks, &quotes, err) ||
+	    pg_query(self->pg, "UPDATE etl.runs SET windows_planned = $2 WHERE run = $1",
+		     PG_PARAMS(INT_TEXT(run), quotes ? "false" : "true"), NULL, err) ||
+	    pg_commit(self->pg, err))
 		return -1;
 	return 0;
 }
@@ -92,15 +108,17 @@ int run_fail_planning(struct orchestrator *self, int64_t run, const struct err *
 static int start_one(struct orchestrator *self, int64_t run, const char *kind, const char *options, struct err *err)
 {
 	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
+	bool replay = strcmp(kind, "replay") == 0;
+	unsigned tasks = 0;
 	struct err why = ERR_INIT;
 
 	log_info("run_started", LOG_FIELDS(log_i64("run", run), log_str("kind", kind)),
 		 "Starting %s ETL pipeline run %" PRId64, kind, run);
-	if (plan_make(&plan, self->cfg, kind, options, &why))
+	if (!replay && plan_make(&plan, self->cfg, kind, options, &why))
 		return run_fail_planning(self, run, &why, err);
-	if (start(self, run, &plan, &why) == 0) {
-		log_info("run_planned", LOG_FIELDS(log_i64("run", run), log_i64("tasks", plan.count)),
-			 "run %" PRId64 " has %u tasks", run, plan.count);
+	if (start(self, run, replay ? NULL : &plan, &tasks, &why) == 0) {
+		log_info("run_planned", LOG_FIELDS(log_i64("run", run), log_i64("tasks", tasks)),
+			 "run %" PRId64 " has %u tasks", run, tasks);
 		return 0;
 	}
 	if (why.kind == ERR_RECORD)
@@ -128,7 +146,8 @@ int run_start_pending(struct orchestrator *self, bool *ret_busy, struct err *err
 
 static const char verdict_sql[] =
 	"SELECT count(*), count(*) FILTER (WHERE state = 'failed'),"
-	" (SELECT format('%s %s: %s', f.subscription, coalesce(f.parameters->>'path', format('%s%s to %s',"
+	" (SELECT format('%s %s: %s', f.subscription, coalesce(f.parameters->>'path',"
+	"         f.parameters->>'letters' || ' dead letters', format('%s%s to %s',"
 	"         CASE f.action WHEN 'quote' THEN 'quote ' END, f.parameters->>'start', f.parameters->>'end')), f.message)"
 	"  FROM etl.tasks f WHERE f.run = $1 AND f.state = 'failed' ORDER BY f.task LIMIT 1),"
 	" (SELECT string_agg(name || coalesce(' (' || nullif(detail, '') || ')', ''), ', ' ORDER BY name)"

@@ -37,12 +37,27 @@ static int copy_time(const json_t *object, const char *key, bool *ret_has, int64
 	return err_set(err, ERR_RECORD, "task parameters: %s '%.40s' is no time", key, text);
 }
 
+/* What a source of messages is told: they, and where they go. */
+static char *messages_told(const json_t *object)
+{
+	CLEANUP(json_freep) json_t *told = json_object();
+
+	json_object_set(told, "stage", json_object_get(object, "stage"));
+	json_object_set(told, "messages", json_object_get(object, "messages"));
+	return json_dumps(told, JSON_COMPACT);
+}
+
 /* What the source is told, and whether what the metadata says of symbols is to be fetched. */
 static int copy_told(const json_t *object, char **ret, struct err *err)
 {
 	const char *told = json_string_value(json_object_get(object, "parameters"));
-	CLEANUP(json_freep) json_t *merged = told && told[0] ? json_loads(told, 0, NULL) : json_object();
+	CLEANUP(json_freep) json_t *merged = NULL;
 
+	if (json_object_get(object, "messages")) {
+		*ret = messages_told(object);
+		return 0;
+	}
+	merged = told && told[0] ? json_loads(told, 0, NULL) : json_object();
 	if (!json_is_true(json_object_get(object, "symbol_mappings"))) {
 		*ret = mem_strdup(told ? told : "");
 		return 0;

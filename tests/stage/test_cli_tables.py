@@ -85,7 +85,7 @@ def bash_completes(scripts, line, cwd=None):
     [
         ("penstock ru", ["run", "runs", "rules"]),
         ("penstock run ", ["full", "show"]),
-        ("penstock dlq re", ["review", "reviews", "resolve"]),
+        ("penstock dlq re", ["review", "reviews", "resolve", "replay"]),
         ("penstock off", ["offsets"]),
         ("penstock fet", ["fetcher"]),
         ("penstock help tok", ["token"]),

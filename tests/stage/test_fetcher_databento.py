@@ -327,7 +327,8 @@ def test_without_a_key_the_tasks_are_left_alone(pipeline, simulator):
     worker = pipeline.start("fetcher")
     send(pipeline, task())
     slots = [e["context"]["slots"] for e in worker.events("slots_assigned")]
-    assert slots[-1] == len(pipeline.partitions("etl.tasks.file")), "those of the other source are nobody's"
+    open_to_all = len(pipeline.partitions("etl.tasks.file")) + len(pipeline.partitions("etl.tasks.kafka"))
+    assert slots[-1] == open_to_all, "those of the other source are nobody's"
     assert not events(pipeline)
 
 

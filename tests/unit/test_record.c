@@ -224,6 +224,50 @@ static void a_message_without_lineage_has_none(void **state)
 
 /* --- partitions and mix ---------------------------------------------------------------------------------------------- */
 
+/* Shorter and longer numbers than before; what is behind them stays, be it a record or not. */
+static void a_message_is_renumbered(void **state)
+{
+	static const int64_t ordinals[] = { 1, 63, 64, 8192, INT64_C(1) << 40, INT64_MAX };
+	CLEANUP(buf_release) struct buf before = BUF_INIT(MESSAGE_MAX);
+	CLEANUP(buf_release) struct buf tight = BUF_INIT(16);
+	struct ohlcv in = sample(), out;
+	struct err err = ERR_INIT;
+
+	(void)state;
+	record_encode(&ohlcv_type, &in, &before);
+	for (unsigned i = 0; i < sizeof(ordinals) / sizeof(*ordinals); i++) {
+		CLEANUP(buf_release) struct buf after = BUF_INIT(MESSAGE_MAX);
+		struct ohlcv wanted = in;
+
+		wanted.attempt = ATTEMPT_MIN + 5;
+		wanted.ordinal = ordinals[i];
+		assert_true(record_renumber(buf_str(&before), wanted.attempt, wanted.ordinal, &after));
+		assert_int_equal(record_decode(&ohlcv_type, &out, buf_str(&after), &err), 0);
+		assert_same(&wanted, &out);
+	}
+	assert_false(record_renumber(STR_LIT("hello, this is text"), ATTEMPT_MIN, 1, &tight));
+	assert_false(record_renumber(buf_str(&before), ATTEMPT_MIN, 1, &tight));
+	assert_int_equal(tight.len, 0);
+}
+
+static void what_does_not_decode_is_renumbered(void **state)
+{
+	CLEANUP(buf_release) struct buf before = BUF_INIT(MESSAGE_MAX);
+	CLEANUP(buf_release) struct buf after = BUF_INIT(MESSAGE_MAX);
+	struct ohlcv in = sample();
+	struct lineage lineage;
+
+	(void)state;
+	record_encode(&ohlcv_type, &in, &before);
+	before.len -= 20;
+	assert_true(record_renumber(buf_str(&before), in.attempt + 1, in.ordinal, &after));
+	assert_int_equal(after.len, before.len);
+	assert_memory_equal(after.data + 20, before.data + 20, before.len - 20);
+	assert_true(record_lineage(buf_str(&after), &lineage));
+	assert_int_equal(lineage.attempt, in.attempt + 1);
+	assert_int_equal(lineage.as_of, in.as_of);
+}
+
 /* Hashes from Kafka's own UtilsTest.testMurmur2, made positive as its partitioner does. */
 static void partitions_are_kafkas(void **state)
 {
@@ -260,6 +304,7 @@ int main(void)
 		cmocka_unit_test(every_cut_is_refused),    cmocka_unit_test(bytes_left_over_are_refused),
 		cmocka_unit_test(no_byte_can_harm),        cmocka_unit_test(a_message_without_lineage_has_none),
 		cmocka_unit_test(partitions_are_kafkas),   cmocka_unit_test(mix_is_splitmix64),
+		cmocka_unit_test(a_message_is_renumbered), cmocka_unit_test(what_does_not_decode_is_renumbered),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

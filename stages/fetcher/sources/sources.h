@@ -26,3 +26,4 @@ struct source {
 
 extern const struct source_ops source_file_ops;
 extern const struct source_ops source_databento_ops;
+extern const struct source_ops source_kafka_ops;

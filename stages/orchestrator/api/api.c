@@ -125,6 +125,7 @@ static const struct route routes[] = {
 	{ "/api/v1/dead-letters/reviews", "POST", ROLE_OPERATOR, api_review },
 	{ "/api/v1/dead-letters/discards", "POST", ROLE_OPERATOR, api_discard },
 	{ "/api/v1/dead-letters/resolutions", "POST", ROLE_OPERATOR, api_resolve },
+	{ "/api/v1/dead-letters/replays", "POST", ROLE_OPERATOR, api_replay },
 };
 
 #define ALLOW_MAX 64
