@@ -12,7 +12,7 @@
 #include "common/record.h"
 #include "common/schema_lock.h"
 
-#define STRING_MAX 8192       /* bytes of one string: a path, a message; of a result: TASK_RESULT_MAX */
+#define STRING_MAX 8192       /* bytes of one string: a path, a message; of others: string_max() */
 #define SYMBOLS_MAX 10000     /* of one task */
 #define MESSAGE_MAX (1 << 20) /* bytes; the topics' own limit */
 
@@ -119,10 +119,10 @@ static int64_t take_long(struct bytes *b)
 	return 0;
 }
 
-/* The one field that may hold more than a path or a message. */
+/* Two fields may hold more than a path or a message: what came of a task, and what its source is told, messages for one. */
 static size_t string_max(const char *field)
 {
-	return strcmp(field, "result") == 0 ? TASK_RESULT_MAX : STRING_MAX;
+	return strcmp(field, "result") == 0 || strcmp(field, "parameters") == 0 ? TASK_RESULT_MAX : STRING_MAX;
 }
 
 static void walk(avro_schema_t schema, const char *field, struct bytes *b, unsigned depth);

@@ -11,7 +11,7 @@
 #include "common/buf.h"
 #include "common/err.h"
 
-/* Bytes of an event's result: room for the conditions of 25 years' days, within what a client sends in one message. */
+/* Bytes of an event's result, and of a task's parameters: room for the conditions of 25 years' days, within what a client sends in one message. */
 #define TASK_RESULT_MAX (768 * 1024)
 
 /* schemas/avro/fetch_task.avsc */

@@ -36,7 +36,7 @@ SELECT d.id AS letter, t.task, t.subscription, o.place[1] AS stage, o.place[2] A
        CASE WHEN t.task IS NULL THEN 'foreign'
             WHEN d.stage = 'fetcher' THEN CASE WHEN t.source = 'kafka' THEN 'replay' ELSE 'task' END
             WHEN o.place IS NULL OR coalesce(octet_length(d.value), 0) = 0 OR d.ordinal < 1 THEN 'no_place'
-            WHEN octet_length(d.value) + coalesce(octet_length(d.key), 0) > 262144 THEN 'too_large'
+            WHEN octet_length(d.value) + coalesce(octet_length(d.key), 0) > 131072 THEN 'too_large'
             ELSE 'record' END AS way
 FROM etl.dead_letters d LEFT JOIN etl.attempts a USING (attempt) LEFT JOIN etl.tasks t USING (task)
 CROSS JOIN LATERAL (SELECT regexp_match(d.origin_topic, 'etl[.](raw|valid|clean)[.]([a-z_]+)$') AS place) o;

@@ -25,6 +25,7 @@ struct quote {
 	const char *cost_text, *cost_max_text; /* USD, as written */
 	int64_t cost, cost_max;
 	bool batch;
+	bool refetch; /* what is covered, too: some of it was refused, and is fetched again */
 	enum window_chunk chunk;
 	struct window bounds; /* what the subscription asks for, ended where the vendor's data ends */
 	struct window *windows;
@@ -71,13 +72,14 @@ bool quote_cost(struct str text, int64_t *ret)
 
 /* --- reading quotes ---------------------------------------------------------------------------------------------------- */
 
-/* Of a subscription that was asked for again, the last; none of one whose last has failed. */
+/* Of a subscription that was asked for again, the last; none of one whose last has failed. Of a replay each task by itself. */
 static const char quotes_sql[] =
 	"SELECT q.task, q.subscription, q.p->>'start', q.p->>'end', q.p->>'chunk', q.p->>'cost_max_usd',"
 	" q.p->>'via' = 'batch', a.attempt, a.result->>'cost_usd', a.result->>'available_start',"
-	" a.result->>'available_end'"
-	" FROM (SELECT DISTINCT ON (subscription) task, subscription, state, parameters AS p FROM etl.tasks"
-	"       WHERE run = $1 AND action = 'quote' ORDER BY subscription, task DESC) q"
+	" a.result->>'available_end', coalesce(q.p->'refetch', 'false')"
+	" FROM (SELECT DISTINCT ON (subscription, parameters->>'replay_of') task, subscription, state, parameters AS p"
+	"       FROM etl.tasks WHERE run = $1 AND action = 'quote'"
+	"       ORDER BY subscription, parameters->>'replay_of', task DESC) q"
 	" CROSS JOIN LATERAL (SELECT attempt, result FROM etl.attempts WHERE task = q.task AND state = 'done'"
 	"                     AND closed_at IS NOT NULL AND NOT expired ORDER BY attempt DESC LIMIT 1) a"
 	" WHERE q.state = 'closed' ORDER BY q.task";
@@ -120,6 +122,7 @@ static int read_quote(const struct pg_result *r, int row, struct quote *q, struc
 		.chunk = chunk_of(pg_text(r, row, 4)),
 		.cost_max_text = pg_text(r, row, 5),
 		.batch = pg_bool(r, row, 6),
+		.refetch = strcmp(pg_text(r, row, 11), "true") == 0,
 		.attempt = pg_int(r, row, 7),
 		.cost_text = pg_text(r, row, 8),
 	};
@@ -141,8 +144,8 @@ static int cut(struct planning *p, struct quote *q, struct err *err)
 
 	if (q->bounds.start >= q->bounds.end)
 		return 0;
-	if (coverage_missing(p->self, q->task, q->attempt, &q->bounds, run_option(p->options, "refetch", false), &days,
-			     &count, err))
+	if (coverage_missing(p->self, q->task, q->attempt, &q->bounds,
+			     q->refetch || run_option(p->options, "refetch", false), &days, &count, err))
 		return err_wrap(err, "subscription %s", q->subscription);
 	q->windows = mem_zalloc((size_t)count + 1, sizeof(*q->windows));
 	q->count = windows_cut(&q->bounds, q->chunk, days, count, q->windows);

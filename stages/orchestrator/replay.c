@@ -31,11 +31,13 @@ static const char records_sql[] =
 
 /*
  * A task of a vendor's is quoted anew, whatever it was: what it costs now is held against what may be spent, and what is
- * covered by now is known. Of several letters of one record the newest is taken for what comes of it.
+ * covered by now is not bought again, but for a window that was fetched and had records refused. Of several letters of one
+ * record the newest is taken for what comes of it.
  */
 static const char tasks_sql[] =
 	"WITH old AS (SELECT t.task, t.subscription, t.source, coalesce(q.parameters, '{}') || t.parameters AS p,"
-	"                    t.action = 'quote' OR t.quote IS NOT NULL AS vendor"
+	"                    t.action = 'quote' OR t.quote IS NOT NULL AS vendor,"
+	"                    t.quote IS NOT NULL AND t.state = 'closed' AS refetch"
 	"             FROM etl.tasks t LEFT JOIN etl.tasks q ON q.task = t.quote WHERE t.task IN"
 	"             (SELECT w.task FROM etl.dead_letter_states s JOIN etl.replay_ways w ON w.letter = s.letter"
 	"               WHERE s.run = $1 AND w.way = 'task')),"
@@ -43,7 +45,7 @@ static const char tasks_sql[] =
 	" made AS (INSERT INTO etl.tasks (run, subscription, source, action, parameters)"
 	"          SELECT $1, subscription, source, CASE WHEN vendor THEN 'quote' ELSE 'fetch' END,"
 	"                 p - 'until' || jsonb_build_object('replay_of', task) || CASE WHEN vendor THEN jsonb_build_object("
-	"                     'end', last, 'parameters', jsonb_build_object('action', 'quote',"
+	"                     'end', last, 'refetch', refetch, 'parameters', jsonb_build_object('action', 'quote',"
 	"                     'from', (first::timestamptz AT TIME ZONE 'UTC')::date,"
 	"                     'to', ((last::timestamptz - interval '1 microsecond') AT TIME ZONE 'UTC')::date)::text)"
 	"                 ELSE '{}' END FROM spans ORDER BY task RETURNING task, (parameters->>'replay_of')::bigint AS old)"

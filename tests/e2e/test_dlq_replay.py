@@ -4,7 +4,11 @@ import os
 
 import pytest
 from harness.bars import assert_good, simulate
+from harness.pipeline import Pipeline
+from harness.records import Codec, lineage
 from harness.servers import TOP
+from harness.simulator import KEY, Simulator
+from harness.waiting import wait_until
 
 BARS, BROKEN = 400, 39  # three of each kind
 RELAXED = "VOLUME_OUT_OF_RANGE"
@@ -131,14 +135,186 @@ def test_what_is_refused_changes_nothing(orchestrated, words, code, said):
     assert orchestrated.value("SELECT count(*) FROM etl.audit") == 0
 
 
+@pytest.mark.parametrize(
+    "columns, values",
+    [
+        ("class, stage, origin_topic, value", "'foreign', 'validator', 'etl.raw.ohlcv', 'x'"),
+        ("attempt, ordinal, class, stage, value", "1, 1, 'validation_failures', 'validator', 'x'"),
+    ],
+)
+def test_what_has_no_account_cannot_be_put_back(orchestrated, columns, values):
+    up = orchestrated
+    up.query(f"INSERT INTO etl.dead_letters ({columns}, failed_at) VALUES ({values}, now())")
+    try:
+        number = up.value("SELECT max(id) FROM etl.dead_letters")
+        assert "1 that cannot be" in up.cli("dlq", "replay", "--id", number, code=1).stderr
+        assert up.value("SELECT count(*) FROM etl.runs") == 0
+    finally:
+        up.query("DELETE FROM etl.dead_letters")
+
+
 @pytest.fixture(scope="module")
 def orchestrated(servers, tmp_path_factory):
     """An orchestrator alone, with nothing to do."""
-    from harness.pipeline import Pipeline
-
     alone = Pipeline(servers, tmp_path_factory.mktemp("pipeline"))
     try:
         alone.prepare().start("orchestrator")
         yield alone
     finally:
         alone.close()
+
+
+# --- other stages ------------------------------------------------------------------------------------------------------
+
+
+def mended(pipeline, letter):
+    """As if the stage had learnt to read it: its record is one that it takes."""
+    raw = Codec("ohlcv")
+    (value,) = pipeline.query("SELECT value FROM etl.dead_letters WHERE id = %s", letter)[0]
+    record = raw.decode(bytes(value))
+    record["ts_event"] -= record["ts_event"] % (60 * 10**9)
+    pipeline.query("UPDATE etl.dead_letters SET value = %s WHERE id = %s", raw.encode(record), letter)
+
+
+def of_attempts(pipeline, topic, run):
+    """How many messages of a topic belong to the run."""
+    attempts = {attempt for (attempt,) in pipeline.query("SELECT attempt FROM etl.attempts WHERE run = %s", run)}
+    return sum(lineage(message.value())[0] in attempts for message in pipeline.read(topic))
+
+
+def test_letters_of_the_transformer_go_to_its_topic(loaded):
+    up = loaded
+    found = [row[0] for row in letters(up, "stage = 'transformer'")]
+    assert len(found) == 3
+    mended(up, found[0])
+    run = replay(up, "--stage", "transformer")
+    assert_good(run, fetched=3)
+    assert (run["inserted"] + run["superseded"] + run["unchanged"], run["dead_letters"]) == (1, 2)
+    assert of_attempts(up, "etl.raw.ohlcv", run["run"]) == 0 and of_attempts(up, "etl.valid.ohlcv", run["run"]) == 3
+    assert [row[1] for row in letters(up, "replays > 0")] == found[1:]
+
+
+def test_letters_of_the_loader_go_to_its_topic(pipeline, tmp_path):
+    """A constraint that somebody added refuses rows; without it they are taken, once. More than one task's message holds."""
+    up, bars = pipeline, 6000
+    simulate(up, tmp_path, bars=bars, symbols=4, seed=4)
+    up.subscribe("bars", tmp_path / "bars.dbn.zst")
+    up.start_all()
+    up.query("ALTER TABLE ohlcv_data ADD CONSTRAINT few CHECK (volume % 2 = 0)")
+    run = up.run(["bars"])
+    refused = run["dead_letters"]
+    assert refused > 0 and up.value("SELECT count(*) FROM etl.dead_letters WHERE stage = 'loader'") == refused
+    still = replay(up, "--stage", "loader")
+    assert_good(still, fetched=refused)
+    assert still["dead_letters"] == refused, "the constraint is there still"
+    up.query("ALTER TABLE ohlcv_data DROP CONSTRAINT few")
+    said = up.cli("dlq", "replay", "--stage", "loader", code=1).stderr
+    assert f"{2 * refused} put back as often as max_replays says" in said
+    run = replay(up, "--where", f"stage = 'loader' and run = {still['run']}", "--max-replays", "2")
+    assert_good(run, fetched=refused)
+    assert run["inserted"] == refused and up.value("SELECT count(*) FROM ohlcv_data") == bars
+    sizes = [n for (n,) in up.query("SELECT (parameters->>'letters')::int FROM etl.tasks WHERE run = %s ORDER BY task", run["run"])]
+    assert len(sizes) > 1 and sum(sizes) == refused and min(sizes) > 0
+    assert of_attempts(up, "etl.valid.ohlcv", run["run"]) == 0
+
+
+def test_a_dead_task_is_done_again(pipeline, tmp_path):
+    up = pipeline
+    up.subscribe("bars", tmp_path / "bars.dbn.zst")
+    up.start_all()
+    run = up.run(["bars"])
+    assert run["status"] == "failed"
+    (dead,) = wait_until(lambda: letters(up), 30, "the letter of the task")
+    again = replay_failing(up, "--class", "api_errors")
+    assert again["status"] == "failed"
+    (_, second) = wait_until(lambda: len(found := letters(up)) == 2 and found, 30, "another letter")
+    assert second[1:3] == (dead[0], 1), "it knows the first"
+    simulate(up, tmp_path, bars=BARS, symbols=4, seed=4)
+    run = replay(up, "--id", second[0], "--max-replays", "2")
+    assert_good(run, fetched=BARS)
+    assert run["inserted"] == BARS and len(letters(up)) == 2
+    (attempt,) = up.api.run(run["run"])["attempts"]
+    assert attempt["path"] == str(tmp_path / "bars.dbn.zst") and attempt["subscription"] == "bars"
+
+
+def replay_failing(pipeline, *words):
+    return pipeline.cli_json("dlq", "replay", *words, "--follow", code=1)
+
+
+# --- two at once -------------------------------------------------------------------------------------------------------
+
+
+def test_two_operators_one_wins(loaded):
+    """Whoever comes second is told of the first's run, in whichever moment it comes."""
+    up = loaded
+    for worker in up.of("fetcher"):
+        assert worker.stop() == 0
+    with up.connect() as gate:
+        gate.execute("SELECT pg_advisory_xact_lock(hashtext('etl.dead_letter_states'))")
+        both = [up.background("dlq", "replay", "--where", "stage = 'validator'") for _ in range(2)]
+        up.wait_blocked(2)
+        gate.commit()
+    said = [(process.communicate(timeout=30), process.returncode) for process in both]
+    assert sorted(code for _, code in said) == [0, 1]
+    (lost,) = [text for (_, text), code in said if code == 1]
+    total = len(letters(up, "stage = 'validator'"))
+    ((run,),) = up.query("SELECT run FROM etl.runs WHERE kind = 'replay'")
+    told = f"{total} of these dead letters are being put back by run {run}, which configuration asked for (HTTP 409)"
+    assert told in lost
+    assert told in up.cli("dlq", "replay", "--where", "stage = 'validator'", "--max-replays", "9", code=1).stderr
+    one = letters(up, "stage = 'validator'")[0][0]
+    for words in (["discard", "--why", "x"], ["resolve"]):
+        said = up.cli("dlq", *words, "--id", one, code=1).stderr
+        assert f"1 of these dead letters are being put back by run {run}; decide when it is over" in said
+    assert up.value("SELECT count(*) FROM etl.audit WHERE action LIKE 'dead_letters.%%'") == 1
+    up.start("fetcher")
+    done = up.wait_run(run)
+    assert_good(done, fetched=total)
+    assert done["dead_letters"] == total
+    up.cli("dlq", "discard", "--id", one, "--why", "over")
+
+
+def test_a_fetcher_that_is_killed_goes_on(loaded):
+    """With a transaction for each letter, it is killed twice on the way: each letter is put back once."""
+    up = loaded
+    for worker in up.of("fetcher"):
+        assert worker.stop() == 0
+    up.shorten_sessions()
+    total = len(letters(up, "stage = 'validator'"))
+    slow = {"batch.ms": 1, "turn.records": 1}
+    run = up.cli_json("dlq", "replay", "--stage", "validator")["run"]
+    for count in (5, 15):
+        fetcher = up.start("fetcher", settings=slow)
+        wait_until(lambda want=count: up.api.run(run)["fetched"] >= want, 60, f"{count} letters are put back", 0.01)
+        fetcher.kill()
+    up.start("fetcher")
+    done = up.wait_run(run, seconds=120)
+    assert_good(done, fetched=total)
+    assert done["dead_letters"] == total
+    assert up.value("SELECT count(*) FROM etl.dead_letters WHERE replays = 1") == total
+
+
+# --- a vendor's --------------------------------------------------------------------------------------------------------
+
+
+def test_a_dead_window_is_quoted_and_bought(pipeline, tmp_path):
+    """The vendor refuses one window of two; done again, it alone is bought."""
+    up = pipeline
+    week = {"start": "2024-03-11", "end": "2024-03-13", "chunk": "day", "cost_max_usd": 1000}
+    entry = {"name": "minutes", "source": "databento", "dataset": "XNAS.ITCH", "schema": "ohlcv-1m", "symbols": ["AAPL"]}
+    up.subscriptions = [entry | week | {"symbol_mappings": "false"}]
+    up.write_subscriptions()
+    with Simulator(tmp_path, "--seed", 7, "--start", "2010-01-01") as simulator:
+        up.spawn("fetcher", environment={"DATABENTO_API_KEY": KEY, "DATABENTO_GATEWAY": simulator.url}).wait_ready()
+        up.start_all(kinds=("orchestrator", "validator", "transformer", "loader"))
+        simulator.fault(path="/v0/timeseries.get_range", count=1, status=403)
+        run = up.run()
+        assert run["status"] == "failed" and run["fetched"] > 0
+        (dead,) = wait_until(lambda: letters(up, "class = 'api_errors'"), 30, "the letter of the window")
+        billed = simulator.control("GET", "meter")
+        again = replay(up, "--id", dead[0])
+        assert (again["status"], again["balanced"], again["kind"]) == ("success", True, "replay"), again
+        assert again["inserted"] > 0 and again["unchanged"] == 0, "what was bought is not bought again"
+        assert simulator.control("GET", "meter") != billed
+        states = dict(up.query("SELECT state, count(*) FROM etl.coverage GROUP BY 1"))
+        assert states == {"complete": 2}

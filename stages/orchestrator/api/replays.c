@@ -72,14 +72,13 @@ static void answer(struct http_response *response, int64_t run, const struct pg_
 	json_put_close(&out, '}');
 }
 
-/* What is covered is fetched anew where a vendor's task is done again: some of it was refused. */
 static int make_run(struct decision *d, int64_t max_replays, int64_t *ret, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
 	if (pg_query(d->call->pg,
 		     "INSERT INTO etl.runs (kind, options, requested_by) SELECT 'replay', jsonb_build_object('filters',"
-		     " detail->'filters', 'maxReplays', $2::bigint, 'refetch', true), $3 FROM etl.audit WHERE id = $1"
+		     " detail->'filters', 'maxReplays', $2::bigint), $3 FROM etl.audit WHERE id = $1"
 		     " RETURNING run",
 		     PG_PARAMS(d->audit, INT_TEXT(max_replays), d->call->principal.name), &r, err))
 		return -1;
