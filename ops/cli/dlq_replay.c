@@ -7,18 +7,25 @@
 #include "ops/cli/api.h"
 #include "ops/cli/cli.h"
 #include "ops/cli/dlq.h"
+#include "ops/cli/dlq_dry_run.h"
 #include "ops/cli/query_string.h"
 
 struct replay {
 	struct query_string query;
 	int64_t max_replays;
-	const char *why;
-	bool follow, as_json;
+	const char *why, *rules;
+	bool follow, as_json, dry_run;
 };
 
 static void replay_release(struct replay *r)
 {
 	query_string_release(&r->query);
+}
+
+static int refuse(const char *why)
+{
+	fprintf(stderr, "penstock dlq replay: %s\n", why);
+	return EXIT_USAGE;
 }
 
 /* 0, or the exit code. */
@@ -27,6 +34,8 @@ static int read_options(struct replay *r, int argc, char **argv)
 	const char *max_replays = cli_option(&argc, argv, "--max-replays");
 
 	r->why = cli_option(&argc, argv, "--why");
+	r->rules = cli_option(&argc, argv, "--rules");
+	r->dry_run = cli_flag(&argc, argv, "--dry-run");
 	r->follow = cli_flag(&argc, argv, "--follow");
 	r->as_json = cli_flag(&argc, argv, "--json");
 	if (!cli_number("dlq replay", "--max-replays", max_replays, &r->max_replays))
@@ -34,6 +43,12 @@ static int read_options(struct replay *r, int argc, char **argv)
 	while (argc > 0)
 		if (!query_string_take(&r->query, &argc, &argv))
 			return EXIT_USAGE;
+	if (r->rules && !r->dry_run)
+		return refuse("--rules goes with --dry-run: validators judge by the rules of their configuration");
+	if (r->dry_run && (r->follow || r->why))
+		return refuse("--dry-run changes nothing: there is nothing to follow, and no reason to be given");
+	if (r->dry_run && r->query.text.len == 0)
+		return refuse("nothing says which: give --where, or another filter");
 	return 0;
 }
 
@@ -79,6 +94,7 @@ int command_dlq_replay(int argc, char **argv)
 	CLEANUP(config_freep) struct config *cfg = NULL;
 	CLEANUP(replay_release) struct replay r = { .query = QUERY_STRING("dlq replay"), .max_replays = 1 };
 	CLEANUP(json_freep) json_t *accepted = NULL;
+	const char *config = cli_config_option(argc, argv);
 	struct err err = ERR_INIT;
 	int code;
 
@@ -87,6 +103,9 @@ int command_dlq_replay(int argc, char **argv)
 	code = read_options(&r, argc, argv);
 	if (code)
 		return code;
+	if (r.dry_run)
+		return dlq_dry_run(
+			&(struct dry_run){ buf_text(&r.query.text), config, r.rules, r.max_replays, r.as_json }, cfg);
 	if (ask(&r, cfg, &accepted, &err))
 		return cli_fail("dlq replay", &err);
 	if (!r.as_json) {

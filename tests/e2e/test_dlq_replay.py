@@ -318,3 +318,83 @@ def test_a_dead_window_is_quoted_and_bought(pipeline, tmp_path):
         assert simulator.control("GET", "meter") != billed
         states = dict(up.query("SELECT state, count(*) FROM etl.coverage GROUP BY 1"))
         assert states == {"complete": 2}
+
+
+# --- before it is done -------------------------------------------------------------------------------------------------
+
+
+def dry_run(pipeline, *words):
+    return pipeline.cli_json("dlq", "replay", "--dry-run", *words)
+
+
+def test_what_would_pass_now(loaded, tmp_path):
+    """By today's rules, by a file's, and by those that validators are configured to have; the replay then agrees."""
+    up = loaded
+    refused = letters(up, "stage = 'validator'")
+    passing = [row for row in refused if row[3] == [RELAXED]]
+    mine = tmp_path / "mine.yaml"
+    with open(os.path.join(TOP, "stages", "validator", "rules", "ohlcv.yaml")) as file:
+        text = file.read()
+    mine.write_text(text.replace(f"  - name: {RELAXED}\n", f"  - name: {RELAXED}\n    severity: flag\n"))
+    before = up.value("SELECT count(*) FROM etl.audit")
+    wanted = ("--where", "stage = 'validator'")
+
+    found = dry_run(up, *wanted)
+    assert (found["letters"], found["would_pass"], found["left_out"], found["not_judged"]) == (len(refused), 0, 0, 0)
+    assert {row["rule"]: row["letters"] for row in found["still_failing"]} == {
+        row["group"]: row["dead_letters"]
+        for row in up.cli_json("dlq", "summary", "--by", "rule", *wanted)["summary"]
+        if row["group"] != "PRICE_NOT_POSITIVE"
+    }, "every rule but the one that only flags"
+    found = dry_run(up, *wanted, "--rules", mine)
+    assert (found["letters"], found["would_pass"]) == (len(refused), len(passing))
+    by_rule = {row["rule"]: (row["letters"], row["would_pass"]) for row in found["by_rule"]}
+    assert by_rule[RELAXED] == (sum(RELAXED in row[3] for row in refused), len(passing))
+    assert sum(row["letters"] for row in found["by_symbol"]) == len(refused)
+    assert RELAXED not in {row["rule"] for row in found["still_failing"] if row["letters"] > len(refused) - len(passing)}
+    said = up.cli("dlq", "replay", "--dry-run", *wanted, "--rules", mine).stdout
+    assert said.startswith(f"would now pass {len(passing)} of {len(refused)}\nrules ohlcv@")
+    example = found["still_failing"][0]["examples"][0]
+    assert f"letter {example['id']} {example['symbol']} " in said and example["message"] in said
+    message = up.value("SELECT message FROM etl.dead_letters WHERE id = %s", example["id"])
+    assert example["message"] == message, "as the validator said it"
+
+    relax(up, tmp_path / "rules", RELAXED)
+    assert dry_run(up, *wanted)["would_pass"] == len(passing), "the validators' own rules, as configured"
+    assert up.value("SELECT count(*) FROM etl.audit") == before and up.value("SELECT count(*) FROM etl.runs") == 1
+    run = replay(up, *wanted)
+    assert run["inserted"] == len(passing)
+    found = dry_run(up, *wanted)
+    assert (found["letters"], found["left_out"]) == (0, 2 * len(refused) - len(passing))
+
+
+def test_other_stages_letters_are_told_apart(loaded):
+    up = loaded
+    transformer, fetcher = len(letters(up, "stage = 'transformer'")), len(letters(up, "stage = 'fetcher'"))
+    one = letters(up, "stage = 'transformer'")[0][0]
+    up.cli("dlq", "discard", "--id", one, "--why", "a test")
+    found = dry_run(up, "--where", "stage = 'transformer'")
+    assert (found["letters"], found["would_pass"], found["left_out"]) == (transformer - 1, 0, 1)
+    (failing,) = found["still_failing"]
+    assert failing["rule"] == "TRANSFORMATION_ERROR" and "is not on a 1m boundary" in failing["examples"][0]["message"]
+    found = dry_run(up, "--stage", "fetcher")
+    assert (found["letters"], found["not_judged"]) == (0, fetcher)
+
+
+@pytest.mark.parametrize(
+    "words, code, said",
+    [
+        (["--dry-run"], 2, "nothing says which"),
+        (["--run", "1", "--rules", "x.yaml"], 2, "--rules goes with --dry-run"),
+        (["--run", "1", "--dry-run", "--follow"], 2, "--dry-run changes nothing"),
+        (["--run", "1", "--dry-run", "--rules", "none.yaml"], 1, "none.yaml: No such file"),
+        (["--run", "1", "--dry-run", "--rules", "bad.yaml"], 1, "bad.yaml:6:15: "),
+        (["--dry-run", "--where", "symbol = 'NONE'"], 1, "there is no such dead letter"),
+        (["--dry-run", "--where", "colour = 'red'"], 2, "there is no parameter 'colour'"),
+    ],
+)
+def test_a_dry_run_that_is_refused(orchestrated, words, code, said):
+    with open(os.path.join(orchestrated.folder, "bad.yaml"), "w") as file:
+        file.write("name: ohlcv\nrecord: ohlcv\nrules:\n  - name: HIGHS\n    # above\n    violated: hihg < low\n")
+    done = orchestrated.cli("dlq", "replay", *words, code=code)
+    assert said in done.stderr and done.stdout == ""

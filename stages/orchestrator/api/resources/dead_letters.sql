@@ -18,13 +18,13 @@
 -- id integer: this one only
 --
 -- First the page and then the runs of its letters: joins that no filter needs are left out of the search by the planner.
-SELECT d.id, coalesce(d.decided, CASE WHEN d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews) THEN 'seen' ELSE 'new' END) AS state,
+SELECT d.id, coalesce((SELECT s.state FROM etl.dead_letter_states s WHERE s.letter = d.id), CASE WHEN d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews) THEN 'seen' ELSE 'new' END) AS state,
        d.failed_at, d.class, d.headers->>'__connect.errors.exception.class.name' AS error_type, d.stage, d.schema, d.symbol, d.day,
        to_json(d.rules) AS rules, d.message, d.record, a.run, t.subscription,
-       d.attempt, d.ordinal, d.replays, d.first_letter, d.replay_run, d.letter_topic, d.letter_partition, d.letter_offset
+       d.attempt, d.ordinal, d.replays, d.first_letter, (SELECT s.run FROM etl.dead_letter_states s WHERE s.letter = d.id) AS replay_run,
+       coalesce((SELECT s.replays FROM etl.dead_letter_states s WHERE s.letter = d.id), 0) AS put_back, d.letter_topic, d.letter_partition, d.letter_offset
 FROM (
-    SELECT d.*, s.state AS decided, s.run AS replay_run
-    FROM etl.dead_letters d LEFT JOIN etl.attempts a USING (attempt) LEFT JOIN etl.tasks t USING (task)
+    SELECT d.* FROM etl.dead_letters d LEFT JOIN etl.attempts a USING (attempt) LEFT JOIN etl.tasks t USING (task)
     LEFT JOIN etl.dead_letter_states s ON s.letter = d.id
     WHERE ({class}::text IS NULL OR d.class = {class}) AND ({rule}::text IS NULL OR d.rules @> ARRAY[{rule}::text])
       AND ({schema}::text IS NULL OR d.schema = {schema}) AND ({symbol}::text IS NULL OR d.symbol = {symbol})
