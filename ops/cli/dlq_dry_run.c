@@ -273,8 +273,10 @@ static int open_judge(struct report *r, struct err *err)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
 
-	return config_open(&cfg, &validator_config, r->what->validator, err) || judge_open(&r->judge, cfg, r->what->rules, err) ? -1
-														    : 0;
+	return config_open(&cfg, &validator_config, r->what->validator, err) ||
+			       judge_open(&r->judge, cfg, r->what->rules, err)
+		       ? -1
+		       : 0;
 }
 
 int dlq_dry_run(const struct dry_run *what, const struct config *cfg)
