@@ -54,7 +54,7 @@ GEN_C     := $(GEN)/schemas.c $(GEN)/embedded.c
 MAIN_C    := $(sort $(wildcard $(WORKERS:%=stages/%/main.c) ops/cli/main.c ops/simulator/main.c))
 FUZZ_C    := $(sort $(wildcard tests/fuzz/fuzz*.c))
 PARTS_C   := $(sort $(wildcard tests/bench/parts/*.c))
-BENCH_C   := tests/bench/decode.c $(PARTS_C)
+BENCH_C   := tests/bench/decode.c tests/bench/hop.c $(PARTS_C)
 UNIT_C    := $(sort $(wildcard tests/unit/test_*.c))
 AVSC      := $(sort $(wildcard schemas/avro/*.avsc))
 VERSIONS  := $(sort $(wildcard schemas/versions/*.avsc))
@@ -145,11 +145,12 @@ $(B)/bin/fuzz_%: $(B)/obj/tests/fuzz/fuzz_%.o $(B)/obj/tests/fuzz/fuzz.o $(forea
 fuzzers: $(FUZZERS)
 
 $(B)/bin/bench-decode: $(B)/obj/tests/bench/decode.o $(B)/lib/libfetcher.a $(B)/lib/libcommon.a
+$(B)/bin/bench-hop: $(B)/obj/tests/bench/hop.o
 # What the workers produce goes nowhere, and what the loader asks the database is answered at once (parts/workers.c).
 $(B)/bin/bench-parts: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,kafka_producer_topic kafka_topic_allow kafka_produce \
 	pg_query pg_rows pg_text pg_result_freep)
 $(B)/bin/bench-parts: $(call objects,$(PARTS_C)) $(foreach l,validator transformer loader common,$(B)/lib/lib$(l).a)
-$(B)/bin/bench-decode $(B)/bin/bench-parts:
+$(B)/bin/bench-decode $(B)/bin/bench-hop $(B)/bin/bench-parts:
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ $(LIBS)
 
@@ -233,7 +234,7 @@ chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--se
 
 bench: ## the pipeline against direct COPY, whole and in parts, its latency, growth, memory (ONLY=whole,alone BENCH="--rounds 3")
 	@ops/local/install run test
-	@$(SUBMAKE) all $(B)/bin/bench-parts $(B)/bin/bench-decode
+	@$(SUBMAKE) all $(B)/bin/bench-parts $(B)/bin/bench-decode $(B)/bin/bench-hop
 	@cd tests && ../build/venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(BENCH)
 
 bench-looking: ## status, run show, lists and bars with 10^6 attempts, 10^7 dead letters, 10^8 bars (half an hour, 40 GB)

@@ -1,6 +1,11 @@
 """Each stage alone on full topics, one after the other with the same records, beside direct COPY of the rows."""
 
+import json
 import os
+import subprocess
+
+from confluent_kafka.admin import AdminClient, NewTopic
+from harness.servers import TOP
 
 from bench.process import MEMORY_BAR, memory, peak_mib
 from bench.rounds import Rounds
@@ -25,6 +30,18 @@ def through(pipeline, run, records, peaks):
     return found
 
 
+def bare_hop(pipeline, number, records, at_once):
+    """A hop that does nothing but forward what the validator reads, by the client alone: no stage can take less."""
+    source, target, group = pipeline.topic("etl.raw.ohlcv"), pipeline.topic("bench.hop"), pipeline.topic(f"bench.hop.{at_once}.{number}")
+    admin = AdminClient(pipeline.kafka())
+    if target not in admin.list_topics(timeout=10).topics:
+        partitions = len(pipeline.partitions("etl.raw.ohlcv"))
+        admin.create_topics([NewTopic(target, partitions, 1)])[target].result(10)
+    program = os.path.join(TOP, "build", "bin", "bench-hop")
+    words = [program, pipeline.servers.kafka, source, target, group, str(records), str(at_once)]
+    return json.loads(subprocess.run(words, check=True, capture_output=True, timeout=RUN_SECONDS).stdout)
+
+
 def measure(make_pipeline, options, say):
     pipeline = make_pipeline()
     bars = make(pipeline, "w1", options.rows).records
@@ -40,11 +57,15 @@ def measure(make_pipeline, options, say):
         copy = bars / direct_copy(pipeline, paths, bars)
         empty(pipeline)
         found = through(pipeline, pipeline.api.start_run(["w1"]), bars, peaks)
+        found["bare_hop"] = bare_hop(pipeline, number, bars, 1)
+        found["batched_hop"] = bare_hop(pipeline, number, bars, 1000)
+        both = found["validator"]["cpu_us"] + found["transformer"]["cpu_us"]
         figures = {f"{kind}_{name}": value for kind, each in found.items() for name, value in each.items()}
         rounds.add(
             **figures,
             loader_vs_copy=found["loader"]["rate"] / copy,
-            validator_and_transformer_cpu_us=found["validator"]["cpu_us"] + found["transformer"]["cpu_us"],
+            validator_and_transformer_cpu_us=both,
+            validator_and_transformer_vs_bare_hops=both / (2 * found["bare_hop"]["cpu_us"]),
             copy_rate=copy,
         )
         shown = ", ".join(f"{kind} {each['rate']:,.0f}/s {each['cpu_us']:.2f} µs" for kind, each in found.items())
