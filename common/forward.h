@@ -10,7 +10,13 @@
 
 /* Keys of every such stage. */
 #define FORWARD_KEYS \
-	{ "batch.ms", CONFIG_INT, "100", 1, 5000, "ms", "A transaction ends this long after its first record." }, \
+	{ "batch.ms", \
+	  CONFIG_INT, \
+	  "100", \
+	  1, \
+	  5000, \
+	  "ms", \
+	  "A transaction ends this long after its first record, or when none has come for a tenth of it." }, \
 	{ \
 		"batch.records_max", CONFIG_INT, "50000", 1, 1000000, "records", "A transaction ends at this size." \
 	}

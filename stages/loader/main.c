@@ -10,7 +10,8 @@
 static const struct config_key keys[] = {
 	{ "batch.records_max", CONFIG_INT, "40000", 1, 1000000, "records",
 	  "A batch (one transaction) is committed at this size." },
-	{ "batch.ms", CONFIG_INT, "200", 1, 60000, "ms", "A batch is committed this long after its first record." },
+	{ "batch.ms", CONFIG_INT, "200", 1, 60000, "ms",
+	  "A batch is committed this long after its first record, or when none has come for a tenth of it." },
 	{ 0 },
 };
 static const struct config_key *const shared[] = { config_common_keys, config_database_keys, NULL };
