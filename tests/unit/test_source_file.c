@@ -200,7 +200,7 @@ static void test_tasks(void **state)
 	assert_int_equal(mkfifo(task.path, 0600), 0);
 	expect_refused(&task, "not a regular file");
 	task.source = (char *)"tape";
-	expect_refused(&task, "source 'tape' is not known (known: file, databento)");
+	expect_refused(&task, "source 'tape' is not known (known: file, databento, kafka)");
 	free(bars);
 }
 
