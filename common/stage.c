@@ -183,9 +183,14 @@ static bool is_full(const struct stage_loop *loop)
 	return loop->open.records >= loop->records_max || (stage->ops.full && stage->ops.full(stage->ops.self));
 }
 
+static bool is_quiet(const struct stage_loop *loop)
+{
+	return loop->quiet && loop->deadline_ns != STAGE_NO_DEADLINE;
+}
+
 static bool is_due(struct stage_loop *loop)
 {
-	return loop->open.there && (is_full(loop) || (!loop->leaving.there && (loop->quiet || is_late(loop))));
+	return loop->open.there && (is_full(loop) || (!loop->leaving.there && (is_quiet(loop) || is_late(loop))));
 }
 
 /* A batch on its way has arrived: known soon, as the next may wait for it, and people look at the figures. */

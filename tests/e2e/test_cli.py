@@ -305,7 +305,7 @@ def test_offsets_ls_shows_where_everybody_stands(loaded):
     assert {row["group"].removeprefix(loaded.prefix) for row in rows} == {
         "penstock.fetcher", "penstock.validator", "penstock.transformer", "penstock.loader", "penstock.orchestrator",
     }  # fmt: skip
-    assert len(rows) == 4 + 4 + 3 * (6 + 6 + 6 + 3 + 3 + 3) + 3 + 1  # tasks; three of each type; dlq, events
+    assert len(rows) == 4 + 4 + 4 + 3 * (6 + 6 + 6 + 3 + 3 + 3) + 3 + 1  # tasks; three of each type; dlq, events
     assert {row["state"] for row in rows} == {"ok"} and all(row["lag"] <= 1 for row in rows), rows
     assert all(row["low"] == 0 and row["position"] <= row["high"] for row in rows)
     kept = {(row["group"].removeprefix(loaded.prefix), row["kept_in"]) for row in rows}

@@ -138,7 +138,8 @@ LETTER_FILTERS = (
     {"class": "load_errors"}, {"class": "none"}, {"rule": "SYMBOL_UNKNOWN"}, {"rule": "none"}, {"schema": "none"}, {"symbol": "SYM0007"},
     {"symbol": "none"}, {"subscription": "subscription-03"}, {"subscription": "none"}, {"run": "7"}, {"run": "999999"}, {"day": DAY},
     {"day": "1999-01-01"}, {"stage": "loader"}, {"stage": "none"}, {"since": RECENT}, {"above": str(LETTERS - 100)}, {"above": BIG},
-    {"new": "true"}, {"class": "load_errors", "day": DAY}, {"symbol": "SYM0007", "rule": "SYMBOL_UNKNOWN"},
+    {"new": "true"}, {"state": "new"}, {"state": "seen"}, {"state": "replayed"}, {"state": "resolved"}, {"state": "discarded"},
+    {"id": "77"}, {"id": BIG}, {"class": "load_errors", "day": DAY}, {"symbol": "SYM0007", "rule": "SYMBOL_UNKNOWN"},
 )  # fmt: skip
 
 EXPECTED = {
@@ -155,7 +156,7 @@ EXPECTED = {
     "dead_letters_summary": Expected(
         {"run": "7"}, {"since": RECENT}, {"class": "none"}, {"schema": "none"}, {"class": "none", "error_type": "none", "by": "rule"},
         {"rule": "none"}, {"symbol": "none"}, {"symbol": "SYM0007", "by": "rule"}, {"subscription": "none"}, {"day": "1999-01-01"},
-        {"stage": "none"}, {"new": "true", "rule": "none"},
+        {"stage": "none"}, {"new": "true", "rule": "none"}, {"state": "resolved"},
         bare=False),
     "errors": Expected({"minutes": "60"}, bare=False, budget=OF_A_DAY),
     "events": Expected({"run": "7"}, {"run": "999999"}, {"state": "failed"}, {"state": "done"}, {"state": "running", "run": "7"}),

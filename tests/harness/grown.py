@@ -119,6 +119,13 @@ CROSS JOIN LATERAL (SELECT CASE WHEN m % 10 < 8 THEN 'validation_failures' WHEN 
 ORDER BY m
 """
 
+# One in a hundred is decided upon, mostly discarded.
+STATES = """
+INSERT INTO etl.dead_letter_states (letter, state, audit)
+SELECT id, CASE WHEN id % 10000 = 0 THEN 'resolved' WHEN id % 1000 = 0 THEN 'replayed' ELSE 'discarded' END, (SELECT min(id) FROM etl.audit)
+FROM etl.dead_letters WHERE id % 100 = 0
+"""
+
 # i: of one month, symbol by symbol.
 BARS = f"""
 INSERT INTO ohlcv_data (symbol, "interval", ts_event, dataset, publisher_id, instrument_id, open_price, high_price, low_price, close_price,
@@ -132,7 +139,7 @@ CROSS JOIN LATERAL (SELECT date %(begin)s + (%(first)s + i %% %(count)s) * %(ste
 
 GROWING = (
     "etl.runs", "etl.run_checks", "etl.tasks", "etl.attempts", "etl.ledger", "etl.coverage", "etl.restatements", "etl.audit",
-    "etl.dead_letter_reviews", "etl.expired", "etl.dead_letters", "ohlcv_data",
+    "etl.dead_letter_reviews", "etl.expired", "etl.dead_letters", "etl.dead_letter_states", "ohlcv_data",
 )  # fmt: skip
 
 
@@ -154,6 +161,7 @@ def fill_letters(pipeline, letters, say):
         last = min(first + STEP, letters) - 1
         pipeline.query(LETTERS.replace("%(first)s", str(first)).replace("%(last)s", str(last)))
         timed(f"dead letters up to {last + 1:,}", begun, say)
+    pipeline.query(STATES)
 
 
 def months(pipeline, minutes):
