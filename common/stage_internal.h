@@ -12,8 +12,6 @@
 #define STAGE_BACKOFF_FIRST_MS 100
 #define STAGE_BACKOFF_MAX_MS 10000
 
-#define STAGE_NO_DEADLINE INT64_MAX /* of a batch that ends neither by time nor when it is quiet: a defect has it */
-
 /* All zero: there is none. */
 struct stage_batch {
 	bool there;

@@ -85,7 +85,7 @@ static void keep_batch(void *self, bool lost)
 	struct stage_loop *loop = self;
 
 	if (lost)
-		loop->deadline_ns = STAGE_NO_DEADLINE;
+		loop->deadline_ns = INT64_MAX;
 	else
 		on_revoked(loop, lost);
 }
