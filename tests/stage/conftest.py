@@ -1,8 +1,15 @@
-"""A fetcher and the vendor that it is to ask."""
+"""A fetcher and the vendor that it is to ask; what the loader reads."""
 
 import pytest
+from harness.records import Codec
 from harness.simulator import KEY, Simulator
 from harness.windows import QUICK
+
+
+@pytest.fixture
+def clean():
+    """Of clean bars."""
+    return Codec("ohlcv_clean")
 
 
 @pytest.fixture

@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
-from harness.records import Codec, clean_bar, messages, mix_sum, price
+from harness.ledger import outcomes
+from harness.records import clean_bar, messages, mix_sum, price
 from harness.waiting import wait_until
 
 ATTEMPT = 4_000_000_000_000_000_001
@@ -12,18 +13,8 @@ OTHER = ATTEMPT + 1
 CLEAN, DLQ = "etl.clean.ohlcv", "etl.dlq"
 
 
-@pytest.fixture
-def clean():
-    return Codec("ohlcv_clean")
-
-
 def ledger(pipeline, attempt=ATTEMPT):
-    rows = pipeline.query(
-        "SELECT outcome, sum(records)::bigint, mod(sum(mix), 18446744073709551616)::text FROM etl.ledger"
-        " WHERE attempt = %s GROUP BY 1",
-        attempt,
-    )
-    return {outcome: (records, int(mix)) for outcome, records, mix in rows}
+    return outcomes(pipeline, attempt)
 
 
 def accounted(pipeline, attempt=ATTEMPT):

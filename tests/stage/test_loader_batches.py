@@ -3,7 +3,8 @@
 from contextlib import contextmanager
 
 import pytest
-from harness.records import Codec, clean_bar, messages, mix_sum, price
+from harness.ledger import outcomes
+from harness.records import clean_bar, messages, mix_sum, price
 from harness.waiting import wait_until
 
 ATTEMPT = 4_000_000_000_000_000_001
@@ -17,18 +18,8 @@ WRITERS = (
 )
 
 
-@pytest.fixture
-def clean():
-    return Codec("ohlcv_clean")
-
-
 def ledger(pipeline, attempt=ATTEMPT):
-    rows = pipeline.query(
-        "SELECT outcome, sum(records)::bigint, mod(sum(mix), 18446744073709551616)::text FROM etl.ledger"
-        " WHERE attempt = %s GROUP BY 1",
-        attempt,
-    )
-    return {outcome: (records, int(mix)) for outcome, records, mix in rows}
+    return outcomes(pipeline, attempt)
 
 
 def wait_accounted(pipeline, count, attempt=ATTEMPT):
@@ -56,16 +47,18 @@ def table_locked(pipeline):
         yield
 
 
-def start_and_block(pipeline, codec):
-    """A loader that waits for the table with a batch, inside the lock; the pid of its session."""
-    send(pipeline, codec, 101, 200)
-    wait_until(lambda: pipeline.query(WRITERS), 30, "a loader waits for the table")
-    return pipeline.value(WRITERS)
-
-
-def wait_filled(loader):
-    """100 messages are on their way, 100 more were taken meanwhile."""
-    wait_until(lambda: loader.metrics()["penstock_open_records"] == 200, 30, "the next batch is being filled")
+@contextmanager
+def two_batches(pipeline, codec):
+    """A loader that waits for the table with a batch of 100 and has filled another; the table is free at the end."""
+    loader = pipeline.start("loader", settings=FILLING)
+    send(pipeline, codec, 1, 100)
+    wait_accounted(pipeline, 100)
+    with table_locked(pipeline):
+        send(pipeline, codec, 101, 200)
+        wait_until(lambda: pipeline.query(WRITERS), 30, "a loader waits for the table")
+        send(pipeline, codec, 201, 300)
+        wait_until(lambda: loader.metrics()["penstock_open_records"] == 200, 30, "the next batch is being filled")
+        yield loader
 
 
 def dropped(loader):
@@ -73,14 +66,8 @@ def dropped(loader):
 
 
 def test_a_batch_that_fails_on_its_way_takes_the_next_with_it(pipeline, clean):
-    loader = pipeline.start("loader", settings=FILLING)
-    send(pipeline, clean, 1, 100)
-    wait_accounted(pipeline, 100)
-    with table_locked(pipeline):
-        pid = start_and_block(pipeline, clean)
-        send(pipeline, clean, 201, 300)
-        wait_filled(loader)
-        pipeline.query("SELECT pg_terminate_backend(%s)", pid)
+    with two_batches(pipeline, clean) as loader:
+        pipeline.query("SELECT pg_terminate_backend(%s)", pipeline.value(WRITERS))
         wait_until(lambda: dropped(loader) >= 2, 30, "both are dropped")
     wait_accounted(pipeline, 300)
     send(pipeline, clean, 301, 301)
@@ -91,13 +78,7 @@ def test_a_batch_that_fails_on_its_way_takes_the_next_with_it(pipeline, clean):
 
 
 def test_partitions_are_given_back_when_the_batch_has_arrived(pipeline, clean):
-    first = pipeline.start("loader", settings=FILLING)
-    send(pipeline, clean, 1, 100)
-    wait_accounted(pipeline, 100)
-    with table_locked(pipeline):
-        start_and_block(pipeline, clean)
-        send(pipeline, clean, 201, 300)
-        wait_filled(first)
+    with two_batches(pipeline, clean) as first:
         second = pipeline.start("loader", ready=False, settings=FILLING)
         second.wait_event("http_listening")
     wait_accounted(pipeline, 300)
@@ -110,13 +91,7 @@ def test_partitions_are_given_back_when_the_batch_has_arrived(pipeline, clean):
 
 
 def test_a_stop_waits_for_the_batch_on_its_way_and_for_the_next(pipeline, clean):
-    loader = pipeline.start("loader", settings=FILLING)
-    send(pipeline, clean, 1, 100)
-    wait_accounted(pipeline, 100)
-    with table_locked(pipeline):
-        start_and_block(pipeline, clean)
-        send(pipeline, clean, 201, 300)
-        wait_filled(loader)
+    with two_batches(pipeline, clean) as loader:
         loader.process.terminate()
     assert loader.wait_exit() == 0
     assert ledger(pipeline) == {"inserted": (300, mix_sum(range(1, 301)))}

@@ -1,5 +1,6 @@
 #include "stages/orchestrator/api/api.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -43,6 +44,17 @@ static const char *title_of(int status)
 	default:
 		return "Internal Server Error";
 	}
+}
+
+void api_run_accepted(struct http_response *response, struct json_out *out, int64_t run)
+{
+	response->status = 202;
+	snprintf(response->location, sizeof(response->location), "/api/v1/runs/%" PRId64, run);
+	json_put_open(out, '{');
+	json_put_key(out, "run");
+	json_put_int(out, run);
+	json_put_key(out, "status");
+	json_put_str(out, STR_LIT("pending"));
 }
 
 void api_problem(struct http_response *response, int status, const char *fmt, ...)

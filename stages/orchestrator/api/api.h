@@ -40,6 +40,9 @@ struct api_call {
 };
 
 /* RFC 9457. The detail says what was wrong and what to do. */
+/* 202 and an object that begins with the run, which the caller goes on with and closes. */
+void api_run_accepted(struct http_response *response, struct json_out *out, int64_t run);
+
 void api_problem(struct http_response *response, int status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 

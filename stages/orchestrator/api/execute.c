@@ -1,6 +1,4 @@
-#include <inttypes.h>
 #include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -117,13 +115,7 @@ static void answer(struct http_response *response, int64_t run)
 {
 	struct json_out out = JSON_OUT(&response->body);
 
-	response->status = 202;
-	snprintf(response->location, sizeof(response->location), "/api/v1/runs/%" PRId64, run);
-	json_put_open(&out, '{');
-	json_put_key(&out, "run");
-	json_put_int(&out, run);
-	json_put_key(&out, "status");
-	json_put_str(&out, STR_LIT("pending"));
+	api_run_accepted(response, &out, run);
 	json_put_close(&out, '}');
 }
 

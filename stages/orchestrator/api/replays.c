@@ -1,6 +1,4 @@
 /* Dead letters are put back: who asks for it decides which ones, in one transaction with the run that does it. */
-#include <inttypes.h>
-#include <stdio.h>
 
 #include "common/cleanup.h"
 #include "common/json_in.h"
@@ -58,13 +56,7 @@ static void answer(struct http_response *response, int64_t run, const struct pg_
 {
 	struct json_out out = JSON_OUT(&response->body);
 
-	response->status = 202;
-	snprintf(response->location, sizeof(response->location), "/api/v1/runs/%" PRId64, run);
-	json_put_open(&out, '{');
-	json_put_key(&out, "run");
-	json_put_int(&out, run);
-	json_put_key(&out, "status");
-	json_put_str(&out, STR_LIT("pending"));
+	api_run_accepted(response, &out, run);
 	for (int i = LETTERS; i <= IMPOSSIBLE; i++) {
 		json_put_key(&out, pg_column(r, i));
 		json_put_int(&out, pg_int(r, 0, i));
