@@ -191,7 +191,7 @@ def test_letters_of_the_transformer_go_to_its_topic(loaded):
     assert_good(run, fetched=3)
     assert (run["inserted"] + run["superseded"] + run["unchanged"], run["dead_letters"]) == (1, 2)
     assert of_attempts(up, "etl.raw.ohlcv", run["run"]) == 0 and of_attempts(up, "etl.valid.ohlcv", run["run"]) == 3
-    assert [row[1] for row in letters(up, "replays > 0")] == found[1:]
+    assert sorted(row[1] for row in letters(up, "replays > 0")) == sorted(found[1:]), "topics have no order between partitions"
 
 
 def test_letters_of_the_loader_go_to_its_topic(pipeline, tmp_path):
