@@ -13,30 +13,13 @@
 #include "common/cleanup.h"
 #include "common/mem.h"
 #include "stages/validator/installed.h"
-
-static char folder[] = "/tmp/penstock-installed-XXXXXX";
-
-static void write_file(const char *name, const char *text)
-{
-	CLEANUP(freep) char *path = mem_printf("%s/%s", folder, name);
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
-}
-
-static void remove_file(const char *name)
-{
-	CLEANUP(freep) char *path = mem_printf("%s/%s", folder, name);
-
-	assert_int_equal(unlink(path), 0);
-}
+#include "tests/unit/rule_folder.h"
 
 static int make_folder(void **state)
 {
 	(void)state;
 	installed_watch();
-	return mkdtemp(folder) ? 0 : -1;
+	return rule_folder_make();
 }
 
 static int remove_folder(void **state)

@@ -18,6 +18,7 @@
 #include "schemas.h"
 #include "stages/validator/rule_files.h"
 #include "stages/validator/rule_tests.h"
+#include "tests/unit/rule_folder.h"
 
 #define EXAMPLES "stages/validator/rules/tests/%s.yaml"
 
@@ -142,28 +143,10 @@ static void test_wrong_asset_class(void **state)
 
 /* --- files ------------------------------------------------------------------------------------------------------------ */
 
-static char folder[] = "/tmp/penstock-rules-XXXXXX";
-
-static void write_file(const char *name, const char *text)
-{
-	CLEANUP(freep) char *path = mem_printf("%s/%s", folder, name);
-	FILE *f = fopen(path, "w");
-
-	assert_non_null(f);
-	assert_true(fputs(text, f) >= 0 && fclose(f) == 0);
-}
-
-static void remove_file(const char *name)
-{
-	CLEANUP(freep) char *path = mem_printf("%s/%s", folder, name);
-
-	assert_int_equal(unlink(path), 0);
-}
-
 static int make_folder(void **state)
 {
 	(void)state;
-	return mkdtemp(folder) ? 0 : -1;
+	return rule_folder_make();
 }
 
 static int remove_folder(void **state)

@@ -13,23 +13,7 @@
 #include "common/decimal.h"
 #include "common/mem.h"
 #include "stages/validator/rules.h"
-
-static int64_t ns(const char *text)
-{
-	int64_t t;
-
-	assert_true(clock_parse(str_of(text), &t));
-	return t;
-}
-
-static int64_t price(const char *text)
-{
-	struct err err = ERR_INIT;
-	int64_t value;
-
-	assert_int_equal(decimal_parse(str_of(text), &value, &err), 0);
-	return value;
-}
+#include "tests/unit/rules_of_tests.h"
 
 /* --- expressions over a record with every type ------------------------------------------------------------------------ */
 

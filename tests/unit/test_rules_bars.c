@@ -11,28 +11,12 @@
 #include "common/embed.h"
 #include "schemas.h"
 #include "stages/validator/rules.h"
+#include "tests/unit/rules_of_tests.h"
 
 /* The bars' own rules. */
 
 #define OHLCV_RULES "stages/validator/rules/ohlcv.yaml"
 #define PRICES (1 << OHLCV_OPEN | 1 << OHLCV_HIGH | 1 << OHLCV_LOW | 1 << OHLCV_CLOSE)
-
-static int64_t ns(const char *text)
-{
-	int64_t t;
-
-	assert_true(clock_parse(str_of(text), &t));
-	return t;
-}
-
-static int64_t price(const char *text)
-{
-	struct err err = ERR_INIT;
-	int64_t value;
-
-	assert_int_equal(decimal_parse(str_of(text), &value, &err), 0);
-	return value;
-}
 
 static struct ruleset *bars;
 

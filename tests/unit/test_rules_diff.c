@@ -9,23 +9,14 @@
 #include "common/cleanup.h"
 #include "schemas.h"
 #include "stages/validator/rules_diff.h"
+#include "tests/unit/rules_of_tests.h"
 
 #define HEAD "name: t\nrecord: ohlcv\nrules:\n"
 
-static struct ruleset *compile(const char *yaml)
-{
-	struct ruleset *set = NULL;
-	struct err err = ERR_INIT;
-
-	if (ruleset_compile(&set, "t.yaml", str_of(yaml), &ohlcv_type, &err))
-		fail_msg("%s", err.text);
-	return set;
-}
-
 static struct rules_diff compare(const char *from, const char *to)
 {
-	CLEANUP(ruleset_freep) struct ruleset *a = compile(from);
-	CLEANUP(ruleset_freep) struct ruleset *b = compile(to);
+	CLEANUP(ruleset_freep) struct ruleset *a = bars_set(from);
+	CLEANUP(ruleset_freep) struct ruleset *b = bars_set(to);
 	struct rules_diff diff;
 
 	rules_diff(a, b, &diff);

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "ops/cli/rules_fates.h"
 #include "schemas.h"
+#include "tests/unit/rules_of_tests.h"
 
 #define HEAD "name: t\nrecord: ohlcv\nrules:\n"
 #define TODAY \
@@ -22,21 +23,11 @@
 
 static struct ruleset *today, *candidate;
 
-static struct ruleset *compile(const char *yaml)
-{
-	struct ruleset *set = NULL;
-	struct err err = ERR_INIT;
-
-	if (ruleset_compile(&set, "t.yaml", str_of(yaml), &ohlcv_type, &err))
-		fail_msg("%s", err.text);
-	return set;
-}
-
 static int setup(void **state)
 {
 	(void)state;
-	today = compile(TODAY);
-	candidate = compile(CANDIDATE);
+	today = bars_set(TODAY);
+	candidate = bars_set(CANDIDATE);
 	return 0;
 }
 
