@@ -60,13 +60,16 @@ static void on_rebalance(rd_kafka_t *rk, rd_kafka_resp_err_t e, rd_kafka_topic_p
 
 static int open_consumer(struct kafka_consumer *consumer, const struct config *cfg, const char *group, struct err *err)
 {
-	static const struct kafka_property defaults[] = {
+	/* librdkafka before 2.2 asks for no more for a second once its queue is full: what is queued has to last as long. */
+	bool waits = rd_kafka_version() < 0x020200ff;
+	const struct kafka_property defaults[] = {
 		{ "session.timeout.ms", "10000" },
 		{ "heartbeat.interval.ms", "3000" },
 		{ "max.poll.interval.ms", "300000" },
 		{ "fetch.wait.max.ms", "100" },
 		{ "queued.max.messages.kbytes", "16384" },
-		{ "queued.min.messages", "20000" },
+		{ "queued.min.messages", "1000000" }, /* bytes alone say what is enough */
+		{ waits ? NULL : "fetch.queue.backoff.ms", "50" },
 		{ 0 },
 	};
 	const struct kafka_property fixed[] = {
