@@ -10,6 +10,7 @@ from harness.servers import TOP
 from harness.waiting import wait_until
 
 RUNBOOKS = os.path.join(TOP, "ops", "runbooks")
+RULES = os.path.join(TOP, "stages", "validator", "rules")
 BARS, BROKEN = 300, 13
 
 
@@ -28,6 +29,12 @@ def once(servers, tmp_path_factory):
         pipeline.wait_messages("etl.dlq", BROKEN)
         give_the_logs_something(pipeline)
         pipeline.a_symbol = pipeline.value("SELECT symbol FROM etl.dead_letters WHERE symbol <> '' LIMIT 1")
+        changed = os.path.join(pipeline.folder, "ohlcv.yaml")
+        with open(os.path.join(RULES, "ohlcv.yaml")) as now, open(changed, "w") as later:
+            later.write(now.read().replace("version: 1", "version: 2").replace("violated: high < low", "violated: high <= low"))
+        pipeline.given = {"RULES": RULES, "FILE": changed}
+        first = pipeline.value("SELECT min(ts_event) FROM ohlcv_data WHERE symbol = %s", pipeline.a_symbol)
+        pipeline.given["TIME"] = first.strftime("%Y-%m-%dT%H:%M:%SZ")
         yield pipeline
 
 
@@ -54,7 +61,7 @@ def give_the_logs_something(pipeline):
 def run(pipeline, line, folder):
     """On this test's topics and servers, and with a symbol that it has."""
     line = line.replace("etl.dlq", pipeline.topic("etl.dlq")).replace("SYM0001", pipeline.a_symbol)
-    environment = pipeline.environment() | {
+    environment = pipeline.environment() | pipeline.given | {
         "KAFKA": pipeline.kafka()["bootstrap.servers"],
         "PATH": os.path.dirname(pipeline.program("penstock")) + os.pathsep + os.environ["PATH"],
         "PGOPTIONS": "",
