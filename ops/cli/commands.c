@@ -35,7 +35,7 @@ const struct command cli_commands[] = {
 	  "which days of a vendor's data are here; of what came by its interface, not in files", command_coverage },
 	{ "symbols", "[--subscription NAME]" PAGES, "symbols, and the days that there are of them", command_symbols },
 	{ "why", "SYMBOL TIME" PAGES,
-	  "where a row came from: request, run, attempt, topic and offsets, rule set, what it said before",
+	  "where a row came from: request, run, attempt, topic and offsets, rule set, dead letters, what it said before",
 	  command_why },
 	{ "dlq summary",
 	  "[--by class|error_type|rule|message|schema|symbol|day|subscription|state] [--error-type E] " LETTERS PAGES,

@@ -86,6 +86,14 @@ def test_letters_of_the_validator(loaded, tmp_path):
     as_of = "SELECT count(*) FROM ohlcv_data o JOIN etl.attempts a USING (attempt) WHERE a.run = %s AND o.as_of < (SELECT created_at FROM etl.runs WHERE run = %s)"
     assert up.value(as_of, run["run"], run["run"]) == len(passing)
 
+    # a row says which letters it came from, one that was never refused says none
+    symbol, time = up.query("SELECT symbol, ts_event FROM ohlcv_data o JOIN etl.attempts a USING (attempt) WHERE a.run = %s LIMIT 1", run["run"])[0]
+    (row,) = up.cli_json("why", symbol, time.strftime("%Y-%m-%dT%H:%M:%SZ"))["rows"]
+    sent = up.query("SELECT id FROM etl.dead_letters WHERE symbol = %s AND stage = 'validator' AND replays = 0 ORDER BY id", symbol)
+    assert row["letters"] == [i for (i,) in sent] and set(row["letters"]) & set(passing)
+    symbol, time = up.query("SELECT symbol, ts_event FROM ohlcv_data o JOIN etl.attempts a USING (attempt) WHERE a.run <> %s LIMIT 1", run["run"])[0]
+    assert up.cli_json("why", symbol, time.strftime("%Y-%m-%dT%H:%M:%SZ"))["rows"][0]["letters"] is None
+
     # the account of its own
     (line,) = up.cli_json("ledger", str(run["run"]))["attempts"]
     assert (line["subscription"], line["fetched"], line["balanced"]) == ("bars", len(all_of_it), True)

@@ -7,7 +7,8 @@
 -- time time!: the record's time (ts_event; of statistics and definitions ts_recv)
 --
 -- A record's partition is told by its symbol. Its offset is not kept with the row: it lies between the first and the last of those
--- that the attempt wrote from this partition. Numbers with a point are texts: a reader of JSON would make binary floats of them.
+-- that the attempt wrote from this partition. Of what was put back after it had been refused, `letters` are those of the symbol that went
+-- the same way: the row's is one of them. Numbers with a point are texts: a reader of JSON would make binary floats of them.
 WITH stored AS (
     SELECT 'ohlcv_data' AS table_name, to_jsonb(o) AS row, attempt, as_of FROM ohlcv_data o
      WHERE symbol = {symbol} AND ts_event = {time}::timestamptz
@@ -33,6 +34,8 @@ SELECT f.table_name, t.subscription, t.source, t.action, a.run, r.kind, r.reques
             ELSE value END) FROM jsonb_each(s.old_row))) ORDER BY s.id DESC)
           FROM etl.restatements s WHERE s.new_attempt = f.attempt AND s.table_name = f.table_name
            AND s.old_row->>'symbol' = f.row->>'symbol' AND s.old_row->>'ts_event' IS NOT DISTINCT FROM f.row->>'ts_event') AS restatements,
+       (SELECT json_agg(d.id ORDER BY d.id) FROM etl.replays q JOIN etl.dead_letters d ON d.id = q.letter
+         WHERE q.task = coalesce(t.quote, t.task) AND d.symbol = {symbol}) AS letters,
        (SELECT jsonb_object_agg(key, CASE WHEN jsonb_typeof(value) = 'number' AND value::text LIKE '%.%' THEN to_jsonb(value::text)
             ELSE value END) FROM jsonb_each(f.row)) AS row, f.place
 FROM found f LEFT JOIN etl.attempts a ON a.attempt = f.attempt LEFT JOIN etl.tasks t USING (task) LEFT JOIN etl.runs r ON r.run = a.run
