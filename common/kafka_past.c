@@ -1,6 +1,7 @@
 #include "common/kafka_past.h"
 
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -18,33 +19,46 @@
 #define ENTRY_BYTES 128  /* about; the broker answers with a batch at least */
 #define SILENCE_MS 30000 /* without any word of the broker */
 
-struct past {
+struct kafka_past {
 	rd_kafka_t *rk;
 	rd_kafka_queue_t *queue;
 	const struct kafka_range *ranges;
 	unsigned count, left;
 	bool *done; /* of each range */
 	unsigned last;
-	kafka_past_fn *fn;
-	void *self;
-	bool enough;
+	rd_kafka_message_t *batch[BATCH];
+	ssize_t held, at;  /* so many were taken; the next one to look at */
 	bool was_full;     /* the client may have stopped asking the broker */
 	int64_t nudged_ns; /* last time */
 };
 
-static void past_release(struct past *past)
+static void drop_batch(struct kafka_past *past)
 {
+	for (ssize_t i = 0; i < past->held; i++)
+		rd_kafka_message_destroy(past->batch[i]);
+	past->held = past->at = 0;
+}
+
+void kafka_past_freep(struct kafka_past **pointer)
+{
+	struct kafka_past *past = *pointer;
+
+	if (!past)
+		return;
+	drop_batch(past);
 	if (past->queue)
 		rd_kafka_queue_destroy(past->queue);
 	if (past->rk) {
 		rd_kafka_consumer_close(past->rk);
 		rd_kafka_destroy(past->rk);
 	}
-	freep(&past->done);
+	free(past->done);
+	free(past);
+	*pointer = NULL;
 }
 
 /* What one answer holds of a partition: little for a short range, as what is behind it is thrown away. */
-static int64_t fetch_bytes(const struct past *past)
+static int64_t fetch_bytes(const struct kafka_past *past)
 {
 	int64_t most = 0;
 
@@ -58,7 +72,7 @@ static int64_t fetch_bytes(const struct past *past)
 						: most * ENTRY_BYTES;
 }
 
-static int open_client(struct past *past, const struct config *cfg, struct err *err)
+static int open_client(struct kafka_past *past, const struct config *cfg, struct err *err)
 {
 	CLEANUP(freep) char *bytes = mem_printf("%" PRId64, fetch_bytes(past));
 	const struct kafka_property defaults[] = {
@@ -94,7 +108,7 @@ static void destroy_listp(rd_kafka_topic_partition_list_t **list)
 }
 
 /* Ranges that hold nothing are not asked for. */
-static int begin(struct past *past, struct err *err)
+static int begin(struct kafka_past *past, struct err *err)
 {
 	CLEANUP(destroy_listp)
 	rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)past->count);
@@ -120,7 +134,7 @@ static bool is_of(const struct kafka_range *range, const rd_kafka_message_t *m)
 }
 
 /* Messages of one partition come together. */
-static const struct kafka_range *find(struct past *past, const rd_kafka_message_t *m)
+static const struct kafka_range *find(struct kafka_past *past, const rd_kafka_message_t *m)
 {
 	if (!m->rkt)
 		return NULL;
@@ -134,7 +148,7 @@ static const struct kafka_range *find(struct past *past, const rd_kafka_message_
 	return NULL;
 }
 
-static void end(struct past *past, const struct kafka_range *range)
+static void end(struct kafka_past *past, const struct kafka_range *range)
 {
 	bool *done = &past->done[range - past->ranges];
 
@@ -143,7 +157,7 @@ static void end(struct past *past, const struct kafka_range *range)
 }
 
 /* Reported by the client where it cannot go on by itself; the rest it retries. */
-static int meet_error(struct past *past, const rd_kafka_message_t *m, struct err *err)
+static int meet_error(struct kafka_past *past, const rd_kafka_message_t *m, struct err *err)
 {
 	const struct kafka_range *range = find(past, m);
 
@@ -165,19 +179,19 @@ static int meet_error(struct past *past, const rd_kafka_message_t *m, struct err
 	}
 }
 
-static void take(struct past *past, const rd_kafka_message_t *m)
+/* False: it is none of the ranges'. */
+static bool take(struct kafka_past *past, const rd_kafka_message_t *m, struct kafka_message *ret)
 {
 	const struct kafka_range *range = find(past, m);
 	rd_kafka_timestamp_type_t kind;
-	struct kafka_message message;
 
 	if (!range || past->done[range - past->ranges])
-		return;
+		return false;
 	if (m->offset >= range->to - 1)
 		end(past, range);
 	if (m->offset >= range->to)
-		return;
-	message = (struct kafka_message){
+		return false;
+	*ret = (struct kafka_message){
 		.topic = range->topic,
 		.partition = m->partition,
 		.offset = m->offset,
@@ -185,14 +199,14 @@ static void take(struct past *past, const rd_kafka_message_t *m)
 		.key = { m->key ? m->key : "", (uint32_t)m->key_len },
 		.value = { m->payload ? m->payload : "", (uint32_t)m->len },
 	};
-	past->enough = !past->fn(past->self, &message);
+	return true;
 }
 
 /*
  * Where enough is queued, librdkafka 2.0.2 looks again only after a second, unless its thread has something else to do:
  * then all was read long ago, and it took three times as long. Any request is something else.
  */
-static void nudge(struct past *past)
+static void nudge(struct kafka_past *past)
 {
 	size_t queued = rd_kafka_queue_length(past->queue);
 	const struct kafka_range *range = &past->ranges[past->last];
@@ -208,43 +222,76 @@ static void nudge(struct past *past)
 	rd_kafka_query_watermark_offsets(past->rk, range->topic, range->partition, &low, &high, POLL_MS);
 }
 
-/* How many came; -1: it cannot go on. */
-static ssize_t step(struct past *past, rd_kafka_message_t **batch, struct err *err)
+/* False: nothing came. */
+static bool refill(struct kafka_past *past, int timeout_ms)
 {
-	ssize_t n = rd_kafka_consume_batch_queue(past->queue, POLL_MS, batch, BATCH);
-	bool failed = false;
+	drop_batch(past);
+	past->held = rd_kafka_consume_batch_queue(past->queue, timeout_ms, past->batch, BATCH);
+	if (past->held < 0)
+		past->held = 0;
+	nudge(past);
+	return past->held > 0;
+}
 
-	for (ssize_t i = 0; i < n; i++) {
-		if (!failed && !past->enough && batch[i]->err)
-			failed = meet_error(past, batch[i], err) != 0;
-		else if (!failed && !past->enough)
-			take(past, batch[i]);
-		rd_kafka_message_destroy(batch[i]);
+int kafka_past_open(struct kafka_past **ret, const struct config *cfg, const struct kafka_range *ranges, unsigned count,
+		    struct err *err)
+{
+	CLEANUP(kafka_past_freep) struct kafka_past *past = mem_zalloc(1, sizeof(*past));
+
+	past->ranges = ranges;
+	past->count = count;
+	if (open_client(past, cfg, err) || begin(past, err))
+		return -1;
+	*ret = STEAL(past);
+	return 0;
+}
+
+enum kafka_poll kafka_past_next(struct kafka_past *past, int timeout_ms, struct kafka_message *ret, struct err *err)
+{
+	while (past->left > 0) {
+		const rd_kafka_message_t *m;
+
+		if (past->at == past->held && !refill(past, timeout_ms))
+			return KAFKA_NOTHING;
+		m = past->batch[past->at++];
+		if (m->err && meet_error(past, m, err))
+			return KAFKA_ERROR;
+		if (!m->err && take(past, m, ret))
+			return KAFKA_MESSAGE;
 	}
-	return failed ? -1 : n;
+	return KAFKA_END;
 }
 
 int kafka_past_read(const struct config *cfg, const struct kafka_range *ranges, unsigned count, kafka_past_fn *fn,
 		    void *self, struct err *err)
 {
-	CLEANUP(past_release)
-	struct past past = { .ranges = ranges, .count = count, .fn = fn, .self = self };
-	CLEANUP(freep) rd_kafka_message_t **batch = mem_zalloc(BATCH, sizeof(*batch));
+	CLEANUP(kafka_past_freep) struct kafka_past *past = NULL;
 	int64_t heard_ns = clock_monotonic_ns();
+	struct kafka_message message;
+	bool heard = false;
 
-	if (open_client(&past, cfg, err) || begin(&past, err))
+	if (kafka_past_open(&past, cfg, ranges, count, err))
 		return -1;
-	while (past.left > 0 && !past.enough) {
-		ssize_t n = step(&past, batch, err);
-
-		nudge(&past);
-		if (n < 0)
+	for (;;) {
+		switch (kafka_past_next(past, POLL_MS, &message, err)) {
+		case KAFKA_MESSAGE:
+			heard = true;
+			if (!fn(self, &message))
+				return 0;
+			break;
+		case KAFKA_NOTHING:
+			if (heard)
+				heard_ns = clock_monotonic_ns();
+			heard = false;
+			if (clock_monotonic_ns() - heard_ns > SILENCE_MS * NS_PER_MS)
+				return err_set(err, ERR_RETRY,
+					       "kafka: nothing came for %d s; look at kafka.bootstrap.servers",
+					       SILENCE_MS / 1000);
+			break;
+		case KAFKA_END:
+			return 0;
+		default:
 			return -1;
-		if (n > 0)
-			heard_ns = clock_monotonic_ns();
-		else if (clock_monotonic_ns() - heard_ns > SILENCE_MS * NS_PER_MS)
-			return err_set(err, ERR_RETRY, "kafka: nothing came for %d s; look at kafka.bootstrap.servers",
-				       SILENCE_MS / 1000);
+		}
 	}
-	return 0;
 }

@@ -15,6 +15,18 @@ struct kafka_range {
 	int64_t from, to; /* offsets; `to` is not read any more */
 };
 
+/*
+ * One record after another, each of another partition; of one partition in order. The ranges outlive it. A message is
+ * the reader's own and lives until the next call. KAFKA_NOTHING: none came in timeout_ms, though there are some;
+ * KAFKA_END: that was all; KAFKA_ERROR: it cannot go on, as records are gone before they were read (ERR_RETRY: who
+ * looks again finds where it begins now), or there is no such topic.
+ */
+struct kafka_past;
+int kafka_past_open(struct kafka_past **ret, const struct config *cfg, const struct kafka_range *ranges, unsigned count,
+		    struct err *err);
+void kafka_past_freep(struct kafka_past **past);
+enum kafka_poll kafka_past_next(struct kafka_past *past, int timeout_ms, struct kafka_message *ret, struct err *err);
+
 /* The message lives until this returns. False: enough, the rest is not read. */
 typedef bool kafka_past_fn(void *self, const struct kafka_message *message);
 
