@@ -3,7 +3,8 @@
  * A batch of rows becomes rows of the table. A key that is new is inserted;
  * one that is there already is unchanged, updated (newer `as_of`: the old row
  * goes to etl.restatements), superseded (older `as_of`), or a collision (the
- * same attempt says two different things).
+ * same attempt says two different things of one reading; one that replays a
+ * topic's past brings several readings).
  *
  * Mostly every key is new, so the rows are copied straight into the table
  * first. Where that meets a key that is there (23505), it is undone. Then rows

@@ -57,7 +57,7 @@ static void write_classify(struct buf *sql, const char *name, const char *key, c
 	put_pairs(&sql[MERGE_CLASSIFY], content, "s.", "", "", ", ");
 	buf_printf(&sql[MERGE_CLASSIFY],
 		   ") THEN CASE WHEN s.again THEN 'duplicate' ELSE 'unchanged' END"
-		   " WHEN t.attempt = s.attempt THEN 'collision'"
+		   " WHEN t.attempt = s.attempt AND t.as_of = s.as_of THEN 'collision'"
 		   " WHEN s.as_of > t.as_of THEN 'updated' ELSE 'superseded' END"
 		   " FROM stage_%s s LEFT JOIN LATERAL (SELECT t.attempt, t.as_of, %s FROM %s t WHERE ",
 		   name, content, name);

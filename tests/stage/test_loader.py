@@ -529,7 +529,7 @@ def test_refused_rows_among_known_ones(pipeline, clean):
         bar(8, 3),
         bar(9, 3, close_price=price("9")),
         bar(10, 4, **newer),
-        bar(11, 4, **bad),  # same attempt, other values: a collision before it is a refusal
+        bar(11, 4, **bad, **newer),  # same reading, other values: a collision before it is a refusal
         bar(12, 1, close_price=price("8"), **newer),
     ]
     pipeline.produce(CLEAN, messages(clean, bars))
