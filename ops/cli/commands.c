@@ -3,6 +3,7 @@
 #include "ops/cli/dlq.h"
 #include "ops/cli/health.h"
 #include "ops/cli/listing.h"
+#include "ops/cli/replay.h"
 #include "ops/cli/token.h"
 
 /* getopt wants the command's own name in front. */
@@ -56,6 +57,11 @@ const struct command cli_commands[] = {
 	  command_dlq_resolve },
 	{ "dlq discard", "--why TEXT " LETTERS ONE_LETTER " [--json]",
 	  "give these dead letters up: nobody replays them", command_dlq_discard },
+	{ "replay",
+	  "--schema NAME --stage raw|valid|clean --from OFFSET|TIME|earliest [--to OFFSET|TIME|latest] [--symbols A,B] "
+	  "[--replays] [--dry-run] [--why TEXT] [--follow] [--json]",
+	  "put a topic's past into it again, by when it came; --replays: what was put back before, too; --dry-run: tell what that is",
+	  command_replay },
 	{ "quarantine analyze", "[--days N] [--export-summary] [--json]",
 	  "the dead letters of some days, by what is wrong", command_quarantine_analyze },
 	{ "quality",

@@ -4,7 +4,6 @@
  */
 #include "ops/cli/rules_try.h"
 
-#include <ctype.h>
 #include <string.h>
 
 #include "common/cleanup.h"
@@ -14,6 +13,7 @@
 #include "common/mem.h"
 #include "common/registry_remote.h"
 #include "ops/cli/cli.h"
+#include "ops/cli/moment.h"
 #include "stages/validator/settings.h"
 
 #define COMMAND "rules try"
@@ -38,43 +38,16 @@ static int usage_schema(const char *name)
 	return EXIT_USAGE;
 }
 
-/* "7d": how long that is; 0: it is no such text. */
-static int64_t duration_of(const char *text)
-{
-	static const struct {
-		char unit;
-		int64_t ns;
-	} units[] = {
-		{ 's', NS_PER_SECOND }, { 'm', 60 * NS_PER_SECOND }, { 'h', 3600 * NS_PER_SECOND },
-		{ 'd', NS_PER_DAY },    { 'w', 7 * NS_PER_DAY },
-	};
-	int64_t number = 0, ns;
-
-	if (!isdigit((unsigned char)*text))
-		return 0;
-	for (; isdigit((unsigned char)*text); text++)
-		if (__builtin_mul_overflow(number, 10, &number) || __builtin_add_overflow(number, *text - '0', &number))
-			return 0;
-	for (size_t i = 0; i < sizeof(units) / sizeof(*units); i++)
-		if (text[0] == units[i].unit && !text[1])
-			return __builtin_mul_overflow(number, units[i].ns, &ns) ? INT64_MAX : ns;
-	return 0;
-}
-
 /* A time, or how long ago that was. */
 static int read_since(struct trial *trial, const char *text)
 {
-	int64_t now_ns = clock_now_ns(), ago = text ? duration_of(text) : 0;
+	int64_t now_ns = clock_now_ns();
 
 	trial->since_ns = PAST_FROM_BEGINNING;
 	if (!text)
 		return 0;
-	if (ago > 0)
-		trial->since_ns = ago < now_ns ? now_ns - ago : 0;
-	else if (!clock_parse(str_of(text), &trial->since_ns)) {
-		fprintf(stderr,
-			"penstock " COMMAND ": --since takes 7d (s m h d w), or 2024-01-31[T23:59:59Z], not '%s'\n",
-			text);
+	if (!moment_read(text, now_ns, &trial->since_ns)) {
+		fprintf(stderr, "penstock " COMMAND ": --since takes " MOMENT_TEXT ", not '%s'\n", text);
 		return EXIT_USAGE;
 	}
 	if (trial->since_ns <= now_ns)

@@ -16,6 +16,8 @@ struct source;
 struct http_client;
 struct limiter;
 struct databento_account;
+struct config;
+struct topics;
 
 #define SOURCE_RESUME_MAX 512
 
@@ -52,7 +54,9 @@ struct source_env {
 	struct http_client *http; /* NULL: no source that needs it is configured */
 	struct limiter *limiter;  /* of the slot */
 	const struct databento_account *databento;
-	const char *spool; /* folder for files that are fetched as a whole */
+	const char *spool;        /* folder for files that are fetched as a whole */
+	const struct config *cfg; /* for a client of the broker's; NULL: there is none */
+	const struct topics *topics;
 };
 
 /*

@@ -63,6 +63,8 @@ int fetcher_open_sources(struct fetcher *fetcher, const struct worker *worker, s
 	if (databento_account_read(&fetcher->databento, worker->cfg, err))
 		return -1;
 	fetcher->env.spool = config_text(worker->cfg, "databento.spool");
+	fetcher->env.cfg = worker->cfg;
+	fetcher->env.topics = worker->topics;
 	for (unsigned i = 0; i < sizeof(task_topics) / sizeof(task_topics[0]); i++)
 		if (task_topics[i].is_configured(fetcher))
 			fetcher->topics[fetcher->topic_count++] = topics_name(worker->topics, task_topics[i].topic);

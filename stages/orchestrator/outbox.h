@@ -61,14 +61,21 @@ int skipped_find(struct orchestrator *self, const char *topic, const char *sourc
 /*
  * The message of a task in its columns attempt, task, run, subscription, source, parameters. A window has the rest of
  * its parameters in its quote's row: hundreds of windows of 2,000 symbols would be hundreds of lists. What is put back is
- * read from the letters when it is sent, likewise.
+ * read from the letters when it is sent, likewise; what a range is of, and what is left out of it, from the run.
  */
 #define TASK_PARAMETERS_SQL \
 	"coalesce((SELECT q.parameters FROM etl.tasks q WHERE q.task = t.quote), '{}') || t.parameters" \
-	" || CASE t.source WHEN 'kafka' THEN (SELECT jsonb_build_object('messages', jsonb_agg(jsonb_build_array(" \
-	"translate(encode(d.key, 'base64'), E'\\n', ''), translate(encode(d.value, 'base64'), E'\\n', ''))" \
+	" || CASE WHEN t.source <> 'kafka' THEN '{}' WHEN t.parameters ? 'partition' THEN (" RANGE_PARAMETERS_SQL \
+	") ELSE (SELECT jsonb_build_object('messages', jsonb_agg(jsonb_build_array(" \
+	"translate(encode(d.key, 'base64'), E'\n', ''), translate(encode(d.value, 'base64'), E'\n', ''))" \
 	" ORDER BY x.ordinal)) FROM etl.replays x LEFT JOIN etl.dead_letters d ON d.id = x.letter WHERE x.task = t.task)" \
-	" ELSE '{}' END"
+	" END"
+#define RANGE_PARAMETERS_SQL \
+	"SELECT jsonb_build_object('symbols', coalesce(o.options->'symbols', '[]'), 'replays'," \
+	" (SELECT coalesce(jsonb_agg(v.attempt), '[]') FROM etl.topic_replays v WHERE v.run <> o.run" \
+	" AND (v.stage, v.record_type) = (t.parameters->>'stage', t.parameters->>'record_type')" \
+	" AND NOT coalesce((o.options->>'replays')::boolean, false)))" \
+	" FROM etl.runs o WHERE o.run = t.run"
 struct task_columns {
 	int64_t attempt, task, run;
 	const char *subscription, *source, *parameters;

@@ -2,6 +2,7 @@
 
 #include "common/cleanup.h"
 #include "stages/orchestrator/orchestrator.h"
+#include "stages/orchestrator/replay_topic.h"
 
 /* Bytes of one task's letters: in base64 they fit a message, with the largest letter that etl.replay_ways lets pass. */
 #define TASK_BYTES_SQL "400000"
@@ -54,12 +55,20 @@ static const char tasks_sql[] =
 	" JOIN etl.dead_letter_states s ON s.letter = d.id AND s.run = $1 WHERE d.stage = 'fetcher'"
 	" ORDER BY m.task, d.ordinal, d.id DESC";
 
-int replay_plan(struct orchestrator *self, int64_t run, unsigned *ret_tasks, bool *ret_quotes, struct err *err)
+static int plan_letters(struct orchestrator *self, int64_t run, struct err *err)
+{
+	return pg_query(self->pg, records_sql, PG_PARAMS(INT_TEXT(run)), NULL, err) ||
+			       pg_query(self->pg, tasks_sql, PG_PARAMS(INT_TEXT(run)), NULL, err)
+		       ? -1
+		       : 0;
+}
+
+int replay_plan(struct orchestrator *self, int64_t run, const char *options, unsigned *ret_tasks, bool *ret_quotes,
+		struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
-	if (pg_query(self->pg, records_sql, PG_PARAMS(INT_TEXT(run)), NULL, err) ||
-	    pg_query(self->pg, tasks_sql, PG_PARAMS(INT_TEXT(run)), NULL, err) ||
+	if ((replay_is_of_topic(options) ? replay_topic_plan(self, run, err) : plan_letters(self, run, err)) ||
 	    pg_query(self->pg,
 		     "SELECT count(*), coalesce(bool_or(action = 'quote'), false) FROM etl.tasks WHERE run = $1",
 		     PG_PARAMS(INT_TEXT(run)), &r, err))

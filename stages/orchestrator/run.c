@@ -18,6 +18,7 @@
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/plan.h"
 #include "stages/orchestrator/replay.h"
+#include "stages/orchestrator/replay_topic.h"
 
 #define RUNS_PER_STEP 10
 
@@ -62,19 +63,20 @@ int run_task_failed(struct orchestrator *self, int64_t run, const char *options,
 
 /* --- starting ---------------------------------------------------------------------------------------------------------- */
 
-/* *ret_tasks, *ret_quotes: what was stored. A replay's tasks are made of letters, by the database itself. */
-static int store_tasks(struct orchestrator *self, int64_t run, struct plan *plan, unsigned *ret_tasks, bool *ret_quotes,
-		       struct err *err)
+/* *ret_tasks, *ret_quotes: what was stored. A replay's tasks are made by the database itself. */
+static int store_tasks(struct orchestrator *self, int64_t run, const char *options, struct plan *plan,
+		       unsigned *ret_tasks, bool *ret_quotes, struct err *err)
 {
 	if (!plan)
-		return replay_plan(self, run, ret_tasks, ret_quotes, err);
+		return replay_plan(self, run, options, ret_tasks, ret_quotes, err);
 	*ret_tasks = plan->count;
 	*ret_quotes = plan->quotes > 0;
 	return plan_store(plan, self->pg, run, err);
 }
 
 /* plan NULL: it is a replay. */
-static int start(struct orchestrator *self, int64_t run, struct plan *plan, unsigned *ret_tasks, struct err *err)
+static int start(struct orchestrator *self, int64_t run, const char *options, struct plan *plan, unsigned *ret_tasks,
+		 struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	bool quotes = false;
@@ -88,7 +90,7 @@ static int start(struct orchestrator *self, int64_t run, struct plan *plan, unsi
 		pg_rollback(self->pg);
 		return 0;
 	}
-	if (store_tasks(self, run, plan, ret_tasks, &quotes, err) ||
+	if (store_tasks(self, run, options, plan, ret_tasks, &quotes, err) ||
 	    pg_query(self->pg, "UPDATE etl.runs SET windows_planned = $2 WHERE run = $1",
 		     PG_PARAMS(INT_TEXT(run), quotes ? "false" : "true"), NULL, err) ||
 	    pg_commit(self->pg, err))
@@ -104,19 +106,36 @@ int run_fail_planning(struct orchestrator *self, int64_t run, const struct err *
 	return pg_commit(self->pg, err);
 }
 
+/* What the broker is asked before a run begins. *ret_away: it does not answer now, and the run is begun later. */
+static int ask_broker(struct orchestrator *self, const char *options, bool *ret_away, struct err *why, struct err *err)
+{
+	*ret_away = !link_ready(&self->kafka);
+	if (*ret_away || replay_topic_check(self, options, why) == 0 || why->kind == ERR_RECORD)
+		return 0;
+	*ret_away = true;
+	*err = *why;
+	return orchestrator_kafka_trouble(self, err);
+}
+
 /* A plan that cannot be made or stored is this run's failure, never the orchestrator's. */
-static int start_one(struct orchestrator *self, int64_t run, const char *kind, const char *options, struct err *err)
+static int start_one(struct orchestrator *self, int64_t run, const char *kind, const char *options, bool *ret_busy,
+		     struct err *err)
 {
 	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
-	bool replay = strcmp(kind, "replay") == 0;
+	bool replay = strcmp(kind, "replay") == 0, away = false;
 	unsigned tasks = 0;
 	struct err why = ERR_INIT;
 
+	if (replay && replay_is_of_topic(options) && ask_broker(self, options, &away, &why, err))
+		return -1;
+	if (away)
+		return 0;
+	*ret_busy = true;
 	log_info("run_started", LOG_FIELDS(log_i64("run", run), log_str("kind", kind)),
 		 "Starting %s ETL pipeline run %" PRId64, kind, run);
-	if (!replay && plan_make(&plan, self->cfg, kind, options, &why))
+	if (why.kind == ERR_RECORD || (!replay && plan_make(&plan, self->cfg, kind, options, &why)))
 		return run_fail_planning(self, run, &why, err);
-	if (start(self, run, replay ? NULL : &plan, &tasks, &why) == 0) {
+	if (start(self, run, options, replay ? NULL : &plan, &tasks, &why) == 0) {
 		log_info("run_planned", LOG_FIELDS(log_i64("run", run), log_i64("tasks", tasks)),
 			 "run %" PRId64 " has %u tasks", run, tasks);
 		return 0;
@@ -135,8 +154,7 @@ int run_start_pending(struct orchestrator *self, bool *ret_busy, struct err *err
 		     PG_PARAMS(INT_TEXT(RUNS_PER_STEP)), &r, err))
 		return err_wrap(err, "reading pending runs");
 	for (int i = 0; i < pg_rows(r); i++) {
-		*ret_busy = true;
-		if (start_one(self, pg_int(r, i, 0), pg_text(r, i, 1), pg_text(r, i, 2), err))
+		if (start_one(self, pg_int(r, i, 0), pg_text(r, i, 1), pg_text(r, i, 2), ret_busy, err))
 			return err_wrap(err, "starting run %s", pg_text(r, i, 0));
 	}
 	return 0;

@@ -37,13 +37,15 @@ static int copy_time(const json_t *object, const char *key, bool *ret_has, int64
 	return err_set(err, ERR_RECORD, "task parameters: %s '%.40s' is no time", key, text);
 }
 
-/* What a source of messages is told: they, and where they go. */
+/* What source `kafka` is told: messages, or of which range they are, and where they go. */
 static char *messages_told(const json_t *object)
 {
+	static const char *const names[] = { "stage", "messages", "partition", "from", "to", "replays" };
 	CLEANUP(json_freep) json_t *told = json_object();
 
-	json_object_set(told, "stage", json_object_get(object, "stage"));
-	json_object_set(told, "messages", json_object_get(object, "messages"));
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (json_object_get(object, names[i]))
+			json_object_set(told, names[i], json_object_get(object, names[i]));
 	return json_dumps(told, JSON_COMPACT);
 }
 
@@ -53,7 +55,7 @@ static int copy_told(const json_t *object, char **ret, struct err *err)
 	const char *told = json_string_value(json_object_get(object, "parameters"));
 	CLEANUP(json_freep) json_t *merged = NULL;
 
-	if (json_object_get(object, "messages")) {
+	if (json_object_get(object, "messages") || json_object_get(object, "partition")) {
 		*ret = messages_told(object);
 		return 0;
 	}

@@ -219,8 +219,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.end = INT64_C(1710201600) * NS_PER_SECOND,
 	};
 	struct limiter limiter;
-	const struct source_env env = { (struct http_client *)&client, &limiter, &account,
-					access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "" };
+	const struct source_env env = {
+		.http = (struct http_client *)&client,
+		.limiter = &limiter,
+		.databento = &account,
+		.spool = access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "",
+	};
 
 	answers = bytes;
 	now_ns = NS_PER_SECOND;

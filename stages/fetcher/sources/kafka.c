@@ -1,8 +1,9 @@
 /*
- * Source `kafka`: messages that stood in a topic before, put back where a stage
- * refused them. The task holds them: what was refused is kept in the archive
- * for longer than in any topic, and a topic that was made anew gives the same
- * places to others.
+ * Source `kafka`: messages that stood in a topic before. A task of dead letters
+ * holds them: what was refused is kept in the archive for longer than in any
+ * topic, and a topic that was made anew gives the same places to others. Each
+ * goes back where a stage refused it. A task that names a range is
+ * kafka_range.c's.
  *
  *   {"stage": "raw", "messages": [["a2V5", "AAAAAAI…"], …]}     key and value in base64; null: there is none
  */
@@ -16,6 +17,7 @@
 #include "common/cleanup.h"
 #include "common/json_in.h"
 #include "common/mem.h"
+#include "stages/fetcher/sources/kafka_range.h"
 #include "stages/fetcher/sources/sources.h"
 
 #define MESSAGE_MAX ((size_t)1024 * 1024) /* a task's message holds no more */
@@ -84,6 +86,11 @@ static int read_task(struct kafka_source *self, const struct fetch_task *task, s
 	if (!find_type(task->record_type, &self->data))
 		return err_set(err, ERR_RECORD, "the task's record type '%.40s' is not known here",
 			       task->record_type ? task->record_type : "");
+	return 0;
+}
+
+static int read_messages(struct kafka_source *self, struct err *err)
+{
 	self->messages = json_object_get(self->parameters, "messages");
 	if (!json_is_array(self->messages))
 		return err_set(err, ERR_RECORD, "the task has no messages");
@@ -97,11 +104,13 @@ static int kafka_open(struct source **ret, const struct source_env *env, const s
 	struct kafka_source *self = mem_zalloc(1, sizeof(*self));
 	CLEANUP(source_freep) struct source *source = &self->base;
 
-	(void)env;
-	(void)resume; /* an item's number says where it is */
 	source->ops = &source_kafka_ops;
 	self->key = self->value = (struct buf)BUF_INIT(MESSAGE_MAX);
 	if (read_task(self, task, err))
+		return -1;
+	if (json_object_get(self->parameters, "partition"))
+		return kafka_range_open(ret, env, task, self->parameters, self->data, self->stage, resume, err);
+	if (read_messages(self, err)) /* an item's number says where it is: resume is not needed */
 		return -1;
 	*ret = STEAL(source);
 	return 0;

@@ -57,6 +57,14 @@ void api_run_accepted(struct http_response *response, struct json_out *out, int6
 	json_put_str(out, STR_LIT("pending"));
 }
 
+void api_run_answer(struct http_response *response, int64_t run)
+{
+	struct json_out out = JSON_OUT(&response->body);
+
+	api_run_accepted(response, &out, run);
+	json_put_close(&out, '}');
+}
+
 void api_problem(struct http_response *response, int status, const char *fmt, ...)
 {
 	struct json_out out = JSON_OUT(&response->body);
@@ -138,6 +146,7 @@ static const struct route routes[] = {
 	{ "/api/v1/dead-letters/discards", "POST", ROLE_OPERATOR, api_discard },
 	{ "/api/v1/dead-letters/resolutions", "POST", ROLE_OPERATOR, api_resolve },
 	{ "/api/v1/dead-letters/replays", "POST", ROLE_OPERATOR, api_replay },
+	{ "/api/v1/topic-replays", "POST", ROLE_OPERATOR, api_replay_topic },
 };
 
 #define ALLOW_MAX 64

@@ -39,10 +39,12 @@ struct api_call {
 	bool too_slow;               /* the database was stopped at orchestrator.query_s */
 };
 
-/* RFC 9457. The detail says what was wrong and what to do. */
 /* 202 and an object that begins with the run, which the caller goes on with and closes. */
 void api_run_accepted(struct http_response *response, struct json_out *out, int64_t run);
+/* The same with nothing more to say. */
+void api_run_answer(struct http_response *response, int64_t run);
 
+/* RFC 9457. The detail says what was wrong and what to do. */
 void api_problem(struct http_response *response, int status, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
@@ -70,6 +72,7 @@ int api_review(struct api_call *call, struct err *err);
 int api_discard(struct api_call *call, struct err *err);
 int api_resolve(struct api_call *call, struct err *err);
 int api_replay(struct api_call *call, struct err *err);
+int api_replay_topic(struct api_call *call, struct err *err);
 
 /* That run, as resources/runs.sql has it; NULL: the last one. */
 int api_query_run(struct pg *pg, const char *run, struct pg_result **ret, struct err *err);

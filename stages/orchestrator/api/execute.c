@@ -111,14 +111,6 @@ static json_t *read_options(struct api_call *call)
 	return check_options(call, options) ? STEAL(options) : NULL;
 }
 
-static void answer(struct http_response *response, int64_t run)
-{
-	struct json_out out = JSON_OUT(&response->body);
-
-	api_run_accepted(response, &out, run);
-	json_put_close(&out, '}');
-}
-
 /* A row is all it takes: whichever orchestrator is active finds it. */
 int api_execute(struct api_call *call, struct err *err)
 {
@@ -138,7 +130,7 @@ int api_execute(struct api_call *call, struct err *err)
 	    api_audit(call->pg, &call->principal, "run.create", pg_text(r, 0, 0), text, err) ||
 	    pg_commit(call->pg, err))
 		return -1;
-	answer(call->response, pg_int(r, 0, 0));
+	api_run_answer(call->response, pg_int(r, 0, 0));
 	orchestrator_wake();
 	return 0;
 }
