@@ -4,19 +4,19 @@
 
 #include "schemas.h"
 
-#define TYPE(name_) \
+#define TYPE(name_, table_) \
 	{ \
 		.name = #name_, .raw = &name_##_type, .clean = &name_##_clean_type, \
-		.topics = { "etl.raw." #name_, "etl.valid." #name_, "etl.clean." #name_ }, \
+		.topics = { "etl.raw." #name_, "etl.valid." #name_, "etl.clean." #name_ }, .table = (table_), \
 	}
 
 const struct data_type data_types[DATA_TYPES] = {
-	[DATA_OHLCV] = TYPE(ohlcv),
-	[DATA_TRADES] = TYPE(trades),
-	[DATA_TBBO] = TYPE(tbbo),
-	[DATA_STATISTICS] = TYPE(statistics),
-	[DATA_DEFINITION] = TYPE(definition),
-	[DATA_SYMBOL_MAPPING] = TYPE(symbol_mapping),
+	[DATA_OHLCV] = TYPE(ohlcv, DATA_TABLE_OHLCV),
+	[DATA_TRADES] = TYPE(trades, DATA_TABLE_TRADES),
+	[DATA_TBBO] = TYPE(tbbo, DATA_TABLE_TBBO),
+	[DATA_STATISTICS] = TYPE(statistics, DATA_TABLE_STATISTICS),
+	[DATA_DEFINITION] = TYPE(definition, DATA_TABLE_DEFINITION),
+	[DATA_SYMBOL_MAPPING] = TYPE(symbol_mapping, DATA_TABLE_SYMBOL_MAPPING),
 };
 
 const struct data_schema data_schemas[] = {

@@ -18,6 +18,14 @@ enum data_type_id {
 	DATA_TYPES,
 };
 
+/* Their tables. */
+#define DATA_TABLE_OHLCV "ohlcv_data"
+#define DATA_TABLE_TRADES "trades_data"
+#define DATA_TABLE_TBBO "tbbo_data"
+#define DATA_TABLE_STATISTICS "statistics_data"
+#define DATA_TABLE_DEFINITION "definitions_data"
+#define DATA_TABLE_SYMBOL_MAPPING "symbol_mappings"
+
 /* Stages of a record on its way, each with a topic of every type. */
 enum data_stage { DATA_RAW, DATA_VALID, DATA_CLEAN, DATA_STAGES };
 
@@ -25,6 +33,7 @@ struct data_type {
 	const char *name; /* "trades" */
 	const struct record_type *raw, *clean;
 	const char *topics[DATA_STAGES]; /* base names: "etl.raw.trades" */
+	const char *table;               /* "trades_data" */
 };
 
 extern const struct data_type data_types[DATA_TYPES];

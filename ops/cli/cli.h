@@ -83,6 +83,7 @@ int command_offsets_ls(int argc, char **argv);
 int command_offsets_skip(int argc, char **argv);
 int command_cat(int argc, char **argv);
 int command_config_test_api(int argc, char **argv);
+int command_diff(int argc, char **argv);
 int command_rules_check(int argc, char **argv);
 int command_rules_diff(int argc, char **argv);
 int command_rules_test(int argc, char **argv);

@@ -129,6 +129,7 @@ static int read_options(struct replay *replay, int argc, char **argv)
 	int64_t now_ns = clock_now_ns();
 
 	replay->why = cli_option(&argc, argv, "--why");
+	replay->into = cli_option(&argc, argv, "--into");
 	replay->replays = cli_flag(&argc, argv, "--replays");
 	replay->dry_run = cli_flag(&argc, argv, "--dry-run");
 	replay->follow = cli_flag(&argc, argv, "--follow");
@@ -164,18 +165,32 @@ static json_t *request_of(const struct replay *replay)
 	json_decref(symbols);
 	if (replay->replays)
 		json_object_set_new(request, "replays", json_true());
+	if (replay->into)
+		json_object_set_new(request, "into", json_string(replay->into));
 	return request;
 }
 
-static int ask(const struct replay *replay, const struct config *cfg, json_t **ret, struct err *err)
+static int ask(const struct replay *replay, bool dry_run, const struct config *cfg, json_t **ret, struct err *err)
 {
 	CLEANUP(json_freep) json_t *request = request_of(replay);
 	CLEANUP(freep) char *body = NULL;
 
+	if (dry_run)
+		json_object_set_new(request, "dry_run", json_true());
 	if (replay->why && json_object_set_new(request, "why", json_string(replay->why)))
 		return err_set(err, ERR_FATAL, "--why is not UTF-8");
 	body = json_dumps(request, JSON_COMPACT);
+	if (!body)
+		return err_set(err, ERR_FATAL, "what is said is not UTF-8");
 	return api_call(cfg, "POST", "/api/v1/topic-replays", body, ret, err);
+}
+
+/* Whether there is a table already that it is to load into: nobody waits for a look into the topic to be told so. */
+static int check_table(const struct replay *replay, const struct config *cfg, struct err *err)
+{
+	CLEANUP(json_freep) json_t *nothing = NULL;
+
+	return replay->into ? ask(replay, true, cfg, &nothing, err) : 0;
 }
 
 static int show(const struct replay *replay)
@@ -203,11 +218,12 @@ int command_replay(int argc, char **argv)
 	if (code)
 		return code;
 	log_open("penstock", LOG_ERROR); /* what the client tries meanwhile, the error sums up */
-	if (registry_register(cfg, &err) || replay_ranges_find(&replay, cfg, &err) || replay_look(&replay, cfg, &err))
+	if (registry_register(cfg, &err) || replay_ranges_find(&replay, cfg, &err) || check_table(&replay, cfg, &err) ||
+	    replay_look(&replay, cfg, &err))
 		return cli_fail(REPLAY_COMMAND, &err);
 	if (replay.dry_run)
 		return show(&replay);
-	if (ask(&replay, cfg, &accepted, &err))
+	if (ask(&replay, false, cfg, &accepted, &err))
 		return cli_fail(REPLAY_COMMAND, &err);
 	return run_started(cfg, REPLAY_COMMAND, accepted, replay.follow, replay.as_json);
 }

@@ -21,7 +21,7 @@ struct replay_edge {
 struct replay {
 	const struct data_schema *schema;
 	enum data_stage stage;
-	const char *stage_name, *why;
+	const char *stage_name, *why, *into;
 	struct replay_edge from, to;
 	char **symbols; /* owned */
 	size_t symbol_count;

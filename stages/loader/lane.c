@@ -6,6 +6,7 @@
 #include "common/mem.h"
 #include "stages/loader/months.h"
 #include "stages/loader/order.h"
+#include "stages/loader/sides.h"
 
 #define BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define FIRST_ROWS 1024
@@ -34,6 +35,11 @@ struct lane {
 	const char *topic;
 	struct table *table;
 	struct merge *merge;
+	struct sides *sides;
+	bool beside; /* rows of the batch that is written go into other tables, too */
+	int32_t *part;
+	int64_t part_cap;
+	struct ledger *part_arrivals;
 	struct load loads[2];
 	struct load *filling, *writing;
 
@@ -82,6 +88,8 @@ struct lane *lane_new(const struct table_spec *spec, const char *topic)
 	lane->writing = &lane->loads[1];
 	open_load(lane->filling, spec);
 	open_load(lane->writing, spec);
+	lane->sides = sides_new(spec);
+	lane->part_arrivals = ledger_new();
 	return lane;
 }
 
@@ -93,6 +101,9 @@ void lane_freep(struct lane **pointer)
 		return;
 	merge_freep(&lane->merge);
 	table_freep(&lane->table);
+	sides_freep(&lane->sides);
+	ledger_freep(&lane->part_arrivals);
+	free(lane->part);
 	release_load(&lane->loads[0]);
 	release_load(&lane->loads[1]);
 	free(lane);
@@ -102,6 +113,7 @@ void lane_freep(struct lane **pointer)
 int lane_opened(struct lane *lane, struct pg *pg, struct err *err)
 {
 	merge_freep(&lane->merge); /* the staging tables went with the session before */
+	sides_opened(lane->sides);
 	if (!lane->table && table_open(&lane->table, pg, lane->spec, err))
 		return -1;
 	lane->merge = merge_new(lane->table);
@@ -191,7 +203,12 @@ const void *lane_decode(struct lane *lane, enum lane_side side, const struct kaf
 
 int lane_prepare(struct lane *lane, struct pg *pg, struct err *err)
 {
-	return months_ensure(lane->writing->months, pg, err);
+	const struct load *load = lane->writing;
+
+	lane->beside = false;
+	if (load->count > 0 && sides_learn(lane->sides, pg, load->index, load->count, &lane->beside, err))
+		return -1;
+	return months_ensure(load->months, pg, err);
 }
 
 static int refuse_row(void *self, const struct merge_refusal *refusal, struct err *err)
@@ -212,6 +229,58 @@ static int refuse_row(void *self, const struct merge_refusal *refusal, struct er
 	return lane->refused(lane->refused_self, lane, &m, refusal, err);
 }
 
+/* The rows of the batch that go into one of the tables: a batch of their own. */
+static struct merge_batch part_of(struct lane *lane, const struct merge_batch *all, int side)
+{
+	struct merge_batch part = *all;
+
+	if (all->count > lane->part_cap) {
+		lane->part_cap = all->count;
+		lane->part = mem_realloc(lane->part, (size_t)lane->part_cap, sizeof(*lane->part));
+	}
+	ledger_reset(lane->part_arrivals);
+	part.order = lane->part;
+	part.arrivals = lane->part_arrivals;
+	part.count = 0;
+	for (int64_t i = 0; i < all->count; i++) {
+		const struct merge_row *row = &all->index[all->order[i]];
+
+		if (sides_of(lane->sides, row->attempt) != side)
+			continue;
+		lane->part[part.count++] = all->order[i];
+		ledger_add(lane->part_arrivals, row->attempt, all->topic, row->partition, OUTCOME_INSERTED, 1,
+			   record_mix(row->ordinal), (struct ledger_span){ row->offset, row->offset });
+	}
+	return part;
+}
+
+/* The table was dropped while they were on their way. */
+static int refuse_part(struct lane *lane, const struct merge_batch *part, int side, struct err *err)
+{
+	CLEANUP(freep) char *why = mem_printf("table %s is not there any more", sides_table(lane->sides, side));
+
+	for (int64_t i = 0; i < part->count; i++)
+		if (refuse_row(lane, &(struct merge_refusal){ part->order[i], why }, err))
+			return -1;
+	return 0;
+}
+
+static int write_parts(struct lane *lane, struct pg *pg, const struct merge_batch *all, struct ledger *ledger,
+		       struct err *err)
+{
+	for (int side = SIDE_NONE; side < sides_count(lane->sides); side++) {
+		const struct merge_batch part = part_of(lane, all, side);
+		struct merge *merge = side == SIDE_NONE ? lane->merge : sides_merge(lane->sides, side);
+
+		if (part.count == 0)
+			continue;
+		if (merge ? merge_run(merge, pg, &part, ledger, refuse_row, lane, err)
+			  : refuse_part(lane, &part, side, err))
+			return -1;
+	}
+	return 0;
+}
+
 int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_refused_fn *refused, void *self,
 	       struct err *err)
 {
@@ -230,6 +299,8 @@ int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_ref
 
 	lane->refused = refused;
 	lane->refused_self = self;
+	if (lane->beside)
+		return write_parts(lane, pg, &batch, ledger, err);
 	return merge_run(lane->merge, pg, &batch, ledger, refuse_row, lane, err);
 }
 

@@ -8,27 +8,27 @@
 
 const struct table_spec loader_tables[DATA_TYPES] = {
 	[DATA_OHLCV] = {
-		.name = "ohlcv_data",
+		.name = DATA_TABLE_OHLCV,
 		.type = &ohlcv_clean_type,
 		.time_column = "ts_event",
 		.keys = { "symbol", "interval", "ts_event", "dataset", "publisher_id" },
 	},
 	[DATA_TRADES] = {
-		.name = "trades_data",
+		.name = DATA_TABLE_TRADES,
 		.type = &trades_clean_type,
 		.time_column = "ts_event",
 		.nanoseconds = true,
 		.keys = { TRADE_KEYS },
 	},
 	[DATA_TBBO] = {
-		.name = "tbbo_data",
+		.name = DATA_TABLE_TBBO,
 		.type = &tbbo_clean_type,
 		.time_column = "ts_event",
 		.nanoseconds = true,
 		.keys = { TRADE_KEYS },
 	},
 	[DATA_STATISTICS] = {
-		.name = "statistics_data",
+		.name = DATA_TABLE_STATISTICS,
 		.type = &statistics_clean_type,
 		.time_column = "ts_recv",
 		.nanoseconds = true,
@@ -36,14 +36,14 @@ const struct table_spec loader_tables[DATA_TYPES] = {
 			  "sequence", "ts_ref", "ts_ref_ns", "tie" },
 	},
 	[DATA_DEFINITION] = {
-		.name = "definitions_data",
+		.name = DATA_TABLE_DEFINITION,
 		.type = &definition_clean_type,
 		.time_column = "ts_recv",
 		.nanoseconds = true,
 		.keys = { "dataset", "publisher_id", "instrument_id", "ts_recv", "ts_recv_ns", "leg_index" },
 	},
 	[DATA_SYMBOL_MAPPING] = {
-		.name = "symbol_mappings",
+		.name = DATA_TABLE_SYMBOL_MAPPING,
 		.type = &symbol_mapping_clean_type,
 		.time_column = "d0",
 		.keys = { "dataset", "stype_in", "input_symbol", "stype_out", "output_symbol", "d0", "d1" },

@@ -73,7 +73,7 @@ int skipped_find(struct orchestrator *self, const char *topic, const char *sourc
 #define RANGE_PARAMETERS_SQL \
 	"SELECT jsonb_build_object('symbols', coalesce(o.options->'symbols', '[]'), 'replays'," \
 	" (SELECT coalesce(jsonb_agg(v.attempt), '[]') FROM etl.topic_replays v WHERE v.run <> o.run" \
-	" AND (v.stage, v.record_type) = (t.parameters->>'stage', t.parameters->>'record_type')" \
+	" AND t.parameters->>'stage' = ANY (v.stages) AND v.record_type = t.parameters->>'record_type'" \
 	" AND NOT coalesce((o.options->>'replays')::boolean, false)))" \
 	" FROM etl.runs o WHERE o.run = t.run"
 struct task_columns {

@@ -19,7 +19,7 @@ ATTEMPTS, LETTERS, BARS = 50_000, 100_000, 400_000
 RUN_ATTEMPTS = 20
 API = os.path.join(TOP, "stages", "orchestrator", "api")
 FEW = 3000  # rows that a page may read of one table where nothing else is said; every table that grows has many more
-SMALL = {"etl.offsets", "etl.tokens", "etl.gaps", "etl.alarms", "etl.leader", "etl.dead_letter_counts", "etl.datasets", "etl.calendars"}  # they do not grow with time
+SMALL = {"etl.offsets", "etl.tokens", "etl.gaps", "etl.alarms", "etl.sides", "etl.leader", "etl.dead_letter_counts", "etl.datasets", "etl.calendars"}  # they do not grow with time
 
 
 @pytest.fixture(scope="module")
@@ -178,8 +178,10 @@ EXPECTED = {
     "runs": Expected({"run": "7"}, {"run": "999999"}, {"kind": "backfill"}, {"kind": "full"}, {"status": "running"}, {"status": "failed"},
                      budget=10 * RUN_ATTEMPTS * 51),
     "sample": Expected({"schema": "ohlcv-1d", "breadth": "20"}, bare=False),  # what its function reads is its own business: test_validate.py
+    "sides": Expected({"suffix": "none"}, {"suffix": "none", "schema": "ohlcv-1m", "examples": "2"}, bare=False),
     "symbols": Expected({"subscription": "none"}, budget=20 * FEW),
     "tokens": Expected(),
+    "topic_replays": Expected({"stage": "raw"}, {"record_type": "ohlcv"}),
     "why": Expected({"symbol": "SYM0007", "time": "2024-01-01T05:00:00Z"}, {"symbol": "none", "time": "2024-01-01T05:00:00Z"}, bare=False),
 }  # fmt: skip
 

@@ -297,7 +297,8 @@ def test_what_is_refused_changes_nothing(past, words, code, said):
         ({"symbols": []}, "symbols: a list"),
         ({"symbols": [""]}, "symbols: a list"),
         ({"replays": 1}, "replays: true or false"),
-        ({"into": "x"}, "unknown key 'into'"),
+        ({"dry_run": 1}, "dry_run: true or false"),
+        ({"colour": "x"}, "unknown key 'colour'"),
         ({"ranges": None}, "ranges: a list"),
     ],
 )
@@ -318,3 +319,120 @@ def past(servers, tmp_path_factory):
 
     with loads(servers, tmp_path_factory, bars=40, broken=0) as pipeline:
         yield pipeline
+
+
+# --- beside the real tables ------------------------------------------------------------------------------------------------
+
+
+def sides(pipeline):
+    """Tables beside the real one, and what is known of them."""
+    return pipeline.query("SELECT c.relname, s.run FROM pg_class c LEFT JOIN etl.sides s ON s.side_name = c.relname WHERE c.relname LIKE 'ohlcv_data\\_%' AND c.relkind = 'r' AND NOT c.relispartition ORDER BY 1")
+
+
+def table_beside(pipeline):
+    return pipeline.query("SELECT symbol, ts_event, open_price, attempt FROM ohlcv_data_before ORDER BY 1, 2")
+
+
+def test_beside_the_real_table(corrected):
+    """The first of two readings is loaded beside: every row differs, but for one that is only here and one only there."""
+    up = corrected
+    before = table(up)
+    run = replay(up, "raw", *up.first, "--into", "before")
+    assert_good(run, fetched=up.count)
+    assert run["inserted"] == up.count and table(up) == before
+    assert up.value("SELECT count(*) FROM ohlcv_data_before WHERE open_price = 100") == up.count
+    told = up.cli_json("diff", "before", code=1)["differences"]
+    assert [(d["side_name"], d["what"], d["rows"]) for d in told] == [
+        ("ohlcv_data_before", "only_here", 0),
+        ("ohlcv_data_before", "only_there", 0),
+        ("ohlcv_data_before", "different", up.count),
+    ]
+    up.query("DELETE FROM ohlcv_data_before WHERE symbol = 'AAA' AND ts_event = '2024-01-02T15:10:00Z'")
+    up.query("DELETE FROM ohlcv_data WHERE symbol = 'BBB' AND ts_event = '2024-01-02T15:20:00Z'")
+    here, there, different = up.cli_json("diff", "before", "--schema", "ohlcv-1m", "--examples", "2", code=1)["differences"]
+    assert (here["rows"], there["rows"], different["rows"]) == (1, 1, up.count - 2)
+    assert [d["examples"][0]["key"]["symbol"] for d in (here, there)] == ["AAA", "BBB"]
+    assert len(different["examples"]) == 2
+    example = different["examples"][0]
+    assert (example["here"]["open_price"], example["there"]["open_price"]) == (200, 100)
+    assert "volume" not in example["here"], "what is equal is left out"
+    said = up.cli("diff", "before", code=1).stdout
+    assert said.startswith(f"here ohlcv_data, there ohlcv_data_before (ohlcv-1m, run {run['run']})\n  only here             1\n")
+
+    # what is there already is refused, whoever made it, and what was dropped may be made again
+    up.query("CREATE TABLE ohlcv_data_mine (n integer)")
+    as_it_was = (up.value("SELECT count(*) FROM etl.runs"), up.value("SELECT count(*) FROM etl.audit"), table_beside(up), sides(up))
+    for suffix in ("before", "mine"):
+        for more in ((), ("--dry-run",)):
+            said = up.cli(*again("raw", *up.first, "--into", suffix, *more), code=1)
+            assert f"table ohlcv_data_{suffix} is there already" in said.stderr and not said.stdout
+    assert "no replay has loaded into 'mine'" in up.cli("diff", "mine", "--drop", code=1).stderr
+    told = up.cli_json(*again("raw", *up.first, "--into", "fresh"), "--dry-run")
+    assert told["records"] == up.count
+    assert as_it_was == (up.value("SELECT count(*) FROM etl.runs"), up.value("SELECT count(*) FROM etl.audit"), table_beside(up), sides(up))
+    for words in ([], ["before", "--drop", "--schema", "trades"], ["before", "--drop", "--json"], ["before", "--examples", "x"], ["before", "after"]):
+        assert up.cli("diff", *words, code=2).stderr.startswith("penstock diff: ")
+    assert "no replay of quotes has loaded into 'before'" in up.cli("diff", "before", "--schema", "quotes", code=1).stderr
+    up.cli("diff", "before", "--drop")
+    assert up.value("SELECT to_regclass('ohlcv_data_before')") is None
+    for words in (["diff", "before"], ["diff", "before", "--drop"]):
+        assert "no replay has loaded into 'before'" in up.cli(*words, code=1).stderr
+    assert up.value("SELECT count(*) FROM etl.audit WHERE action = 'sides.drop'") == 1
+    same = replay(up, "clean", *up.second, "--into", "before")
+    assert_good(same, fetched=up.count)
+    assert same["skipped"] == up.count, "what was only tried is no past of the topics behind, either"
+    up.query("DELETE FROM ohlcv_data_before WHERE symbol = 'BBB'")
+    assert up.cli("diff", "before").stdout.count(" 0\n") == 3, "what the replay was not of is not compared"
+
+
+TABLES = {"ohlcv-1m": "ohlcv_data", "trades": "trades_data", "tbbo": "tbbo_data", "statistics": "statistics_data", "definition": "definitions_data"}
+
+
+def test_every_table_may_have_one_beside(pipeline, tmp_path):
+    up = pipeline
+    for schema in TABLES:
+        simulate(up, tmp_path, f"{schema}.dbn.zst", records=30, symbols=2, seed=4, schema=schema)
+        up.subscribe(schema, tmp_path / f"{schema}.dbn.zst", symbol_mappings="true")
+    up.start_all()
+    assert_good(up.run())
+    tables = TABLES | {"symbol_mapping": "symbol_mappings"}
+    there = {name: up.value(f"SELECT count(*) FROM {name}") for name in tables.values()}
+    for schema, name in tables.items():
+        run = replay(up, "clean", "--into", "every", schema=schema)
+        assert_good(run)
+        assert run["inserted"] == there[name] == up.value(f"SELECT count(*) FROM {name}_every") > 0, name
+    equal = up.cli_json("diff", "every")["differences"]
+    assert sorted({d["table_name"] for d in equal}) == sorted(there) and [d["rows"] for d in equal] == [0] * 3 * len(there)
+    for name in there:
+        up.query(f"UPDATE {name}_every SET flags = flags + 1024 WHERE ctid = (SELECT min(ctid) FROM {name}_every)")
+    different = [d for d in up.cli_json("diff", "every", code=1)["differences"] if d["rows"] > 0]
+    assert [(d["what"], d["rows"]) for d in different] == [("different", 1)] * len(there)
+    for (example,) in (d["examples"] for d in different):
+        assert example["here"].keys() == {"flags"} and example["here"]["flags"] + 1024 == example["there"]["flags"]
+    up.cli("diff", "every", "--drop")
+    left = "SELECT count(*) FROM pg_class WHERE relname LIKE '%\\_every' AND relpersistence = 'p'"  # a session's staging tables end with it
+    assert up.value(left) == up.value("SELECT count(*) FROM etl.sides") == 0
+
+
+def test_a_table_that_is_dropped_while_records_are_on_their_way(corrected):
+    up = corrected
+    for worker in up.of("loader"):
+        assert worker.stop() == 0
+    run = up.cli_json(*again("raw", *up.first, "--into", "x"))["run"]
+    wait_until(lambda: up.api.run(run)["fetched"] == up.count, 30, "all is put back")
+    assert f"run {run} writes into 'x' now" in up.cli("diff", "x", "--drop", code=1).stderr
+    up.query("DROP TABLE ohlcv_data_x")
+    before = table(up)
+    up.start("loader")
+    done = up.wait_run(run)
+    assert_good(done, fetched=up.count)
+    assert done["dead_letters"] == up.count and table(up) == before
+    assert up.value("SELECT DISTINCT message FROM etl.dead_letters WHERE stage = 'loader'") == "table ohlcv_data_x is not there any more"
+
+
+@pytest.mark.parametrize("suffix", ["", "X", "1x", "a-b", "x" * 21, "a b"])
+def test_suffixes_that_are_none(past, suffix):
+    for more in ((), ("--dry-run",)):
+        said = past.cli(*again("raw", "--into", suffix, *more), code=2).stderr
+        assert "into: 1 to 20 of a-z, 0-9 and _" in said
+    assert past.value("SELECT count(*) FROM etl.runs WHERE kind = 'replay'") == 0

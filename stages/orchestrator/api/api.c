@@ -146,6 +146,7 @@ static const struct route routes[] = {
 	{ "/api/v1/dead-letters/discards", "POST", ROLE_OPERATOR, api_discard },
 	{ "/api/v1/dead-letters/resolutions", "POST", ROLE_OPERATOR, api_resolve },
 	{ "/api/v1/dead-letters/replays", "POST", ROLE_OPERATOR, api_replay },
+	{ "/api/v1/sides/", "DELETE", ROLE_OPERATOR, api_sides_drop },
 	{ "/api/v1/topic-replays", "POST", ROLE_OPERATOR, api_replay_topic },
 };
 

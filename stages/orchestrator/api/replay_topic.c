@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/data_types.h"
 #include "common/json_in.h"
+#include "common/mem.h"
 #include "stages/orchestrator/api/api.h"
 #include "stages/orchestrator/orchestrator.h"
 
@@ -11,6 +12,7 @@
 #define RANGES_MAX 1024
 #define SYMBOLS_MAX 2000
 #define SYMBOL_MAX 128 /* bytes */
+#define SUFFIX_MAX 20  /* bytes: with the longest table's name, and what the loader puts before and behind it, 63 */
 
 /* --- what is asked for ------------------------------------------------------------------------------------------------- */
 
@@ -50,6 +52,16 @@ static bool is_switch(const json_t *value)
 	return json_is_boolean(value);
 }
 
+/* It becomes part of a table's name. */
+static bool is_suffix(const json_t *value)
+{
+	const char *text = json_string_value(value);
+	size_t n = text ? strlen(text) : 0;
+
+	return n >= 1 && n <= SUFFIX_MAX && text[0] >= 'a' && text[0] <= 'z' &&
+	       strspn(text, "abcdefghijklmnopqrstuvwxyz0123456789_") == n;
+}
+
 static bool is_range(const json_t *range, bool seen[RANGES_MAX])
 {
 	const json_t *partition = json_object_get(range, "partition"), *from = json_object_get(range, "from"),
@@ -84,6 +96,8 @@ static const struct {
 	{ "ranges", "a list of partition, from, to; each of another partition, from below to", is_ranges, true },
 	{ "symbols", "a list of 1 to 2000 symbols", is_symbols, false },
 	{ "replays", "true or false", is_switch, false },
+	{ "dry_run", "true or false", is_switch, false },
+	{ "into", "1 to 20 of a-z, 0-9 and _, a letter first", is_suffix, false },
 	{ "why", "a text of 500 bytes", is_why, false },
 };
 
@@ -127,26 +141,80 @@ static char *options_of(json_t *body)
 	return json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
 }
 
-int api_replay_topic(struct api_call *call, struct err *err)
+static char *side_name(const json_t *body)
+{
+	const struct data_schema *schema = data_schema_find(json_string_value(json_object_get(body, "schema")));
+	const char *suffix = json_string_value(json_object_get(body, "into"));
+
+	return suffix ? mem_printf("%s_%s", data_types[schema->type].table, suffix) : NULL;
+}
+
+/* True: the response says that there is such a table. Two who want the same one wait for each other. */
+static int refuse_side(struct api_call *call, const json_t *body, bool *ret_refused, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-	struct str text = call->request->body;
-	CLEANUP(json_freep) json_t *body = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
-	CLEANUP(freep) char *options = NULL;
+	CLEANUP(freep) char *name = side_name(body);
 
-	if (!check(call, body))
+	*ret_refused = false;
+	if (!name)
 		return 0;
-	options = options_of(body);
+	if (pg_query(call->pg, "SELECT pg_advisory_xact_lock(hashtext('etl.sides'))", PG_NO_PARAMS, NULL, err) ||
+	    pg_query(call->pg, "SELECT to_regclass($1) IS NOT NULL", PG_PARAMS(name), &r, err))
+		return -1;
+	*ret_refused = pg_bool(r, 0, 0);
+	if (*ret_refused)
+		api_problem(
+			call->response, 409,
+			"table %s is there already: take another suffix, or see what `penstock diff %s --drop` drops",
+			name, json_string_value(json_object_get(body, "into")));
+	return 0;
+}
+
+/* In the transaction that makes the run, or there is neither. */
+static int make_side(struct api_call *call, const json_t *body, const char *run, struct err *err)
+{
+	const char *schema = json_string_value(json_object_get(body, "schema"));
+	const char *suffix = json_string_value(json_object_get(body, "into"));
+
+	if (!suffix)
+		return 0;
+	return pg_query(call->pg, "SELECT etl.make_side($1, $2, $3, $4)",
+			PG_PARAMS(data_types[data_schema_find(schema)->type].table, suffix, schema, run), NULL, err);
+}
+
+static int begin_run(struct api_call *call, json_t *body, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	CLEANUP(freep) char *options = options_of(body);
+
 	if (!options)
 		return err_set(err, ERR_FATAL, "options cannot be written as JSON");
-	if (pg_begin(call->pg, err) ||
-	    pg_query(call->pg,
+	if (pg_query(call->pg,
 		     "INSERT INTO etl.runs (kind, options, requested_by) VALUES ('replay', $1, $2) RETURNING run",
 		     PG_PARAMS(options, call->principal.name), &r, err) ||
+	    make_side(call, body, pg_text(r, 0, 0), err) ||
 	    api_audit(call->pg, &call->principal, "topics.replay", pg_text(r, 0, 0), options, err) ||
 	    pg_commit(call->pg, err))
 		return -1;
 	api_run_answer(call->response, pg_int(r, 0, 0));
 	orchestrator_wake();
+	return 0;
+}
+
+int api_replay_topic(struct api_call *call, struct err *err)
+{
+	struct str text = call->request->body;
+	CLEANUP(json_freep) json_t *body = json_loadb(text.data, text.len, JSON_REJECT_DUPLICATES, NULL);
+	bool refused;
+
+	if (!check(call, body))
+		return 0;
+	if (pg_begin(call->pg, err) || refuse_side(call, body, &refused, err))
+		return -1;
+	if (!refused && !json_is_true(json_object_get(body, "dry_run")))
+		return begin_run(call, body, err);
+	pg_rollback(call->pg);
+	if (!refused)
+		call->response->status = 204;
 	return 0;
 }
