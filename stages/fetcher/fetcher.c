@@ -59,6 +59,21 @@ static int read_on(struct fetcher *fetcher, struct slot *slot, struct err *err)
 	return kafka_consumer_seek(fetcher->consumer, &from, 1, err);
 }
 
+static bool is_parked(const struct fetcher *fetcher, const struct slot *slot)
+{
+	const char *subscription = job_subscription(slot->job);
+
+	return subscription && parking_holds(&fetcher->parking, subscription, job_cursor(slot->job)->attempt);
+}
+
+/* At work already. Those that wait are looked at when their turn comes. */
+static void park_all(struct fetcher *fetcher)
+{
+	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
+		if (slot->known && slot->job && is_parked(fetcher, slot))
+			job_park(slot->job);
+}
+
 static int begin_task(struct fetcher *fetcher, struct slot *slot, struct err *err)
 {
 	slot_begin(slot, &fetcher->outputs);
@@ -66,6 +81,10 @@ static int begin_task(struct fetcher *fetcher, struct slot *slot, struct err *er
 		return -1;
 	if (slot->tell_attempt && fetcher_commit(fetcher, err))
 		return -1;
+	if (is_parked(fetcher, slot)) {
+		job_park(slot->job);
+		return 0;
+	}
 	return job_open(slot->job, &slot->env, err);
 }
 
@@ -87,6 +106,8 @@ static int work(struct fetcher *fetcher, struct err *err)
 {
 	if (fetcher_learn(fetcher, err))
 		return -1;
+	if (parking_look(&fetcher->parking))
+		park_all(fetcher);
 	fetcher->sole = find_sole(fetcher);
 	if (count_starts(fetcher, err))
 		return -1;
@@ -229,6 +250,7 @@ static void release(struct fetcher **pointer)
 	fetcher_clear(fetcher);
 	fetcher_stop_http(fetcher);
 	kafka_consumer_freep(&fetcher->consumer);
+	parking_release(&fetcher->parking);
 	kafka_producer_freep(&fetcher->outputs.producer);
 	kafka_group_freep(&fetcher->group);
 	free(fetcher);
@@ -242,6 +264,7 @@ int fetcher_run(struct worker *worker, struct err *err)
 	fetcher->slots_end = fetcher->slots;
 	fetcher->batch_ns = config_int(worker->cfg, "batch.ms") * NS_PER_MS;
 	fetcher->turn_records = (unsigned)config_int(worker->cfg, "turn.records");
+	parking_init(&fetcher->parking, worker->cfg, worker->topics);
 	worker_set_ready(false, "waiting for slots");
 	if (fetcher_open_sources(fetcher, worker, err) || open_outputs(fetcher, worker, err) ||
 	    kafka_consumer_new(&fetcher->consumer, worker->cfg, topics_group(worker->topics, "penstock.fetcher"),

@@ -6,6 +6,7 @@
  */
 #include "common/kafka.h"
 #include "common/worker.h"
+#include "stages/fetcher/parking.h"
 #include "stages/fetcher/slot.h"
 #include "stages/fetcher/sources/databento/account.h"
 
@@ -25,8 +26,9 @@ struct fetcher {
 	struct slot slots[SLOTS_MAX], *slots_end; /* as they came; behind the last that ever was ours */
 	struct databento_account databento;
 	struct source_env env; /* of no slot: each has its limiter */
-	struct slot *sole;     /* works alone: it may be the one that ends processes */
-	struct err broken;     /* found inside the rebalance callback */
+	struct parking parking;
+	struct slot *sole; /* works alone: it may be the one that ends processes */
+	struct err broken; /* found inside the rebalance callback */
 };
 
 /* The slot of a partition; NULL: it never was ours. */

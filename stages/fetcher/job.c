@@ -1,6 +1,7 @@
 #include "stages/fetcher/job.h"
 
 #include <inttypes.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "common/clock.h"
 #include "common/dead_letter.h"
 #include "common/fault.h"
+#include "common/json_in.h"
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/worker.h"
@@ -26,10 +28,12 @@ struct job {
 	int64_t input_bytes; /* read by the time the source was closed */
 	enum job_state state;
 	struct cursor cursor;
-	int64_t behind;   /* items that stand before the cursor and are to be read past */
-	char reason[480]; /* why it failed or was abandoned */
-	char *result;     /* what the source had to tell at its end; NULL: nothing */
-	bool held;        /* `item`, or `why`, was got from the source and is to be taken */
+	int64_t base;        /* items of the task that earlier attempts took, which were parked */
+	int64_t behind;      /* items that stand before the cursor and are to be read past */
+	const bool *trouble; /* of the source's env: its vendor's trouble ended it */
+	char reason[480];    /* why it failed or was abandoned */
+	char *result;        /* what the source had to tell at its end; NULL: nothing */
+	bool held;           /* `item`, or `why`, was got from the source and is to be taken */
 	struct source_item item;
 	struct err why;
 	int64_t ready_ns; /* the source gives nothing before; 0: it did when it was asked last */
@@ -83,7 +87,7 @@ static void end(struct job *job, enum job_state state, const char *reason)
 	metric_add(&fetcher_metrics[FETCHER_INPUT_BYTES], job->input_bytes);
 	job->ready_ns = 0;
 	source_freep(&job->source);
-	if (state == JOB_ABANDONED)
+	if (state == JOB_ABANDONED && !job->result)
 		metric_add(&fetcher_metrics[FETCHER_TASKS_ABANDONED], 1);
 }
 
@@ -165,6 +169,34 @@ static void start_cursor(struct job *job)
 	};
 }
 
+/* An earlier attempt of the task was parked: where this one begins. Where nothing was done by it there is no such place. */
+static void start_parked(struct job *job, bool fresh)
+{
+	const char *parameters = job->task.parameters ? job->task.parameters : "";
+	CLEANUP(json_freep) json_t *json = strstr(parameters, "\"parked\"") ? json_loads(parameters, 0, NULL) : NULL;
+	const char *identity, *resume;
+	json_int_t items;
+
+	if (job_subscription(job) == NULL ||
+	    json_unpack(json_object_get(json, "parked"), "{s:s, s:s, s:I}", "identity", &identity, "resume", &resume,
+			"items", &items) ||
+	    strlen(identity) >= sizeof(job->cursor.identity) || strlen(resume) >= sizeof(job->cursor.resume) ||
+	    items < 0)
+		return;
+	job->base = items;
+	if (!fresh)
+		return;
+	snprintf(job->cursor.identity, sizeof(job->cursor.identity), "%s", identity);
+	snprintf(job->cursor.resume, sizeof(job->cursor.resume), "%s", resume);
+}
+
+static void start(struct job *job, bool fresh)
+{
+	if (fresh)
+		start_cursor(job);
+	start_parked(job, fresh);
+}
+
 struct job *job_new(const struct job_outputs *outputs, struct kafka_message *message, const struct cursor *from)
 {
 	struct job *job = new_job(outputs, message, from);
@@ -175,8 +207,8 @@ struct job *job_new(const struct job_outputs *outputs, struct kafka_message *mes
 		err_set(&why, ERR_RECORD, "attempt %" PRId64 ": attempts are numbered from 1", job->task.attempt);
 	if (why.kind != ERR_OK)
 		doom(job, why.text);
-	else if (from->attempt != job->task.attempt || !from->identity[0])
-		start_cursor(job);
+	else
+		start(job, from->attempt != job->task.attempt || !from->identity[0]);
 	return job;
 }
 
@@ -200,7 +232,7 @@ static int open_source(struct job *job, const struct source_env *env, struct err
 	if (source_open(&job->source, env, &job->task, job->cursor.resume, err))
 		return -1;
 	identity = source_identity(job->source);
-	job->behind = source_begins_behind(job->source) ? 0 : job->cursor.fetched + job->cursor.skipped;
+	job->behind = source_begins_behind(job->source) ? 0 : job->base + job->cursor.fetched + job->cursor.skipped;
 	if (job->cursor.identity[0] && strcmp(job->cursor.identity, identity) != 0)
 		end(job, JOB_ABANDONED, "the source changed while it was read");
 	else
@@ -214,6 +246,9 @@ int job_open(struct job *job, const struct source_env *env, struct err *err)
 
 	if (job->doomed)
 		return 0;
+	job->trouble = env->trouble;
+	if (env->trouble)
+		*env->trouble = false;
 	fault_point("task_open");
 	fault_point(job->task.subscription); /* one of many */
 	if (open_source(job, env, &why)) {
@@ -235,6 +270,41 @@ int job_open(struct job *job, const struct source_env *env, struct err *err)
 bool job_catching_up(const struct job *job)
 {
 	return job->state == JOB_RUNNING && job->behind > 0;
+}
+
+/* --- parking --------------------------------------------------------------------------------------------------------- */
+
+/* For the event that ends the attempt. */
+static char *place_told(const struct job *job, bool trouble)
+{
+	const struct cursor *cursor = &job->cursor;
+	CLEANUP(json_freep)
+	json_t *told = json_pack("{s:{s:s, s:s, s:I}}", "parked", "identity", cursor->identity, "resume",
+				 cursor->resume, "items", (json_int_t)(job->base + cursor->fetched + cursor->skipped));
+
+	if (trouble)
+		json_object_set_new(told, "trouble", json_true());
+	return json_dumps(told, JSON_COMPACT);
+}
+
+const char *job_subscription(const struct job *job)
+{
+	return job->task.source && strcmp(job->task.source, "kafka") == 0 ? NULL : job->task.subscription;
+}
+
+void job_park(struct job *job)
+{
+	if (job->doomed || job->state != JOB_RUNNING)
+		return;
+	job->result = place_told(job, false);
+	job->held = false;
+	job->behind = 0;
+	metric_add(&fetcher_metrics[FETCHER_TASKS_PARKED], 1);
+	log_info("task_parked",
+		 LOG_FIELDS(log_i64("task", job->cursor.task), log_i64("attempt", job->cursor.attempt),
+			    log_str("subscription", job->task.subscription), log_i64("record", job->cursor.fetched)),
+		 "task %" PRId64 " is parked behind record %" PRId64, job->cursor.task, job->cursor.fetched);
+	end(job, JOB_ABANDONED, "parked: its subscription is held back");
 }
 
 /* --- what the source gives ------------------------------------------------------------------------------------------- */
@@ -351,13 +421,23 @@ static int take_item(struct job *job, const struct source_item *item, struct err
 	return 0;
 }
 
+/* Where the source stands behind the last item that was taken. */
+static void note_place(struct job *job)
+{
+	snprintf(job->cursor.resume, sizeof(job->cursor.resume), "%s", source_resume(job->source));
+}
+
 static int take_held(struct job *job, struct err *err)
 {
 	job->held = false;
 	if (job->why.kind == ERR_OK)
 		return take_item(job, &job->item, err);
-	if (job->why.kind == ERR_RECORD)
+	if (job->why.kind == ERR_RECORD) {
+		note_place(job);
+		if (job->trouble && *job->trouble)
+			job->result = place_told(job, true);
 		return refuse_task(job, job->why.text, err);
+	}
 	*err = job->why;
 	return -1;
 }
@@ -376,7 +456,7 @@ int job_work(struct job *job, unsigned items, struct err *err)
 	}
 	/* One that is held was got, so the source says where it stands behind it. */
 	if (job->source && !job->held)
-		snprintf(job->cursor.resume, sizeof(job->cursor.resume), "%s", source_resume(job->source));
+		note_place(job);
 	return 0;
 }
 

@@ -52,6 +52,14 @@ int64_t job_ready_ns(const struct job *job);
 int job_work(struct job *job, unsigned items, struct err *err);
 enum job_state job_state(const struct job *job);
 
+/*
+ * Its subscription is held back: the attempt ends, and the event that says so has its place, where the task's next
+ * attempt goes on. One that ended already, or cannot begin, is left as it is.
+ */
+const char *
+job_subscription(const struct job *job); /* NULL: nobody could read whose it is, or it is put back on purpose */
+void job_park(struct job *job);
+
 /* Produces what became of the attempt so far. */
 int job_report(struct job *job, struct err *err);
 

@@ -13,6 +13,7 @@ struct metric fetcher_metrics[FETCHER_METRICS] = {
 	[FETCHER_TASKS_DONE] = { TASKS, "state=\"done\"", METRIC_COUNTER, TASKS_HELP, 0 },
 	[FETCHER_TASKS_FAILED] = { TASKS, "state=\"failed\"", METRIC_COUNTER, TASKS_HELP, 0 },
 	[FETCHER_TASKS_ABANDONED] = { TASKS, "state=\"abandoned\"", METRIC_COUNTER, TASKS_HELP, 0 },
+	[FETCHER_TASKS_PARKED] = { TASKS, "state=\"parked\"", METRIC_COUNTER, TASKS_HELP, 0 },
 	[FETCHER_INPUT_BYTES] = { "penstock_fetcher_source_bytes_total", NULL, METRIC_COUNTER,
 				  "Bytes of files and vendors' answers that tasks had read when they ended.", 0 },
 	[FETCHER_VENDOR_RETRIES] = { "penstock_fetcher_vendor_retries_total", NULL, METRIC_COUNTER,

@@ -57,6 +57,7 @@ struct source_env {
 	const char *spool;        /* folder for files that are fetched as a whole */
 	const struct config *cfg; /* for a client of the broker's; NULL: there is none */
 	const struct topics *topics;
+	bool *trouble; /* of the slot; NULL: nobody asks. Set by a source that ends because its vendor does not work */
 };
 
 /*

@@ -55,6 +55,7 @@ struct slot *fetcher_add_slot(struct fetcher *fetcher, const char *topic, int32_
 	limiter_init(&slot->limiter, fetcher->databento.calls_per_minute, fetcher->databento.burst);
 	slot->env = fetcher->env;
 	slot->env.limiter = &slot->limiter;
+	slot->env.trouble = &slot->trouble;
 	return slot;
 }
 

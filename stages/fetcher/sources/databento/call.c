@@ -157,9 +157,12 @@ int databento_call_again(struct databento_call *call, const char *why, struct er
 	bool rate = call->transfer && http_status(call->transfer) == 429;
 	char message[480];
 
-	if (++call->failures >= call->env->databento->tries_max)
+	if (++call->failures >= call->env->databento->tries_max) {
+		if (call->env->trouble)
+			*call->env->trouble = true;
 		return err_set(err, ERR_RECORD, "databento: %s: given up after %u tries: %s", call->name,
 			       call->failures, why);
+	}
 	metric_add(&fetcher_metrics[FETCHER_VENDOR_RETRIES], 1);
 	call->not_before_ns = clock_monotonic_ns() + (told > wait ? told : wait);
 	snprintf(message, sizeof(message), "failed: %s%s; tried again in %" PRId64 " ms", rate ? "rate limit: " : "",
