@@ -1,3 +1,4 @@
+#include "ops/cli/breaker.h"
 #include "ops/cli/cli.h"
 #include "ops/cli/decode.h"
 #include "ops/cli/dlq.h"
@@ -65,6 +66,10 @@ const struct command cli_commands[] = {
 	{ "diff", "SUFFIX [--schema NAME] [--examples N] [--drop] [--json]",
 	  "what `replay --into SUFFIX` loaded otherwise than is in the real tables; exit code 1 where it did; --drop: drop its tables",
 	  command_diff },
+	{ "breaker ls", "[--kind subscription|source] [--state closed|open|half_open]" PAGES,
+	  "what is held back because too much of it went wrong, or was", command_breaker_ls },
+	{ "breaker reset", "NAME --why TEXT [--kind subscription|source] [--json]",
+	  "let what is held back go on now; a record of it stays in the audit", command_breaker_reset },
 	{ "quarantine analyze", "[--days N] [--export-summary] [--json]",
 	  "the dead letters of some days, by what is wrong", command_quarantine_analyze },
 	{ "quality",

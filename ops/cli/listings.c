@@ -59,6 +59,9 @@ LISTING(coverage, .command = "coverage", .path = "/api/v1/coverage", .list = "co
 	.nothing = "nothing is known: this is of vendors' interfaces; what files brought, `penstock ledger` shows")
 LISTING(why, .command = "why", .path = "/api/v1/why", .list = "rows", .words = { "symbol", "time" }, .words_needed = 2,
 	.blocks = true, .nothing = "no table has a row of this symbol at this time")
+LISTING(breaker_ls, .command = "breaker ls", .path = "/api/v1/breakers", .list = "breakers",
+	.columns = "kind name state since probe_at probe_task openings tasks_waiting reason",
+	.nothing = "nothing was ever held back")
 LISTING(alarms, .command = "alarms", .path = "/api/v1/alarms", .list = "alarms",
 	.columns = "since name attempt message", .nothing = "nothing is wrong")
 LISTING(symbols, .command = "symbols", .path = "/api/v1/symbols", .list = "symbols",

@@ -4,6 +4,7 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "stages/orchestrator/breakers.h"
 #include "stages/orchestrator/closing_internal.h"
 #include "stages/orchestrator/coverage.h"
 #include "stages/orchestrator/gauges.h"
@@ -14,8 +15,20 @@ static int set_task(struct orchestrator *self, const struct ended *e, const char
 		    struct err *err)
 {
 	return pg_query(self->pg,
-			"UPDATE etl.tasks SET state = $2, message = $3 WHERE task = $1 AND state = 'dispatched'",
+			"UPDATE etl.tasks SET state = $2, message = $3, parameters = parameters - 'parked'"
+			" WHERE task = $1 AND state = 'dispatched'",
 			PG_PARAMS(INT_TEXT(e->task), state, message), NULL, err);
+}
+
+/* Its next attempt begins where this one was parked. */
+static int put_off_task(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
+{
+	*ret_busy = true;
+	return pg_query(self->pg,
+			"UPDATE etl.tasks t SET state = 'pending', message = $3, parameters = t.parameters - 'parked'"
+			" || jsonb_strip_nulls(jsonb_build_object('parked', a.result->'parked')) FROM etl.attempts a"
+			" WHERE t.task = $1 AND t.state = 'dispatched' AND a.attempt = $2",
+			PG_PARAMS(INT_TEXT(e->task), INT_TEXT(e->attempt), e->message), NULL, err);
 }
 
 /* For good. */
@@ -32,8 +45,9 @@ static int try_again(struct orchestrator *self, const struct ended *e, const cha
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	CLEANUP(freep) char *message = NULL;
 
-	if (pg_query(self->pg, "SELECT count(*) FROM etl.attempts WHERE task = $1", PG_PARAMS(INT_TEXT(e->task)), &r,
-		     err))
+	if (pg_query(self->pg,
+		     "SELECT count(*) FROM etl.attempts WHERE task = $1 AND NOT coalesce(result ? 'parked', false)",
+		     PG_PARAMS(INT_TEXT(e->task)), &r, err))
 		return -1;
 	*ret_busy = true;
 	if (e->run_open && pg_int(r, 0, 0) < config_int(self->cfg, "attempts_max"))
@@ -59,10 +73,33 @@ static int complete_task(struct orchestrator *self, const struct ended *e, struc
 	return why ? fail_with_run(self, e, why, err) : set_task(self, e, "closed", "", err);
 }
 
+/* What is done is done; a task that was parked, or that a vendor's trouble ended while its source is held back, goes on later. */
+static int ask_put_off(struct orchestrator *self, const struct ended *e, bool *ret, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+
+	*ret = false;
+	if (!e->run_open)
+		return 0;
+	if (pg_query(self->pg,
+		     "SELECT CASE a.state WHEN 'abandoned' THEN coalesce(a.result ? 'parked', false)"
+		     " WHEN 'failed' THEN " BREAKERS_WAITS_SQL " END FROM etl.attempts a WHERE a.attempt = $1",
+		     PG_PARAMS(INT_TEXT(e->attempt)), &r, err))
+		return -1;
+	*ret = pg_rows(r) == 1 && pg_bool(r, 0, 0);
+	return 0;
+}
+
 static int end_task(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
 {
+	bool put_off;
+
 	if (strcmp(e->state, "done") == 0)
 		return complete_task(self, e, err);
+	if (ask_put_off(self, e, &put_off, err))
+		return -1;
+	if (put_off)
+		return put_off_task(self, e, ret_busy, err);
 	if (strcmp(e->state, "abandoned") == 0)
 		return try_again(self, e, e->message, ret_busy, err);
 	return fail_with_run(self, e, e->message, err);
@@ -83,7 +120,7 @@ int closing_close(struct orchestrator *self, const struct ended *e, bool *ret_bu
 			    log_str("state", e->state)),
 		 "attempt %" PRId64 " of %s is closed: %" PRId64 " records, all accounted", e->attempt, e->subscription,
 		 e->fetched);
-	return 0;
+	return strcmp(e->state, "failed") == 0 ? breakers_look_at_sources(self, ret_busy, err) : 0;
 }
 
 int closing_expire(struct orchestrator *self, const struct ended *e, const char *message, bool *ret_busy,
@@ -96,7 +133,7 @@ int closing_expire(struct orchestrator *self, const struct ended *e, const char 
 		     PG_PARAMS(INT_TEXT(e->attempt), message), NULL, err) ||
 	    pg_query(self->pg, "DELETE FROM etl.alarms WHERE attempt = $1", PG_PARAMS(INT_TEXT(e->attempt)), NULL,
 		     err) ||
-	    (strcmp(e->state, "failed") == 0 ? end_task(self, e, ret_busy, err)
+	    (strcmp(e->state, "failed") == 0 ? fail_with_run(self, e, e->message, err)
 					     : try_again(self, e, message, ret_busy, err)) ||
 	    pg_commit(self->pg, err))
 		return err_wrap(err, "closing attempt %" PRId64, e->attempt);

@@ -27,6 +27,7 @@ struct lane {
 
 struct dispatch {
 	struct kafka_producer *producer;
+	struct kafka_topic *control;
 	struct lane lanes[SOURCES_MAX];
 	unsigned lane_count;
 	struct outbox outbox;
@@ -74,7 +75,8 @@ static int open_producer(struct dispatch *dispatch, struct orchestrator *self, s
 	if (dispatch->producer)
 		return 0;
 	dispatch->lane_count = 0;
-	if (kafka_producer_new(&dispatch->producer, self->cfg, id, err))
+	if (kafka_producer_new(&dispatch->producer, self->cfg, id, err) ||
+	    kafka_producer_topic(dispatch->producer, topics_name(self->topics, "etl.control"), &dispatch->control, err))
 		return -1;
 	for (unsigned i = 0; i < topics_count(self->topics); i++) {
 		const struct topic *topic = topics_at(self->topics, i);
@@ -198,6 +200,20 @@ int dispatch_step(struct dispatch *dispatch, struct orchestrator *self, bool *re
 				     : reconcile(dispatch, self, lane, ret_busy, err))
 			return err_wrap(err, "dispatch");
 	}
+	return 0;
+}
+
+int dispatch_tell(struct dispatch *dispatch, struct orchestrator *self, const char *key, const char *message,
+		  bool *ret_told, struct err *err)
+{
+	*ret_told = false;
+	if (!link_ready(&self->kafka))
+		return 0;
+	if (open_producer(dispatch, self, err) || kafka_txn_begin(dispatch->producer, err) ||
+	    kafka_produce(dispatch->producer, dispatch->control, 0, str_of(key), str_of(message), NULL, 0, err) ||
+	    kafka_txn_commit(dispatch->producer, err))
+		return producer_trouble(dispatch, self, err);
+	*ret_told = true;
 	return 0;
 }
 

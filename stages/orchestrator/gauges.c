@@ -15,6 +15,8 @@
 #define IGNORED_HELP "Events that could not be booked: of an unknown attempt, or undecodable."
 #define ALARMS_RAISED "penstock_orchestrator_alarms_raised_total"
 #define ALARMS_HELP "Alarms about an attempt's account."
+#define BREAKERS "penstock_orchestrator_breakers"
+#define BREAKERS_HELP "Subscriptions and sources that are held back, or tried with one task."
 
 struct metric orchestrator_metrics[GAUGES] = {
 	[GAUGE_LEADER] = { "penstock_orchestrator_leader", NULL, METRIC_GAUGE, "1: active, 0: standing by.", 0 },
@@ -33,6 +35,10 @@ struct metric orchestrator_metrics[GAUGES] = {
 	[GAUGE_ALARMS] = { "penstock_orchestrator_alarms", NULL, METRIC_GAUGE, "Alarms that stand.", 0 },
 	[GAUGE_GAPS] = { "penstock_orchestrator_gaps", NULL, METRIC_GAUGE,
 			 "Partitions that a group cannot go on in by itself.", 0 },
+	[GAUGE_BREAKERS_SUBSCRIPTION] = { BREAKERS, "kind=\"subscription\"", METRIC_GAUGE, BREAKERS_HELP, 0 },
+	[GAUGE_BREAKERS_SOURCE] = { BREAKERS, "kind=\"source\"", METRIC_GAUGE, BREAKERS_HELP, 0 },
+	[GAUGE_BREAKERS_OPENED] = { "penstock_orchestrator_breakers_opened_total", NULL, METRIC_COUNTER,
+				    "Times that a subscription or a source was held back.", 0 },
 	[GAUGE_DISPATCHED] = { "penstock_orchestrator_dispatched_total", NULL, METRIC_COUNTER, "Attempts sent.", 0 },
 	[GAUGE_RECONCILED] = { "penstock_orchestrator_reconciled_total", NULL, METRIC_COUNTER,
 			       "Attempts of unknown fate that were found in their slot.", 0 },
@@ -128,7 +134,9 @@ static const char refresh_sql[] =
 	" (SELECT count(*) FROM etl.runs WHERE status IN ('running', 'checking')),"
 	" (SELECT count(*) FROM etl.tasks WHERE state = 'pending'),"
 	" o.attempts, o.in_flight, (SELECT count(*) FROM etl.alarms),"
-	" (SELECT count(*) FROM etl.gaps)"
+	" (SELECT count(*) FROM etl.gaps),"
+	" (SELECT count(*) FROM etl.breakers WHERE state <> 'closed' AND kind = 'subscription'),"
+	" (SELECT count(*) FROM etl.breakers WHERE state <> 'closed' AND kind = 'source')"
 	" FROM (SELECT count(*) AS attempts,"
 	"       coalesce(sum(a.fetched - coalesce((SELECT sum(l.records) FROM etl.ledger l"
 	"                                          WHERE l.attempt = a.attempt), 0)), 0)::bigint AS in_flight"
@@ -137,9 +145,11 @@ static const char refresh_sql[] =
 
 int gauges_refresh(struct orchestrator *self, struct err *err)
 {
-	static const enum gauge columns[] = { GAUGE_RUNS_PENDING,  GAUGE_RUNS_RUNNING, GAUGE_TASKS_PENDING,
-					      GAUGE_ATTEMPTS_OPEN, GAUGE_IN_FLIGHT,    GAUGE_ALARMS,
-					      GAUGE_GAPS };
+	static const enum gauge columns[] = { GAUGE_RUNS_PENDING,   GAUGE_RUNS_RUNNING,
+					      GAUGE_TASKS_PENDING,  GAUGE_ATTEMPTS_OPEN,
+					      GAUGE_IN_FLIGHT,      GAUGE_ALARMS,
+					      GAUGE_GAPS,           GAUGE_BREAKERS_SUBSCRIPTION,
+					      GAUGE_BREAKERS_SOURCE };
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
 	if (pg_query(self->pg, refresh_sql, PG_NO_PARAMS, &r, err))

@@ -12,6 +12,7 @@
 #include "common/err.h"
 #include "common/pg.h"
 #include "common/worker.h"
+#include "stages/orchestrator/breakers.h"
 #include "stages/orchestrator/closing.h"
 #include "stages/orchestrator/drain.h"
 #include "stages/orchestrator/gaps.h"
@@ -46,6 +47,7 @@ struct orchestrator {
 	struct kafka_admin *admin; /* orchestrator_admin() opens it */
 	struct lease *lease;
 	struct closing closing;
+	struct breakers breakers;
 	struct drain drain;
 	struct gaps gaps;
 	struct open_transactions open_transactions;

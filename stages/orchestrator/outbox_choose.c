@@ -5,6 +5,7 @@
 #include "common/clock.h"
 #include "common/log.h"
 #include "common/record.h"
+#include "stages/orchestrator/breakers.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/outbox.h"
 
@@ -118,7 +119,7 @@ int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *
 		     "SELECT t.task, t.run, t.subscription, t.source, " TASK_PARAMETERS_SQL
 		     " FROM etl.tasks t JOIN etl.runs r"
 		     " USING (run) WHERE t.state = 'pending' AND r.status = 'running' AND t.source = $1"
-		     " ORDER BY t.task LIMIT $2",
+		     " AND " BREAKERS_LET_PASS_SQL " ORDER BY t.task LIMIT $2",
 		     PG_PARAMS(source, INT_TEXT(room)), &r, err))
 		return -1;
 	for (int i = 0; i < pg_rows(r); i++)

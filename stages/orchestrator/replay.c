@@ -32,13 +32,15 @@ static const char records_sql[] =
 
 /*
  * A task of a vendor's is quoted anew, whatever it was: what it costs now is held against what may be spent, and what is
- * covered by now is not bought again, but for a window that was fetched and had records refused. Of several letters of one
- * record the newest is taken for what comes of it.
+ * covered by now is not bought again, but for a window that was fetched and had records refused (one that a breaker put off
+ * may have been fetched since). Of several letters of one record the newest is taken for what comes of it.
  */
 static const char tasks_sql[] =
 	"WITH old AS (SELECT t.task, t.subscription, t.source, coalesce(q.parameters, '{}') || t.parameters AS p,"
 	"                    t.action = 'quote' OR t.quote IS NOT NULL AS vendor,"
-	"                    t.quote IS NOT NULL AND t.state = 'closed' AS refetch"
+	"                    t.quote IS NOT NULL AND t.state = 'closed' AND EXISTS (SELECT 1 FROM etl.attempts a"
+	"                     JOIN etl.dead_letters d USING (attempt) JOIN etl.dead_letter_states s ON s.letter = d.id"
+	"                     WHERE a.task = t.task AND d.ordinal > 0 AND s.run = $1) AS refetch"
 	"             FROM etl.tasks t LEFT JOIN etl.tasks q ON q.task = t.quote WHERE t.task IN"
 	"             (SELECT w.task FROM etl.dead_letter_states s JOIN etl.replay_ways w ON w.letter = s.letter"
 	"               WHERE s.run = $1 AND w.way = 'task')),"

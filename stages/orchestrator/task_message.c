@@ -49,10 +49,12 @@ static char *messages_told(const json_t *object)
 	return json_dumps(told, JSON_COMPACT);
 }
 
-/* What the source is told, and whether what the metadata says of symbols is to be fetched. */
+/* What the source is told, whether what the metadata says of symbols is to be fetched, and where a parked task goes on. */
 static int copy_told(const json_t *object, char **ret, struct err *err)
 {
 	const char *told = json_string_value(json_object_get(object, "parameters"));
+	bool mappings = json_is_true(json_object_get(object, "symbol_mappings"));
+	json_t *parked = json_object_get(object, "parked");
 	CLEANUP(json_freep) json_t *merged = NULL;
 
 	if (json_object_get(object, "messages") || json_object_get(object, "partition")) {
@@ -60,13 +62,16 @@ static int copy_told(const json_t *object, char **ret, struct err *err)
 		return 0;
 	}
 	merged = told && told[0] ? json_loads(told, 0, NULL) : json_object();
-	if (!json_is_true(json_object_get(object, "symbol_mappings"))) {
+	if (!mappings && !parked) {
 		*ret = mem_strdup(told ? told : "");
 		return 0;
 	}
 	if (!json_is_object(merged))
 		return err_set(err, ERR_RECORD, "task parameters: what the source is told is no object");
-	json_object_set_new(merged, "symbol_mappings", json_true());
+	if (mappings)
+		json_object_set_new(merged, "symbol_mappings", json_true());
+	if (parked)
+		json_object_set(merged, "parked", parked);
 	*ret = json_dumps(merged, JSON_COMPACT);
 	return 0;
 }

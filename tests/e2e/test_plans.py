@@ -19,7 +19,7 @@ ATTEMPTS, LETTERS, BARS = 50_000, 100_000, 400_000
 RUN_ATTEMPTS = 20
 API = os.path.join(TOP, "stages", "orchestrator", "api")
 FEW = 3000  # rows that a page may read of one table where nothing else is said; every table that grows has many more
-SMALL = {"etl.offsets", "etl.tokens", "etl.gaps", "etl.alarms", "etl.sides", "etl.leader", "etl.dead_letter_counts", "etl.datasets", "etl.calendars"}  # they do not grow with time
+SMALL = {"etl.offsets", "etl.tokens", "etl.gaps", "etl.alarms", "etl.breakers", "etl.sides", "etl.leader", "etl.dead_letter_counts", "etl.datasets", "etl.calendars"}  # they do not grow with time
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,7 @@ LETTER_FILTERS = (
 EXPECTED = {
     "alarms": Expected(),
     "audit": Expected({"who": "person-7"}, {"who": "none"}, {"action": "token.create"}, {"action": "none"}, {"since": RECENT}),
+    "breakers": Expected({"kind": "source"}, {"state": "open"}),
     "coverage": Expected(SPAN, {"symbol": "SYM0007"}, {"symbol": "none"}, {"subscription": "none"}, {"state": "failed"},
                          SPAN | {"from": DAY, "to": DAY}, {"subscription": "subscription-03"}),
     "coverage_days": Expected(SPAN, {"symbol": "SYM0007"}, {"symbol": "none"}, {"subscription": "none"}, {"state": "failed"},
@@ -236,6 +237,11 @@ def with_values(sql, *values):
 def test_status(database, name, values, whole):
     """Runs are counted; neither attempts nor letters are."""
     judge(name, explain(database, *with_values(queries_of("status.c")[name], *values)), FEW, whole)
+
+
+def test_what_is_not_judged_yet(database):
+    """The orchestrator asks several times a second: what is open, and what was closed lately."""
+    judge("unjudged", explain(database, "SELECT subscription, sum(records) FROM etl.breaker_unjudged GROUP BY 1", None), FEW)
 
 
 @pytest.mark.parametrize("name", ["attempts", "quotes", "rules"])

@@ -148,6 +148,7 @@ static const struct route routes[] = {
 	{ "/api/v1/dead-letters/replays", "POST", ROLE_OPERATOR, api_replay },
 	{ "/api/v1/sides/", "DELETE", ROLE_OPERATOR, api_sides_drop },
 	{ "/api/v1/topic-replays", "POST", ROLE_OPERATOR, api_replay_topic },
+	{ "/api/v1/breakers/resets", "POST", ROLE_OPERATOR, api_breaker_reset },
 };
 
 #define ALLOW_MAX 64

@@ -74,6 +74,7 @@ int api_resolve(struct api_call *call, struct err *err);
 int api_replay(struct api_call *call, struct err *err);
 int api_replay_topic(struct api_call *call, struct err *err);
 int api_sides_drop(struct api_call *call, struct err *err);
+int api_breaker_reset(struct api_call *call, struct err *err);
 
 /* That run, as resources/runs.sql has it; NULL: the last one. */
 int api_query_run(struct pg *pg, const char *run, struct pg_result **ret, struct err *err);

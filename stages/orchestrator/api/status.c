@@ -19,9 +19,10 @@ static const char status_sql[] =
 	" (SELECT coalesce(sum(letters), 0)::bigint FROM etl.dead_letter_counts), (SELECT holder FROM etl.leader)"
 	" FROM etl.runs";
 
-/* Gaps first: nothing behind them moves before somebody decides. */
+/* Gaps first: nothing behind them moves before somebody decides; then what is held back. */
 static const char alarms_sql[] =
 	"(SELECT message FROM etl.gaps ORDER BY since DESC, consumer_group, topic, partition LIMIT $1)"
+	" UNION ALL (SELECT message FROM etl.breaker_alarms ORDER BY since DESC, about LIMIT $1)"
 	" UNION ALL (SELECT message FROM etl.alarms ORDER BY since DESC, attempt LIMIT $1) LIMIT $1";
 
 static bool broker_is_away(void)

@@ -5,7 +5,7 @@
 -- cursor: id
 -- limit: 50 500
 -- who text: by this token only
--- action text: this action only: run.create, token.create, token.revoke, dead_letters.review, dead_letters.discard, dead_letters.resolve, dead_letters.replay
+-- action text: this action only: run.create, token.create, token.revoke, dead_letters.review, dead_letters.discard, dead_letters.resolve, dead_letters.replay, breaker.reset
 -- since time: at this time or later
 SELECT id, at, who, role, action, target, detail FROM etl.audit
 WHERE ({who}::text IS NULL OR who = {who}) AND ({action}::text IS NULL OR action = {action})

@@ -19,5 +19,6 @@ SELECT kind, name, errors, last_at, trouble FROM (
      WHERE status = 'failed' AND finished_at > now() - make_interval(mins => least({minutes}::bigint, 5256000)::integer) GROUP BY status
     UNION ALL
     SELECT 'alarms', name, count(*), max(since), true
-      FROM (SELECT name, since FROM etl.alarms UNION ALL SELECT 'offset_gap', since FROM etl.gaps) a GROUP BY name) e
+      FROM (SELECT name, since FROM etl.alarms UNION ALL SELECT 'offset_gap', since FROM etl.gaps
+            UNION ALL SELECT name, since FROM etl.breaker_alarms) a GROUP BY name) e
 ORDER BY trouble DESC, kind, name
