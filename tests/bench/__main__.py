@@ -13,7 +13,7 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, growth, latency, mixed, parts, report, starting, whole
+from bench import alone, growth, latency, mixed, parts, replay, report, starting, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
 from bench.workloads import ROWS
@@ -22,6 +22,7 @@ PARTS = {
     "whole": whole.measure,
     "mixed": mixed.measure,
     "alone": alone.measure,
+    "replay": replay.measure,
     "latency": latency.measure,
     "growth": growth.measure,
     "starting": starting.measure,

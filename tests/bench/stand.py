@@ -25,16 +25,21 @@ def settle(pipeline, *tables):
         pipeline.query(f"VACUUM (ANALYZE) {table}")
 
 
-def end_to_end(pipeline, subscriptions, **expected):
-    """Seconds from the request to the run's end, its account closed. Seldom asked for, as that costs, too."""
+def to_the_end(pipeline, start, **expected):
+    """Seconds from the request, which gives a run, to the run's end, its account closed. Seldom asked for, as that costs, too."""
     started = time.monotonic()
-    run = pipeline.api.start_run(subscriptions, validateAfterExecution=False)
-    run = pipeline.wait_run(run, RUN_SECONDS, every=LOOK_SECONDS)
+    run = pipeline.wait_run(start(), RUN_SECONDS, every=LOOK_SECONDS)
     seconds = time.monotonic() - started
     assert run["status"] == "success" and run["balanced"], json.dumps(run, indent=1)
     for name, count in expected.items():
         assert run[name] == count, (name, run)
     return seconds, run
+
+
+def end_to_end(pipeline, subscriptions, checks=False, **expected):
+    """Of a full run."""
+    start = lambda: pipeline.api.start_run(subscriptions, validateAfterExecution=checks)  # noqa: E731
+    return to_the_end(pipeline, start, **expected)
 
 
 # --- the limit: the same rows by COPY straight into the same table ----------------------------------------------------------

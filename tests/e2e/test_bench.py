@@ -11,7 +11,7 @@ from harness.waiting import PATIENCE
 
 pytestmark = pytest.mark.alone
 SECONDS = 300
-PARTS = ("whole", "mixed", "alone", "latency", "growth", "starting")
+PARTS = ("whole", "mixed", "alone", "replay", "latency", "growth", "starting")
 KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
 FIGURES = [
     "end_to_end_vs_copy",
@@ -24,6 +24,8 @@ FIGURES = [
     "loader_vs_copy",
     "validator_and_transformer_cpu_us",
     "validator_and_transformer_vs_bare_hops",
+    "replay_vs_first",
+    "rules_try_records_per_s",
     "sustained_per_s",
     *(f"latency_{name}_ms_at_{share}" for name in ("p50", "p99", "p999") for share in (1, 50, 90)),
     *(f"{size}_vs_smallest" for size in ("records_1e7", "symbols_1e5", "tasks_1e4", "there_1e7")),
