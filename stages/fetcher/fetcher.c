@@ -59,30 +59,37 @@ static int read_on(struct fetcher *fetcher, struct slot *slot, struct err *err)
 	return kafka_consumer_seek(fetcher->consumer, &from, 1, err);
 }
 
-static bool is_parked(const struct fetcher *fetcher, const struct slot *slot)
+static const char *why_parked(const struct fetcher *fetcher, const struct slot *slot)
 {
 	const char *subscription = job_subscription(slot->job);
+	const struct cursor *cursor = job_cursor(slot->job);
 
-	return subscription && parking_holds(&fetcher->parking, subscription, job_cursor(slot->job)->attempt);
+	return subscription ? parking_holds(&fetcher->parking, subscription, cursor->run, cursor->attempt) : NULL;
 }
 
 /* At work already. Those that wait are looked at when their turn comes. */
 static void park_all(struct fetcher *fetcher)
 {
-	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
-		if (slot->known && slot->job && is_parked(fetcher, slot))
-			job_park(slot->job);
+	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++) {
+		const char *why = slot->known && slot->job ? why_parked(fetcher, slot) : NULL;
+
+		if (why)
+			job_park(slot->job, why);
+	}
 }
 
 static int begin_task(struct fetcher *fetcher, struct slot *slot, struct err *err)
 {
+	const char *why;
+
 	slot_begin(slot, &fetcher->outputs);
 	if (slot->full && slot->pending_count == 0 && read_on(fetcher, slot, err))
 		return -1;
 	if (slot->tell_attempt && fetcher_commit(fetcher, err))
 		return -1;
-	if (is_parked(fetcher, slot)) {
-		job_park(slot->job);
+	why = why_parked(fetcher, slot);
+	if (why) {
+		job_park(slot->job, why);
 		return 0;
 	}
 	return job_open(slot->job, &slot->env, err);
@@ -94,6 +101,8 @@ static int work_on(struct fetcher *fetcher, struct slot *slot, struct err *err)
 
 	if (job_catching_up(slot->job))
 		return job_catch_up(slot->job, fetcher->turn_records, err);
+	if (parking_rests(&fetcher->parking, job_cursor(slot->job)->run) && job_rest(slot->job))
+		return 0;
 	if (!job_is_ready(slot->job)) /* no transaction waits for a vendor */
 		return 0;
 	if (fetcher_begin(fetcher, err))

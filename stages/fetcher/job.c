@@ -16,6 +16,7 @@
 #include "common/worker.h"
 #include "stages/fetcher/metrics.h"
 
+#define REST_NS (20 * NS_PER_MS)
 #define ENCODED_MAX ((size_t)1024 * 1024)
 
 struct job {
@@ -28,12 +29,15 @@ struct job {
 	int64_t input_bytes; /* read by the time the source was closed */
 	enum job_state state;
 	struct cursor cursor;
-	int64_t base;        /* items of the task that earlier attempts took, which were parked */
-	int64_t behind;      /* items that stand before the cursor and are to be read past */
-	const bool *trouble; /* of the source's env: its vendor's trouble ended it */
-	char reason[480];    /* why it failed or was abandoned */
-	char *result;        /* what the source had to tell at its end; NULL: nothing */
-	bool held;           /* `item`, or `why`, was got from the source and is to be taken */
+	bool continued;             /* another process had begun the attempt */
+	int64_t base;               /* items of the task that earlier attempts took, which were parked */
+	int64_t behind;             /* items that stand before the cursor and are to be read past */
+	const bool *trouble;        /* of the source's env: its vendor's trouble ended it */
+	struct source_calls *calls; /* likewise; NULL: nobody counts them, or it was not opened */
+	int64_t calls_max;          /* 0: as many as it takes */
+	char reason[480];           /* why it failed or was abandoned */
+	char *result;               /* what the source had to tell at its end; NULL: nothing */
+	bool held;                  /* `item`, or `why`, was got from the source and is to be taken */
 	struct source_item item;
 	struct err why;
 	int64_t ready_ns; /* the source gives nothing before; 0: it did when it was asked last */
@@ -190,8 +194,19 @@ static void start_parked(struct job *job, bool fresh)
 	snprintf(job->cursor.resume, sizeof(job->cursor.resume), "%s", resume);
 }
 
+static int64_t calls_max_of(const struct job *job)
+{
+	const char *parameters = job->task.parameters ? job->task.parameters : "";
+	CLEANUP(json_freep) json_t *json = strstr(parameters, "\"calls_max\"") ? json_loads(parameters, 0, NULL) : NULL;
+	json_int_t max = json_integer_value(json_object_get(json, "calls_max"));
+
+	return max > 0 ? max : 0;
+}
+
 static void start(struct job *job, bool fresh)
 {
+	job->calls_max = calls_max_of(job);
+	job->continued = !fresh;
 	if (fresh)
 		start_cursor(job);
 	start_parked(job, fresh);
@@ -209,6 +224,7 @@ struct job *job_new(const struct job_outputs *outputs, struct kafka_message *mes
 		doom(job, why.text);
 	else
 		start(job, from->attempt != job->task.attempt || !from->identity[0]);
+	job->continued = job->continued || from->starts > 1;
 	return job;
 }
 
@@ -240,6 +256,18 @@ static int open_source(struct job *job, const struct source_env *env, struct err
 	return 0;
 }
 
+/*
+ * Of a task that may make only so many. What another process made is not known: such an attempt ends, and counts as all
+ * that it might have made.
+ */
+static void count_calls(struct job *job, struct source_calls *calls)
+{
+	if (calls)
+		*calls =
+			(struct source_calls){ .max = job->calls_max, .unknown = job->calls_max > 0 && job->continued };
+	job->calls = job->calls_max > 0 ? calls : NULL;
+}
+
 int job_open(struct job *job, const struct source_env *env, struct err *err)
 {
 	struct err why = ERR_INIT;
@@ -249,6 +277,11 @@ int job_open(struct job *job, const struct source_env *env, struct err *err)
 	job->trouble = env->trouble;
 	if (env->trouble)
 		*env->trouble = false;
+	count_calls(job, env->calls);
+	if (job->calls && job->calls->unknown) {
+		job_park(job, "parked: how many calls it made is not known any more");
+		return 0;
+	}
 	fault_point("task_open");
 	fault_point(job->task.subscription); /* one of many */
 	if (open_source(job, env, &why)) {
@@ -274,6 +307,13 @@ bool job_catching_up(const struct job *job)
 
 /* --- parking --------------------------------------------------------------------------------------------------------- */
 
+/* One that was never opened made none. */
+static void put_calls(const struct job *job, json_t *told)
+{
+	if (job->calls_max > 0 && !job->continued)
+		json_object_set_new(told, "calls", json_integer(job->calls ? job->calls->made : 0));
+}
+
 /* For the event that ends the attempt. */
 static char *place_told(const struct job *job, bool trouble)
 {
@@ -284,6 +324,7 @@ static char *place_told(const struct job *job, bool trouble)
 
 	if (trouble)
 		json_object_set_new(told, "trouble", json_true());
+	put_calls(job, told);
 	return json_dumps(told, JSON_COMPACT);
 }
 
@@ -292,7 +333,7 @@ const char *job_subscription(const struct job *job)
 	return job->task.source && strcmp(job->task.source, "kafka") == 0 ? NULL : job->task.subscription;
 }
 
-void job_park(struct job *job)
+void job_park(struct job *job, const char *why)
 {
 	if (job->doomed || job->state != JOB_RUNNING)
 		return;
@@ -304,7 +345,7 @@ void job_park(struct job *job)
 		 LOG_FIELDS(log_i64("task", job->cursor.task), log_i64("attempt", job->cursor.attempt),
 			    log_str("subscription", job->task.subscription), log_i64("record", job->cursor.fetched)),
 		 "task %" PRId64 " is parked behind record %" PRId64, job->cursor.task, job->cursor.fetched);
-	end(job, JOB_ABANDONED, "parked: its subscription is held back");
+	end(job, JOB_ABANDONED, why);
 }
 
 /* --- what the source gives ------------------------------------------------------------------------------------------- */
@@ -327,6 +368,14 @@ static bool hold(struct job *job)
 bool job_is_ready(struct job *job)
 {
 	return job->doomed || job->state != JOB_RUNNING || hold(job);
+}
+
+bool job_rest(struct job *job)
+{
+	if (job->doomed || job->state != JOB_RUNNING)
+		return false;
+	job->ready_ns = clock_monotonic_ns() + REST_NS;
+	return true;
 }
 
 bool job_waits(const struct job *job)
@@ -384,9 +433,20 @@ static int produce_message(struct job *job, const struct source_item *item, stru
 			     buf_str(&job->encoded), NULL, 0, err);
 }
 
+/* What the source tells, and how often it called where somebody counts. */
+static char *result_told(const struct job *job, const char *told)
+{
+	CLEANUP(json_freep) json_t *json = job->calls ? json_loads(told[0] ? told : "{}", 0, NULL) : NULL;
+
+	if (!json)
+		return mem_strdup(told);
+	put_calls(job, json);
+	return json_dumps(json, JSON_COMPACT);
+}
+
 static void finish(struct job *job)
 {
-	job->result = mem_strdup(source_result(job->source));
+	job->result = result_told(job, source_result(job->source));
 	end(job, JOB_DONE, "");
 	metric_add(&fetcher_metrics[FETCHER_TASKS_DONE], 1);
 }
@@ -399,6 +459,8 @@ static int take_item(struct job *job, const struct source_item *item, struct err
 		return 0;
 	case SOURCE_CHANGED:
 		end(job, JOB_ABANDONED, item->message);
+		if (job->calls)
+			job->result = result_told(job, "");
 		return 0;
 	case SOURCE_MARK:
 	case SOURCE_LATER: /* never held */
@@ -434,8 +496,14 @@ static int take_held(struct job *job, struct err *err)
 		return take_item(job, &job->item, err);
 	if (job->why.kind == ERR_RECORD) {
 		note_place(job);
+		if (job->calls && job->calls->used_up) {
+			job_park(job, "parked: it may make no more calls");
+			return 0;
+		}
 		if (job->trouble && *job->trouble)
 			job->result = place_told(job, true);
+		else if (job->calls)
+			job->result = result_told(job, "");
 		return refuse_task(job, job->why.text, err);
 	}
 	*err = job->why;

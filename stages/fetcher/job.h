@@ -53,12 +53,15 @@ int job_work(struct job *job, unsigned items, struct err *err);
 enum job_state job_state(const struct job *job);
 
 /*
- * Its subscription is held back: the attempt ends, and the event that says so has its place, where the task's next
+ * Its subscription is held back, or its run stands still: the attempt ends, and the event that says so has its place, where the task's next
  * attempt goes on. One that ended already, or cannot begin, is left as it is.
  */
+/* It does nothing for a moment, its source stays open; false: it is about to end. */
+bool job_rest(struct job *job);
+
 const char *
 job_subscription(const struct job *job); /* NULL: nobody could read whose it is, or it is put back on purpose */
-void job_park(struct job *job);
+void job_park(struct job *job, const char *why);
 
 /* Produces what became of the attempt so far. */
 int job_report(struct job *job, struct err *err);

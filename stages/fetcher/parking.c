@@ -1,5 +1,6 @@
 #include "stages/fetcher/parking.h"
 
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -32,34 +33,68 @@ void parking_release(struct parking *parking)
 	parking->count = 0;
 }
 
-static struct parked_subscription *find(const struct parking *parking, const char *name)
+/* name NULL: the run. */
+static struct parked *find(const struct parking *parking, const char *name, int64_t run)
 {
-	for (unsigned i = 0; i < parking->count; i++)
-		if (strcmp(parking->items[i].name, name) == 0)
-			return &parking->items[i];
+	for (unsigned i = 0; i < parking->count; i++) {
+		struct parked *item = &parking->items[i];
+
+		if (name ? item->name && strcmp(item->name, name) == 0 : !item->name && item->run == run)
+			return item;
+	}
 	return NULL;
 }
 
-bool parking_holds(const struct parking *parking, const char *subscription, int64_t attempt)
+const char *parking_holds(const struct parking *parking, const char *subscription, int64_t run, int64_t attempt)
 {
-	const struct parked_subscription *found = find(parking, subscription);
+	const struct parked *found = find(parking, subscription, 0);
 
-	return found && attempt <= found->through;
+	if (found && attempt <= found->through)
+		return "parked: its subscription is held back";
+	found = find(parking, NULL, run);
+	return found && attempt <= found->through ? "parked: its run stands still" : NULL;
+}
+
+bool parking_rests(const struct parking *parking, int64_t run)
+{
+	const struct parked *found = find(parking, NULL, run);
+
+	return found && found->rests;
+}
+
+static struct parked *add(struct parking *parking, const char *name, int64_t run)
+{
+	struct parked *found = find(parking, name, run);
+
+	if (found)
+		return found;
+	parking->items = mem_realloc(parking->items, parking->count + 1, sizeof(*parking->items));
+	found = &parking->items[parking->count++];
+	*found = (struct parked){ .name = name ? mem_strdup(name) : NULL, .run = run };
+	return found;
 }
 
 /* What comes later never says less: the topic may be read again from its beginning. */
-static bool park(struct parking *parking, const char *name, int64_t through)
+static bool park(struct parking *parking, const char *name, int64_t run, int64_t through)
 {
-	struct parked_subscription *found = find(parking, name);
+	struct parked *found = add(parking, name, run);
 
-	if (!found) {
-		parking->items = mem_realloc(parking->items, parking->count + 1, sizeof(*parking->items));
-		found = &parking->items[parking->count++];
-		*found = (struct parked_subscription){ .name = mem_strdup(name) };
-	}
 	if (through <= found->through)
 		return false;
 	found->through = through;
+	return true;
+}
+
+static bool take_rest(struct parking *parking, json_t *json)
+{
+	json_int_t run;
+	const char *action;
+	int rests;
+
+	if (json_unpack(json, "{s:s, s:I, s:b}", "action", &action, "run", &run, "rest", &rests) ||
+	    strcmp(action, "rest") != 0 || run <= 0)
+		return false;
+	add(parking, NULL, run)->rests = rests;
 	return true;
 }
 
@@ -67,16 +102,20 @@ static bool park(struct parking *parking, const char *name, int64_t through)
 static bool take(struct parking *parking, const struct kafka_message *message)
 {
 	CLEANUP(json_freep) json_t *json = json_loadb(message->value.data, message->value.len, 0, NULL);
-	const char *action, *name, *why = "";
-	json_int_t through;
+	const char *action, *name = NULL, *why = "";
+	json_int_t through, run = 0;
 
-	if (!json ||
-	    json_unpack(json, "{s:s, s:s, s:I, s?s}", "action", &action, "subscription", &name, "through", &through,
-			"why", &why) ||
-	    strcmp(action, "park") != 0 || !park(parking, name, through))
+	if (!json || take_rest(parking, json) ||
+	    json_unpack(json, "{s:s, s?s, s?I, s:I, s?s}", "action", &action, "subscription", &name, "run", &run,
+			"through", &through, "why", &why) ||
+	    strcmp(action, "park") != 0 || (!name && run <= 0) || !park(parking, name, run, through))
 		return false;
-	log_info("subscription_parked", LOG_FIELDS(log_str("subscription", name), log_i64("through", through)),
-		 "tasks of %s are parked: %s", name, why);
+	if (name)
+		log_info("subscription_parked", LOG_FIELDS(log_str("subscription", name), log_i64("through", through)),
+			 "tasks of %s are parked: %s", name, why);
+	else
+		log_info("run_parked", LOG_FIELDS(log_i64("run", run), log_i64("through", through)),
+			 "tasks of run %" PRId64 " are parked: %s", (int64_t)run, why);
 	return true;
 }
 

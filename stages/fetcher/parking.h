@@ -1,7 +1,7 @@
 #pragma once
 /*
  * Whose tasks are parked, as the orchestrator says on etl.control: of a
- * subscription attempts up to a certain one. Later ones are not meant, so
+ * subscription, or of a run, attempts up to a certain one. Later ones are not meant, so
  * nothing has to be heard in time for them to run.
  */
 #include <stdbool.h>
@@ -17,9 +17,11 @@ struct parking {
 	const struct config *cfg;
 	const char *topic; /* the topic table's */
 	struct kafka_consumer *consumer;
-	struct parked_subscription {
-		char *name;
+	struct parked {
+		char *name; /* of a subscription; NULL: it is a run */
+		int64_t run;
 		int64_t through; /* attempt */
+		bool rests;      /* a run: what is at work waits, and stays open */
 	} * items;
 	unsigned count;
 	int64_t next_ns; /* monotonic: not before this is it looked at again */
@@ -32,4 +34,8 @@ void parking_release(struct parking *parking);
 /* Takes what has arrived; true: somebody is parked who was not. Never waits. */
 bool parking_look(struct parking *parking);
 
-bool parking_holds(const struct parking *parking, const char *subscription, int64_t attempt);
+/* Why, for people; NULL: nobody holds it. */
+const char *parking_holds(const struct parking *parking, const char *subscription, int64_t run, int64_t attempt);
+
+/* Enough of this run is on the way: its tasks do nothing now. */
+bool parking_rests(const struct parking *parking, int64_t run);

@@ -37,8 +37,9 @@ struct slot {
 	bool count_start, tell_attempt; /* with the next transaction */
 	bool said;                      /* `next` is in the open transaction */
 	struct limiter limiter;         /* of its calls to the vendor */
-	bool trouble;                   /* as the env has it */
-	struct source_env env;          /* what its sources work with */
+	bool trouble;                   /* as the env has it, and so are these */
+	struct source_calls calls;
+	struct source_env env; /* what its sources work with */
 	struct kafka_message pending[SLOT_PENDING_MAX];
 	unsigned pending_first, pending_count;
 	int64_t take_from; /* offset: what stands before it was taken already */

@@ -49,6 +49,14 @@ struct source_item {
 	int64_t ready_ns;    /* LATER: monotonic; INT64_MAX where only a wake-up tells */
 };
 
+/* Calls of the vendor by one task. */
+struct source_calls {
+	int64_t made;
+	int64_t max;  /* 0: as many as it takes */
+	bool used_up; /* a source ended because it might not make another one */
+	bool unknown; /* another process made some of them */
+};
+
 /* What sources of vendors work with; it outlives them. */
 struct source_env {
 	struct http_client *http; /* NULL: no source that needs it is configured */
@@ -57,6 +65,7 @@ struct source_env {
 	const char *spool;        /* folder for files that are fetched as a whole */
 	const struct config *cfg; /* for a client of the broker's; NULL: there is none */
 	const struct topics *topics;
+	struct source_calls *calls; /* of the slot; NULL: nobody counts */
 	bool *trouble; /* of the slot; NULL: nobody asks. Set by a source that ends because its vendor does not work */
 };
 

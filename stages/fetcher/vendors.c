@@ -56,6 +56,7 @@ struct slot *fetcher_add_slot(struct fetcher *fetcher, const char *topic, int32_
 	slot->env = fetcher->env;
 	slot->env.limiter = &slot->limiter;
 	slot->env.trouble = &slot->trouble;
+	slot->env.calls = &slot->calls;
 	return slot;
 }
 

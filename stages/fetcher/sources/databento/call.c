@@ -84,6 +84,8 @@ static void send_call(struct databento_call *call)
 			       query ? buf_text(&call->form) : "");
 
 	call->answered = false;
+	if (call->env->calls)
+		call->env->calls->made++;
 	buf_reset(&call->answer);
 	call->started_ns = clock_monotonic_ns();
 	call->transfer = http_start(call->env->http, &(struct http_call){
@@ -115,6 +117,18 @@ static void log_call(const struct databento_call *call, enum log_level level, bo
 			     log_i64("remaining_calls", limiter_left(limiter, now)), log_str("reset_time", at),
 			     log_str("throttle_applied", throttled ? "true" : "false")),
 		  "API call %s %s", call->name, message);
+}
+
+/* False: it is not to be made, as its task may not spend more. */
+static bool may_call(const struct databento_call *call, struct err *err)
+{
+	struct source_calls *calls = call->env->calls;
+
+	if (!calls || calls->max == 0 || calls->made < calls->max)
+		return true;
+	calls->used_up = true;
+	err_set(err, ERR_RECORD, "databento: %s: the task may make %" PRId64 " calls only", call->name, calls->max);
+	return false;
 }
 
 /* True: it went out. */
@@ -297,6 +311,8 @@ int databento_call_step(struct databento_call *call, enum call_step *ret, int64_
 
 	*ret = CALL_LATER;
 	*ready_ns = INT64_MAX;
+	if (!call->transfer && !may_call(call, err))
+		return -1;
 	if (!call->transfer && !take_turn(call, ready_ns))
 		return 0;
 	*ready_ns = INT64_MAX;
