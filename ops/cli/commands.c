@@ -1,3 +1,4 @@
+#include "ops/cli/backfill.h"
 #include "ops/cli/breaker.h"
 #include "ops/cli/cli.h"
 #include "ops/cli/decode.h"
@@ -5,6 +6,7 @@
 #include "ops/cli/health.h"
 #include "ops/cli/listing.h"
 #include "ops/cli/replay.h"
+#include "ops/cli/run_control.h"
 #include "ops/cli/token.h"
 
 /* getopt wants the command's own name in front. */
@@ -26,6 +28,12 @@ const struct command cli_commands[] = {
 	{ "run full", "[--subscription NAME]... [--cost-max-usd N] [--refetch] [--follow] [--json]",
 	  "trigger a full ETL run", command_run_full },
 	{ "run show", "[ID] [--json]", "what became of a run (default: the last one)", command_run_show },
+	{ "run pause", "ID [--why TEXT] [--json]", "let a run stand still where it is", command_run_pause },
+	{ "run resume", "ID [--budget CALLS|USD] [--why TEXT] [--follow] [--json]",
+	  "let a run go on that stands still; one whose budget is spent with a larger one", command_run_resume },
+	{ "run cancel", "ID [--why TEXT] [--json]", "end a run where it is", command_run_cancel },
+	{ "run retry", "ID [--why TEXT] [--follow] [--json]",
+	  "do again what failed of a run, or was left out when it was cancelled", command_run_retry },
 	{ "runs", "[--status S] [--kind K]" PAGES, "the runs, the newest first", command_runs },
 	{ "status", "[--comprehensive] [--check-db] [--check-api] [--json]",
 	  "the pipeline at a glance; exit code 1 where something is wrong", command_status },
@@ -66,6 +74,13 @@ const struct command cli_commands[] = {
 	{ "diff", "SUFFIX [--schema NAME] [--examples N] [--drop] [--json]",
 	  "what `replay --into SUFFIX` loaded otherwise than is in the real tables; exit code 1 where it did; --drop: drop its tables",
 	  command_diff },
+	{ "backfill",
+	  "SUBSCRIPTION [--symbols A,B|@FILE] [--from DAY] [--to DAY] [--reprocess missing|failed|all] [--newest-first] "
+	  "[--budget 500calls|2.50usd] [--why TEXT] [--json] | --approve HASH [--why TEXT] [--follow] [--json]",
+	  "plan what is missing of a vendor's data, both days included, and what it costs; --approve: buy just that",
+	  command_backfill },
+	{ "backfills", "[--subscription NAME] [--hash HASH]" PAGES, "the plans of backfills, the newest first",
+	  command_backfills },
 	{ "breaker ls", "[--kind subscription|source] [--state closed|open|half_open]" PAGES,
 	  "what is held back because too much of it went wrong, or was", command_breaker_ls },
 	{ "breaker reset", "NAME --why TEXT [--kind subscription|source] [--json]",

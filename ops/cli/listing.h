@@ -27,6 +27,7 @@ int command_ledger(int argc, char **argv);
 int command_coverage(int argc, char **argv);
 int command_why(int argc, char **argv);
 int command_alarms(int argc, char **argv);
+int command_backfills(int argc, char **argv);
 int command_breaker_ls(int argc, char **argv);
 int command_symbols(int argc, char **argv);
 int command_audit(int argc, char **argv);

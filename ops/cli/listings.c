@@ -52,13 +52,16 @@ int command_ledger(int argc, char **argv)
 }
 
 LISTING(runs, .command = "runs", .path = "/api/v1/runs", .list = "runs",
-	.columns = "run kind status balanced fetched inserted dead_letters created_at message",
+	.columns = "run kind status balanced fetched inserted dead_letters created_at held message",
 	.nothing = "no run: `penstock run full` starts one")
 LISTING(coverage, .command = "coverage", .path = "/api/v1/coverage", .list = "coverage", .words = { "subscription" },
 	.columns = "subscription symbol from to days state records reason vendor_condition",
 	.nothing = "nothing is known: this is of vendors' interfaces; what files brought, `penstock ledger` shows")
 LISTING(why, .command = "why", .path = "/api/v1/why", .list = "rows", .words = { "symbol", "time" }, .words_needed = 2,
 	.blocks = true, .nothing = "no table has a row of this symbol at this time")
+LISTING(backfills, .command = "backfills", .path = "/api/v1/backfills", .list = "backfills",
+	.columns = "hash state subscription from to reprocess windows calls records cost_usd run created_at",
+	.nothing = "nothing was planned: `penstock backfill` does")
 LISTING(breaker_ls, .command = "breaker ls", .path = "/api/v1/breakers", .list = "breakers",
 	.columns = "kind name state since probe_at probe_task openings tasks_waiting reason",
 	.nothing = "nothing was ever held back")

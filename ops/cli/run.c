@@ -35,9 +35,15 @@ static bool is_over(const json_t *run)
 	return strcmp(status, "success") == 0 || strcmp(status, "failed") == 0;
 }
 
+/* Nothing of it goes on before somebody says so. */
+static bool is_spent(const json_t *run)
+{
+	return strcmp(text(run, "held"), "budget") == 0;
+}
+
 static int run_exit_code(const json_t *run)
 {
-	return strcmp(text(run, "status"), "failed") == 0 ? EXIT_FAILED : EXIT_OK;
+	return strcmp(text(run, "status"), "failed") == 0 || is_spent(run) ? EXIT_FAILED : EXIT_OK;
 }
 
 static void print_json(const json_t *json)
@@ -128,6 +134,11 @@ static void print_run(const json_t *run)
 
 	printf("run %" PRId64 " (%s): %s%s%s\n", number(run, "run"), text(run, "kind"), text(run, "status"),
 	       text(run, "message")[0] ? ": " : "", text(run, "message"));
+	if (is_spent(run))
+		printf("  its budget is spent: `penstock run resume %" PRId64 " --budget …` lets it go on\n",
+		       number(run, "run"));
+	else if (strcmp(text(run, "held"), "paused") == 0)
+		printf("  it is paused: `penstock run resume %" PRId64 "` lets it go on\n", number(run, "run"));
 	print_counts(run);
 	printf("  balanced      %12s  %s\n", json_is_true(json_object_get(run, "balanced")) ? "yes" : "NO",
 	       "fetched = everything that became of it, by count and by mix");
@@ -216,7 +227,7 @@ static int follow(const struct config *cfg, const char *id, bool quiet, json_t *
 		if (!quiet && (terminal || number(*ret, "fetched") - number(*ret, "in_flight") != shown))
 			print_progress(*ret, terminal);
 		shown = number(*ret, "fetched") - number(*ret, "in_flight");
-		if (is_over(*ret))
+		if (is_over(*ret) || is_spent(*ret))
 			break;
 		nanosleep(&pause, NULL);
 	}

@@ -20,15 +20,18 @@ static int set_task(struct orchestrator *self, const struct ended *e, const char
 			PG_PARAMS(INT_TEXT(e->task), state, message), NULL, err);
 }
 
-/* Its next attempt begins where this one was parked. */
+/* Its next attempt begins where this one was parked; that of a cancelled run when it is taken up again. */
 static int put_off_task(struct orchestrator *self, const struct ended *e, bool *ret_busy, struct err *err)
 {
 	*ret_busy = true;
 	return pg_query(self->pg,
-			"UPDATE etl.tasks t SET state = 'pending', message = $3, parameters = t.parameters - 'parked'"
+			"UPDATE etl.tasks t SET state = $4, message = $3, parameters = t.parameters - 'parked'"
 			" || jsonb_strip_nulls(jsonb_build_object('parked', a.result->'parked')) FROM etl.attempts a"
 			" WHERE t.task = $1 AND t.state = 'dispatched' AND a.attempt = $2",
-			PG_PARAMS(INT_TEXT(e->task), INT_TEXT(e->attempt), e->message), NULL, err);
+			PG_PARAMS(INT_TEXT(e->task), INT_TEXT(e->attempt),
+				  e->run_open ? e->message : "the run was cancelled",
+				  e->run_open ? "pending" : "failed"),
+			NULL, err);
 }
 
 /* For good. */
@@ -46,7 +49,9 @@ static int try_again(struct orchestrator *self, const struct ended *e, const cha
 	CLEANUP(freep) char *message = NULL;
 
 	if (pg_query(self->pg,
-		     "SELECT count(*) FROM etl.attempts WHERE task = $1 AND NOT coalesce(result ? 'parked', false)",
+		     "SELECT count(*) FROM etl.attempts a JOIN etl.tasks t USING (task) WHERE a.task = $1"
+		     " AND NOT coalesce(a.result ? 'parked', false)"
+		     " AND (t.retried_at IS NULL OR a.created_at > t.retried_at)",
 		     PG_PARAMS(INT_TEXT(e->task)), &r, err))
 		return -1;
 	*ret_busy = true;
@@ -79,12 +84,12 @@ static int ask_put_off(struct orchestrator *self, const struct ended *e, bool *r
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
 	*ret = false;
-	if (!e->run_open)
-		return 0;
-	if (pg_query(self->pg,
-		     "SELECT CASE a.state WHEN 'abandoned' THEN coalesce(a.result ? 'parked', false)"
-		     " WHEN 'failed' THEN " BREAKERS_WAITS_SQL " END FROM etl.attempts a WHERE a.attempt = $1",
-		     PG_PARAMS(INT_TEXT(e->attempt)), &r, err))
+	if (pg_query(
+		    self->pg,
+		    "SELECT CASE a.state WHEN 'abandoned' THEN coalesce(a.result ? 'parked', false) AND ($2::boolean OR r.held = 'cancelled')"
+		    " WHEN 'failed' THEN $2::boolean AND " BREAKERS_WAITS_SQL
+		    " END FROM etl.attempts a JOIN etl.runs r USING (run) WHERE a.attempt = $1",
+		    PG_PARAMS(INT_TEXT(e->attempt), e->run_open ? "true" : "false"), &r, err))
 		return -1;
 	*ret = pg_rows(r) == 1 && pg_bool(r, 0, 0);
 	return 0;

@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "stages/orchestrator/backfill.h"
 #include "stages/orchestrator/dispatch.h"
 #include "stages/orchestrator/events.h"
 #include "stages/orchestrator/gauges.h"
@@ -175,7 +176,8 @@ static int lead(struct orchestrator *self, bool *ret_busy, struct err *err)
 	if (run_start_pending(self, ret_busy, err) || read_events(self, ret_busy, err) ||
 	    drain_step(&self->drain, self, closing_waits(&self->closing), err) ||
 	    closing_step(&self->closing, self, ret_busy, err) || quotes_step(self, ret_busy, err) ||
-	    breakers_step(&self->breakers, self, ret_busy, err) ||
+	    backfill_step(self, ret_busy, err) || breakers_step(&self->breakers, self, ret_busy, err) ||
+	    holding_step(&self->holding, self, err) || backlog_step(&self->backlog, self, err) ||
 	    (self->events && dispatch_step(self->dispatch, self, ret_busy, err)) ||
 	    run_finish_ended(self, ret_busy, err) || refresh(self, err))
 		return -1;

@@ -70,11 +70,16 @@ static const char store_sql[] =
 	" WHERE EXCLUDED.state IN ('complete', 'verified_empty') OR o.state NOT IN ('complete', 'verified_empty')"
 	"       OR o.request <> EXCLUDED.request";
 
-/* Symbols that an earlier attempt delivered for the same days, and this one does not. */
+/*
+ * Symbols that an earlier attempt delivered for the same days, and this one does not. One that was asked for others
+ * besides, or for others only, says what this one cannot know.
+ */
 static const char forget_sql[] =
 	"DELETE FROM etl.coverage c USING etl.tasks t JOIN etl.tasks q ON q.task = t.quote WHERE t.task = $1"
 	" AND c.subscription = t.subscription AND c.day BETWEEN date '1970-01-01' + $3::int AND date '1970-01-01' + $4::int"
-	" AND c.attempt <> $2 AND NOT q.parameters->'symbols' ? c.symbol";
+	" AND c.attempt <> $2 AND NOT q.parameters->'symbols' ? c.symbol AND EXISTS (SELECT 1 FROM etl.attempts o"
+	"     JOIN etl.tasks ot USING (task) JOIN etl.tasks oq ON oq.task = ot.quote WHERE o.attempt = c.attempt"
+	"     AND oq.parameters->'symbols' <@ (q.parameters->'symbols'))";
 /* clang-format on */
 
 static int store(struct orchestrator *self, int64_t task, int64_t attempt, const struct window_days *days,

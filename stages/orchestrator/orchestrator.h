@@ -12,10 +12,12 @@
 #include "common/err.h"
 #include "common/pg.h"
 #include "common/worker.h"
+#include "stages/orchestrator/backlog.h"
 #include "stages/orchestrator/breakers.h"
 #include "stages/orchestrator/closing.h"
 #include "stages/orchestrator/drain.h"
 #include "stages/orchestrator/gaps.h"
+#include "stages/orchestrator/holding.h"
 #include "stages/orchestrator/leader.h"
 #include "stages/orchestrator/lease.h"
 #include "stages/orchestrator/link.h"
@@ -48,6 +50,8 @@ struct orchestrator {
 	struct lease *lease;
 	struct closing closing;
 	struct breakers breakers;
+	struct holding holding;
+	struct backlog backlog;
 	struct drain drain;
 	struct gaps gaps;
 	struct open_transactions open_transactions;

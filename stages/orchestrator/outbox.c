@@ -44,10 +44,10 @@ static int record_one(struct orchestrator *self, const char *source, const struc
 	if (pg_affected(r) != 1)
 		return err_set(err, ERR_RETRY, "task %" PRId64 " is not pending any more", item->task);
 	return pg_query(self->pg,
-			"INSERT INTO etl.attempts (attempt, task, run, source, slot, slot_offset)"
-			" SELECT $1, task, run, $3, $4, $5 FROM etl.tasks WHERE task = $2",
+			"INSERT INTO etl.attempts (attempt, task, run, source, slot, slot_offset, calls_max)"
+			" SELECT $1, task, run, $3, $4, $5, nullif($6, '0')::bigint FROM etl.tasks WHERE task = $2",
 			PG_PARAMS(INT_TEXT(item->attempt), INT_TEXT(item->task), source, INT_TEXT(item->slot),
-				  INT_TEXT(item->slot_offset)),
+				  INT_TEXT(item->slot_offset), INT_TEXT(item->calls_max)),
 			NULL, err);
 }
 
@@ -95,7 +95,7 @@ int outbox_load(struct outbox *outbox, struct orchestrator *self, const char *so
 
 	if (pg_query(self->pg,
 		     "SELECT a.attempt, t.task, t.run, t.subscription, t.source, " TASK_PARAMETERS_SQL ", a.slot,"
-		     " coalesce(a.slot_offset, 0) FROM etl.attempts a JOIN etl.tasks t USING (task)"
+		     " coalesce(a.slot_offset, 0), a.calls_max FROM etl.attempts a JOIN etl.tasks t USING (task)"
 		     " WHERE a.source = $1 AND a.state = 'sending' AND a.closed_at IS NULL ORDER BY a.attempt LIMIT $2",
 		     PG_PARAMS(source, INT_TEXT(OUTBOX_MAX)), &r, err))
 		return -1;
@@ -108,6 +108,7 @@ int outbox_load(struct outbox *outbox, struct orchestrator *self, const char *so
 			.subscription = pg_text(r, i, 3),
 			.source = pg_text(r, i, 4),
 			.parameters = pg_text(r, i, 5),
+			.calls_max = pg_int(r, i, 8),
 		};
 
 		*item = (struct sending){ .attempt = columns.attempt,

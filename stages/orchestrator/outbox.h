@@ -22,6 +22,7 @@ struct sending {
 	int64_t attempt;
 	int64_t task;
 	int32_t slot;
+	int64_t calls_max;   /* of the vendor; 0: as many as it takes */
 	int64_t slot_offset; /* stands at this offset or behind it */
 	bool found;          /* already in its slot */
 	struct buf message;
@@ -79,5 +80,6 @@ int skipped_find(struct orchestrator *self, const char *topic, const char *sourc
 struct task_columns {
 	int64_t attempt, task, run;
 	const char *subscription, *source, *parameters;
+	int64_t calls_max; /* 0: as many as it takes */
 };
 int task_message(const struct task_columns *columns, struct buf *out, struct err *err);

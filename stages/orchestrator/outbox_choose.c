@@ -8,6 +8,7 @@
 #include "stages/orchestrator/breakers.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/outbox.h"
+#include "stages/orchestrator/outbox_budget.h"
 
 /* Outstanding attempts of each slot. */
 static int count_slots(struct orchestrator *self, const char *source, int32_t load[SLOTS_MAX], struct err *err)
@@ -26,6 +27,15 @@ static int count_slots(struct orchestrator *self, const char *source, int32_t lo
 	return 0;
 }
 
+/*
+ * The last slot is no backfill's, so that what is scheduled, or asked for by hand, never waits behind one; where there is
+ * one slot only, it does.
+ */
+static int32_t slots_of(bool backfill, int32_t slots)
+{
+	return backfill && slots > 1 ? slots - 1 : slots;
+}
+
 static int64_t room_of(const int32_t *load, int32_t slots, int64_t per_slot)
 {
 	int64_t room = 0;
@@ -35,14 +45,13 @@ static int64_t room_of(const int32_t *load, int32_t slots, int64_t per_slot)
 	return room < OUTBOX_MAX ? room : OUTBOX_MAX;
 }
 
-static int32_t take_least_loaded(int32_t *load, int32_t slots)
+static int32_t least_loaded(const int32_t *load, int32_t slots)
 {
 	int32_t best = 0;
 
 	for (int32_t s = 1; s < slots; s++)
 		if (load[s] < load[best])
 			best = s;
-	load[best]++;
 	return best;
 }
 
@@ -68,7 +77,7 @@ static int refuse_task(struct orchestrator *self, int64_t task, const struct err
 }
 
 static int add_task(struct outbox *outbox, struct orchestrator *self, const struct pg_result *r, int row, int32_t slot,
-		    struct err *err)
+		    int64_t calls_max, struct err *err)
 {
 	struct sending *item = &outbox->items[outbox->count];
 	struct task_columns columns = {
@@ -78,11 +87,16 @@ static int add_task(struct outbox *outbox, struct orchestrator *self, const stru
 		.subscription = pg_text(r, row, 2),
 		.source = pg_text(r, row, 3),
 		.parameters = pg_text(r, row, 4),
+		.calls_max = calls_max,
 	};
 	struct err why = ERR_INIT;
 
 	*item = (struct sending){
-		.attempt = columns.attempt, .task = columns.task, .slot = slot, .message = BUF_INIT(MESSAGE_BYTES_MAX)
+		.attempt = columns.attempt,
+		.task = columns.task,
+		.slot = slot,
+		.calls_max = calls_max,
+		.message = BUF_INIT(MESSAGE_BYTES_MAX),
 	};
 	outbox->count++;
 	if (task_message(&columns, &item->message, &why) == 0)
@@ -101,31 +115,76 @@ static int64_t sum(const int32_t *load, int32_t slots)
 	return all;
 }
 
+/* Of each run the first that wait, so that one that waits with many is no burden to the others; backfills come last. */
+/* clang-format off */
+static const char waiting_sql[] =
+	"SELECT t.task, t.run, t.subscription, t.source, " TASK_PARAMETERS_SQL ", w.backfill, coalesce(t.calls, 1),"
+	" coalesce(ceil(t.cost_usd * 1000000000), 0)::bigint"
+	" FROM (SELECT x.task, r.kind = 'backfill' AS backfill FROM etl.runs r CROSS JOIN LATERAL ("
+	"         SELECT t.task FROM etl.tasks t WHERE t.run = r.run AND t.state = 'pending' AND t.source = $1"
+	"         AND " BREAKERS_LET_PASS_SQL " ORDER BY t.task LIMIT $2) x"
+	"       WHERE r.status = 'running' AND r.held = '' ORDER BY r.kind = 'backfill', x.task LIMIT $2) w"
+	" JOIN etl.tasks t USING (task) ORDER BY w.backfill, t.task";
+/* clang-format on */
+enum { BACKFILL = 5, CALLS, COST };
+
+/* What is being chosen from. */
+struct choice {
+	struct pg_result *waiting;
+	struct outbox_budgets budgets;
+	int32_t *load; /* by slot */
+	int32_t slots;
+	int64_t per_slot;
+};
+
+static void choice_release(struct choice *c)
+{
+	pg_result_freep(&c->waiting);
+	outbox_budgets_release(&c->budgets);
+}
+
+/* -1: there is no room for it now. */
+static int32_t slot_for(const struct choice *c, bool backfill)
+{
+	int32_t slot = least_loaded(c->load, slots_of(backfill, c->slots));
+
+	return c->load[slot] < c->per_slot ? slot : -1;
+}
+
+static int choose_one(struct outbox *outbox, struct orchestrator *self, struct choice *c, int row, struct err *err)
+{
+	int32_t slot = slot_for(c, pg_bool(c->waiting, row, BACKFILL));
+	int64_t calls_max;
+
+	if (slot < 0 || !outbox_budgets_take(&c->budgets, pg_int(c->waiting, row, 1), pg_int(c->waiting, row, CALLS),
+					     pg_int(c->waiting, row, COST), &calls_max))
+		return 0;
+	c->load[slot]++;
+	return add_task(outbox, self, c->waiting, row, slot, calls_max, err);
+}
+
 int outbox_choose(struct outbox *outbox, struct orchestrator *self, const char *source, int32_t slots,
 		  struct slot_window *window, bool *ret_busy, struct err *err)
 {
-	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	int32_t load[SLOTS_MAX];
+	CLEANUP(choice_release) struct choice c = { .load = load, .slots = slots };
 	int64_t room;
 
 	if (count_slots(self, source, load, err))
 		return -1;
-	room = room_of(load, slots,
-		       slot_window_look(window, sum(load, slots), slots, config_int(self->cfg, "tasks_per_slot"),
-					clock_monotonic_ns()));
+	c.per_slot = slot_window_look(window, sum(load, slots), slots, config_int(self->cfg, "tasks_per_slot"),
+				      clock_monotonic_ns());
+	room = room_of(load, slots, c.per_slot);
 	if (room == 0)
 		return 0;
-	if (pg_query(self->pg,
-		     "SELECT t.task, t.run, t.subscription, t.source, " TASK_PARAMETERS_SQL
-		     " FROM etl.tasks t JOIN etl.runs r"
-		     " USING (run) WHERE t.state = 'pending' AND r.status = 'running' AND t.source = $1"
-		     " AND " BREAKERS_LET_PASS_SQL " ORDER BY t.task LIMIT $2",
-		     PG_PARAMS(source, INT_TEXT(room)), &r, err))
+	if (pg_query(self->pg, waiting_sql, PG_PARAMS(source, INT_TEXT(room)), &c.waiting, err))
 		return -1;
-	for (int i = 0; i < pg_rows(r); i++)
-		if (add_task(outbox, self, r, i, take_least_loaded(load, slots), err))
+	if (pg_rows(c.waiting) > 0 && outbox_budgets_read(&c.budgets, self->pg, err))
+		return -1;
+	for (int i = 0; i < pg_rows(c.waiting); i++)
+		if (choose_one(outbox, self, &c, i, err))
 			return -1;
 	slot_window_sent(window, outbox->count);
-	*ret_busy = *ret_busy || pg_rows(r) == OUTBOX_MAX;
+	*ret_busy = *ret_busy || outbox->count == OUTBOX_MAX;
 	return 0;
 }

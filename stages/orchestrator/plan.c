@@ -108,8 +108,8 @@ int plan_make(struct plan *plan, const struct config *cfg, const char *kind, con
 	const json_t *names = json_object_get(chosen, "subscriptions");
 
 	if (strcmp(kind, "full") != 0)
-		return err_set(err, ERR_RECORD, "runs of kind %s are not in this version; kinds full and replay are",
-			       kind);
+		return err_set(err, ERR_RECORD,
+			       "runs of kind %s are not in this version; kinds full, replay and backfill are", kind);
 	if (subscriptions_read(&list, config_text(cfg, "subscriptions"), err))
 		return -1;
 	json_put_open(&p.out, '[');

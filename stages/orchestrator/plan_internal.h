@@ -25,3 +25,6 @@ void plan_put(struct json_out *out, const char *key, const char *text);
 
 /* What the fetcher is told with a quote's window: {"action":"quote","from":…,"to":…}, both days included. */
 void plan_quote_parameters(int64_t start, int64_t end, struct buf *out);
+
+/* And with a window. */
+const char *plan_fetch_parameters(bool batch);

@@ -23,6 +23,11 @@ void plan_quote_parameters(int64_t start, int64_t end, struct buf *out)
 	json_put_close(&json, '}');
 }
 
+const char *plan_fetch_parameters(bool batch)
+{
+	return batch ? "{\"action\":\"fetch\",\"via\":\"batch\"}" : "{\"action\":\"fetch\"}";
+}
+
 static void put_symbols(struct json_out *out, const struct vendor_request *v)
 {
 	json_put_key(out, "symbols");

@@ -84,33 +84,23 @@ static const char quotes_sql[] =
 	"                     AND closed_at IS NOT NULL AND NOT expired ORDER BY attempt DESC LIMIT 1) a"
 	" WHERE q.state = 'closed' ORDER BY q.task";
 
-static enum window_chunk chunk_of(const char *name)
-{
-	unsigned i = 0;
-
-	while (window_chunks[i + 1] && strcmp(window_chunks[i], name) != 0)
-		i++;
-	return (enum window_chunk)i;
-}
-
 static int unclear(const struct quote *q, const char *what, const char *text, struct err *err)
 {
 	return err_set(err, ERR_RECORD, "subscription %s: the quote of attempt %" PRId64 ": %s '%.40s' is none",
 		       q->subscription, q->attempt, what, text);
 }
 
-/* The vendor's data begins and ends somewhere: what lies before is not asked for, what lies behind stays pending. */
-static int clip(struct quote *q, const char *available_start, const char *available_end, struct err *err)
+int quote_clip(struct window *bounds, const char *available_start, const char *available_end, struct err *err)
 {
 	int64_t from, to;
 
 	if (!clock_parse(str_of(available_end), &to))
-		return unclear(q, "available_end", available_end, err);
+		return err_set(err, ERR_RECORD, "available_end '%.40s' is none", available_end);
 	if (available_start[0] && !clock_parse(str_of(available_start), &from))
-		return unclear(q, "available_start", available_start, err);
-	q->bounds.end = to < q->bounds.until ? to : q->bounds.until;
-	if (available_start[0] && from > q->bounds.start)
-		q->bounds.start = from < q->bounds.until ? from : q->bounds.until;
+		return err_set(err, ERR_RECORD, "available_start '%.40s' is none", available_start);
+	bounds->end = to < bounds->until ? to : bounds->until;
+	if (available_start[0] && from > bounds->start)
+		bounds->start = from < bounds->until ? from : bounds->until;
 	return 0;
 }
 
@@ -119,7 +109,7 @@ static int read_quote(const struct pg_result *r, int row, struct quote *q, struc
 	*q = (struct quote){
 		.task = pg_int(r, row, 0),
 		.subscription = pg_text(r, row, 1),
-		.chunk = chunk_of(pg_text(r, row, 4)),
+		.chunk = window_chunk_of(pg_text(r, row, 4)),
 		.cost_max_text = pg_text(r, row, 5),
 		.batch = pg_bool(r, row, 6),
 		.refetch = strcmp(pg_text(r, row, 11), "true") == 0,
@@ -134,7 +124,9 @@ static int read_quote(const struct pg_result *r, int row, struct quote *q, struc
 		return unclear(q, "cost_max_usd", q->cost_max_text, err);
 	if (!quote_cost(str_of(q->cost_text), &q->cost))
 		return unclear(q, "cost_usd", q->cost_text, err);
-	return clip(q, pg_text(r, row, 9), pg_text(r, row, 10), err);
+	if (quote_clip(&q->bounds, pg_text(r, row, 9), pg_text(r, row, 10), err))
+		return err_wrap(err, "subscription %s: the quote of attempt %" PRId64, q->subscription, q->attempt);
+	return 0;
 }
 
 static int cut(struct planning *p, struct quote *q, struct err *err)
@@ -270,8 +262,7 @@ static void put_windows(struct buf *tasks, const struct quote *q)
 		put_time(&out, "start", q->windows[i].start);
 		put_time(&out, "end", q->windows[i].end);
 		put_time(&out, "until", q->windows[i].until);
-		plan_put(&out, "parameters",
-			 q->batch ? "{\"action\":\"fetch\",\"via\":\"batch\"}" : "{\"action\":\"fetch\"}");
+		plan_put(&out, "parameters", plan_fetch_parameters(q->batch));
 		json_put_close(&out, '}');
 	}
 	json_put_close(&out, ']');
@@ -351,11 +342,12 @@ int quotes_step(struct orchestrator *self, bool *ret_busy, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
-	if (pg_query(self->pg,
-		     "SELECT r.run, r.options, r.options->>'costMaxUsd' FROM etl.runs r WHERE r.status = 'running'"
-		     " AND NOT r.windows_planned AND NOT EXISTS (SELECT 1 FROM etl.tasks t WHERE t.run = r.run"
-		     "     AND t.action = 'quote' AND t.state IN ('pending', 'dispatched')) ORDER BY r.run LIMIT $1",
-		     PG_PARAMS(INT_TEXT(RUNS_PER_STEP)), &r, err))
+	if (pg_query(
+		    self->pg,
+		    "SELECT r.run, r.options, r.options->>'costMaxUsd' FROM etl.runs r WHERE r.status = 'running'"
+		    " AND NOT r.windows_planned AND r.kind <> 'backfill' AND NOT EXISTS (SELECT 1 FROM etl.tasks t WHERE t.run = r.run"
+		    "     AND t.action = 'quote' AND t.state IN ('pending', 'dispatched')) ORDER BY r.run LIMIT $1",
+		    PG_PARAMS(INT_TEXT(RUNS_PER_STEP)), &r, err))
 		return err_wrap(err, "reading runs with quotes");
 	for (int i = 0; i < pg_rows(r); i++) {
 		*ret_busy = true;

@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "common/mem.h"
 #include "common/process.h"
+#include "stages/orchestrator/backfill.h"
 #include "stages/orchestrator/checks.h"
 #include "stages/orchestrator/coverage.h"
 #include "stages/orchestrator/gauges.h"
@@ -63,20 +64,27 @@ int run_task_failed(struct orchestrator *self, int64_t run, const char *options,
 
 /* --- starting ---------------------------------------------------------------------------------------------------------- */
 
-/* *ret_tasks, *ret_quotes: what was stored. A replay's tasks are made by the database itself. */
-static int store_tasks(struct orchestrator *self, int64_t run, const char *options, struct plan *plan,
-		       unsigned *ret_tasks, bool *ret_quotes, struct err *err)
+/* A run to be begun. */
+struct starting {
+	int64_t run;
+	const char *kind, *options;
+	struct plan *plan; /* NULL: its tasks are made by the database itself */
+};
+
+/* *ret_tasks, *ret_quotes: what was stored. */
+static int store_tasks(struct orchestrator *self, const struct starting *s, unsigned *ret_tasks, bool *ret_quotes,
+		       struct err *err)
 {
-	if (!plan)
-		return replay_plan(self, run, options, ret_tasks, ret_quotes, err);
-	*ret_tasks = plan->count;
-	*ret_quotes = plan->quotes > 0;
-	return plan_store(plan, self->pg, run, err);
+	if (strcmp(s->kind, "backfill") == 0)
+		return backfill_begin(self, s->run, ret_tasks, ret_quotes, err);
+	if (!s->plan)
+		return replay_plan(self, s->run, s->options, ret_tasks, ret_quotes, err);
+	*ret_tasks = s->plan->count;
+	*ret_quotes = s->plan->quotes > 0;
+	return plan_store(s->plan, self->pg, s->run, err);
 }
 
-/* plan NULL: it is a replay. */
-static int start(struct orchestrator *self, int64_t run, const char *options, struct plan *plan, unsigned *ret_tasks,
-		 struct err *err)
+static int start(struct orchestrator *self, const struct starting *s, unsigned *ret_tasks, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	bool quotes = false;
@@ -84,15 +92,15 @@ static int start(struct orchestrator *self, int64_t run, const char *options, st
 	if (leader_begin(&self->leader, self->pg, err) ||
 	    pg_query(self->pg,
 		     "UPDATE etl.runs SET status = 'running', started_at = now() WHERE run = $1 AND status = 'pending'",
-		     PG_PARAMS(INT_TEXT(run)), &r, err))
+		     PG_PARAMS(INT_TEXT(s->run)), &r, err))
 		return -1;
 	if (pg_affected(r) == 0) { /* ended by somebody meanwhile */
 		pg_rollback(self->pg);
 		return 0;
 	}
-	if (store_tasks(self, run, options, plan, ret_tasks, &quotes, err) ||
+	if (store_tasks(self, s, ret_tasks, &quotes, err) ||
 	    pg_query(self->pg, "UPDATE etl.runs SET windows_planned = $2 WHERE run = $1",
-		     PG_PARAMS(INT_TEXT(run), quotes ? "false" : "true"), NULL, err) ||
+		     PG_PARAMS(INT_TEXT(s->run), quotes ? "false" : "true"), NULL, err) ||
 	    pg_commit(self->pg, err))
 		return -1;
 	return 0;
@@ -122,7 +130,8 @@ static int start_one(struct orchestrator *self, int64_t run, const char *kind, c
 		     struct err *err)
 {
 	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
-	bool replay = strcmp(kind, "replay") == 0, away = false;
+	bool replay = strcmp(kind, "replay") == 0, planned = !replay && strcmp(kind, "backfill") != 0, away = false;
+	const struct starting s = { run, kind, options, planned ? &plan : NULL };
 	unsigned tasks = 0;
 	struct err why = ERR_INIT;
 
@@ -133,9 +142,9 @@ static int start_one(struct orchestrator *self, int64_t run, const char *kind, c
 	*ret_busy = true;
 	log_info("run_started", LOG_FIELDS(log_i64("run", run), log_str("kind", kind)),
 		 "Starting %s ETL pipeline run %" PRId64, kind, run);
-	if (why.kind == ERR_RECORD || (!replay && plan_make(&plan, self->cfg, kind, options, &why)))
+	if (why.kind == ERR_RECORD || (planned && plan_make(&plan, self->cfg, kind, options, &why)))
 		return run_fail_planning(self, run, &why, err);
-	if (start(self, run, options, replay ? NULL : &plan, &tasks, &why) == 0) {
+	if (start(self, &s, &tasks, &why) == 0) {
 		log_info("run_planned", LOG_FIELDS(log_i64("run", run), log_i64("tasks", tasks)),
 			 "run %" PRId64 " has %u tasks", run, tasks);
 		return 0;
@@ -226,7 +235,8 @@ static int succeed(struct orchestrator *self, int64_t run, struct err *err)
 static int set_checking(struct orchestrator *self, int64_t run, struct err *err)
 {
 	if (leader_begin(&self->leader, self->pg, err) ||
-	    pg_query(self->pg, "UPDATE etl.runs SET status = 'checking' WHERE run = $1 AND status = 'running'",
+	    pg_query(self->pg,
+		     "UPDATE etl.runs SET status = 'checking', held = '' WHERE run = $1 AND status = 'running'",
 		     PG_PARAMS(INT_TEXT(run)), NULL, err))
 		return -1;
 	return pg_commit(self->pg, err);

@@ -49,8 +49,8 @@ static char *messages_told(const json_t *object)
 	return json_dumps(told, JSON_COMPACT);
 }
 
-/* What the source is told, whether what the metadata says of symbols is to be fetched, and where a parked task goes on. */
-static int copy_told(const json_t *object, char **ret, struct err *err)
+/* What the source is told, whether what the metadata says of symbols is to be fetched, where a parked task goes on, and how often it may ask. */
+static int copy_told(const json_t *object, int64_t calls_max, char **ret, struct err *err)
 {
 	const char *told = json_string_value(json_object_get(object, "parameters"));
 	bool mappings = json_is_true(json_object_get(object, "symbol_mappings"));
@@ -62,7 +62,7 @@ static int copy_told(const json_t *object, char **ret, struct err *err)
 		return 0;
 	}
 	merged = told && told[0] ? json_loads(told, 0, NULL) : json_object();
-	if (!mappings && !parked) {
+	if (!mappings && !parked && calls_max == 0) {
 		*ret = mem_strdup(told ? told : "");
 		return 0;
 	}
@@ -72,6 +72,8 @@ static int copy_told(const json_t *object, char **ret, struct err *err)
 		json_object_set_new(merged, "symbol_mappings", json_true());
 	if (parked)
 		json_object_set(merged, "parked", parked);
+	if (calls_max > 0)
+		json_object_set_new(merged, "calls_max", json_integer(calls_max));
 	*ret = json_dumps(merged, JSON_COMPACT);
 	return 0;
 }
@@ -99,7 +101,7 @@ int task_message(const struct task_columns *columns, struct buf *out, struct err
 		.stype_in = copy_member(parameters, "stype_in", ""),
 	};
 	copy_symbols(json_object_get(parameters, "symbols"), &task);
-	if (copy_told(parameters, &task.parameters, err) ||
+	if (copy_told(parameters, columns->calls_max, &task.parameters, err) ||
 	    copy_time(parameters, "start", &task.has_start, &task.start, err) ||
 	    copy_time(parameters, "end", &task.has_end, &task.end, err))
 		return -1;

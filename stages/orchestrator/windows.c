@@ -1,6 +1,7 @@
 #include "stages/orchestrator/windows.h"
 
 #include <stddef.h>
+#include <string.h>
 
 #include "common/clock.h"
 
@@ -10,6 +11,15 @@ const char *const window_chunks[] = {
 
 #define DAYS_PER_WEEK 7
 #define FIRST_MONDAY 4 /* 1970-01-05 */
+
+enum window_chunk window_chunk_of(const char *name)
+{
+	unsigned i = 0;
+
+	while (window_chunks[i + 1] && strcmp(window_chunks[i], name) != 0)
+		i++;
+	return (enum window_chunk)i;
+}
 
 static int32_t next_monday(int32_t day)
 {

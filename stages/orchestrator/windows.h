@@ -9,6 +9,9 @@
 enum window_chunk { CHUNK_DAY, CHUNK_WEEK, CHUNK_MONTH, CHUNK_YEAR };
 extern const char *const window_chunks[]; /* "day", …, by enum window_chunk; ends with NULL */
 
+/* One of these names; that of no other is asked. */
+enum window_chunk window_chunk_of(const char *name);
+
 /* The day that the chunk after that of `day` begins with. */
 int32_t window_next(enum window_chunk chunk, int32_t day);
 

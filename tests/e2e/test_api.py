@@ -14,7 +14,7 @@ EXECUTE = "/api/etl/execute-full-pipeline"
 RUNS = "/api/v1/runs"
 STATUS = "/api/etl/status"
 RUN_KEYS = {
-    "run", "kind", "status", "balanced", "fetched", "inserted", "updated", "unchanged", "duplicate", "superseded",
+    "run", "kind", "status", "held", "balanced", "fetched", "inserted", "updated", "unchanged", "duplicate", "superseded",
     "dead_letters", "in_flight", "skipped", "tasks", "tasks_closed", "created_at", "started_at", "finished_at",
     "message", "checks",
 }  # fmt: skip

@@ -23,7 +23,7 @@ UNDEF_TIME = 2**64 - 1
 BAR_TYPES = {32: "ohlcv-1s", 33: "ohlcv-1m", 34: "ohlcv-1h", 35: "ohlcv-1d", 36: "ohlcv-eod"}
 # What issue and contract promise of a run, wherever it is shown.
 RUN_KEYS = {
-    "run", "kind", "status", "balanced", "fetched", "inserted", "updated", "unchanged", "duplicate", "superseded",
+    "run", "kind", "status", "held", "balanced", "fetched", "inserted", "updated", "unchanged", "duplicate", "superseded",
     "dead_letters", "in_flight", "checks",
 }  # fmt: skip
 COUNTS = ("inserted", "updated", "unchanged", "duplicate", "superseded", "dead_letters", "in_flight")

@@ -145,6 +145,7 @@ LETTER_FILTERS = (
 EXPECTED = {
     "alarms": Expected(),
     "audit": Expected({"who": "person-7"}, {"who": "none"}, {"action": "token.create"}, {"action": "none"}, {"since": RECENT}),
+    "backfills": Expected({"backfill": "7"}, {"hash": "none"}, {"subscription": "none"}, {"subscription": "subscription-03"}),
     "breakers": Expected({"kind": "source"}, {"state": "open"}),
     "coverage": Expected(SPAN, {"symbol": "SYM0007"}, {"symbol": "none"}, {"subscription": "none"}, {"state": "failed"},
                          SPAN | {"from": DAY, "to": DAY}, {"subscription": "subscription-03"}),

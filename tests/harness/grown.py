@@ -42,6 +42,16 @@ SELECT 'full', CASE WHEN grown.run(n) % 17 = 0 THEN 'failed' ELSE 'success' END,
 FROM grown.attempts GROUP BY grown.run(n) ORDER BY grown.run(n)
 """
 
+BACKFILLS = """
+INSERT INTO etl.backfills (hash, subscription, asked, coverage, quotes, windows, totals, cost_usd, cost_max_usd, budget_calls, planning_run,
+                           requested_by, run)
+SELECT left(md5(run::text), 16), 'subscription-' || lpad((run % 20)::text, 2, '0'),
+       '{"symbols": ["A"], "from": "2024-01-01", "to": "2024-02-01", "reprocess": "missing", "newest_first": false, "chunk": "month",
+         "symbols_wanting": 1, "symbol_days": 31, "stretches": 1}',
+       '', '[]', '[]', '{"windows": 1, "calls": 2, "records": 100, "bytes": 5600, "cost_usd": "1"}', 1, 1, 100, run, 'configuration', run
+FROM etl.runs ORDER BY run
+"""
+
 CHECKS = """
 INSERT INTO etl.run_checks (run, name, passed, observed, expected)
 SELECT run, name, true, 0, 0 FROM etl.runs, unnest('{counts,dead_letters,duplicate_keys,ohlc_order,unique_partitions}'::text[]) AS name
@@ -138,7 +148,7 @@ CROSS JOIN LATERAL (SELECT date %(begin)s + (%(first)s + i %% %(count)s) * %(ste
 """
 
 GROWING = (
-    "etl.runs", "etl.run_checks", "etl.tasks", "etl.attempts", "etl.ledger", "etl.coverage", "etl.restatements", "etl.audit",
+    "etl.runs", "etl.backfills", "etl.run_checks", "etl.tasks", "etl.attempts", "etl.ledger", "etl.coverage", "etl.restatements", "etl.audit",
     "etl.dead_letter_reviews", "etl.expired", "etl.dead_letters", "etl.dead_letter_states", "ohlcv_data",
 )  # fmt: skip
 
@@ -194,7 +204,7 @@ def fill(pipeline, attempts, letters, bars, run_attempts=RUN_ATTEMPTS, say=lambd
     for statement in filled(PREPARE, attempts=attempts, large=large, run_attempts=run_attempts).split(";\n"):
         if statement.strip():
             pipeline.query(statement)
-    for statement in (RUNS, CHECKS, TASKS, LEDGER, ATTEMPTS, COVERAGE, RESTATEMENTS, AUDIT, REVIEWS, EXPIRED):
+    for statement in (RUNS, BACKFILLS, CHECKS, TASKS, LEDGER, ATTEMPTS, COVERAGE, RESTATEMENTS, AUDIT, REVIEWS, EXPIRED):
         begun = time.monotonic()
         pipeline.query(statement)
         timed(statement.split()[2], begun, say)

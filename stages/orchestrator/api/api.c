@@ -128,27 +128,34 @@ static void serve_health(struct http_response *response)
 
 /* Of what no query answers alone. One path may have several methods. */
 struct route {
-	const char *path; /* ends with '/': something must follow */
+	const char *path; /* ends with '/': something must follow; with a star: something stands there */
 	const char *method;
 	enum api_role role;
 	int (*handle)(struct api_call *call, struct err *err);
+	bool alone; /* nothing is below what follows */
 };
 
 static const struct route routes[] = {
-	{ "/api/etl/execute-full-pipeline", "POST", ROLE_OPERATOR, api_execute },
-	{ "/api/etl/status", "GET", ROLE_VIEWER, api_status },
-	{ "/api/v1/runs/", "GET", ROLE_VIEWER, api_run },
-	{ "/api/v1/offsets", "GET", ROLE_VIEWER, api_offsets },
-	{ "/api/v1/lag", "GET", ROLE_VIEWER, api_lag },
-	{ "/api/v1/tokens", "POST", ROLE_ADMIN, api_token_create },
-	{ "/api/v1/tokens/", "DELETE", ROLE_ADMIN, api_token_revoke },
-	{ "/api/v1/dead-letters/reviews", "POST", ROLE_OPERATOR, api_review },
-	{ "/api/v1/dead-letters/discards", "POST", ROLE_OPERATOR, api_discard },
-	{ "/api/v1/dead-letters/resolutions", "POST", ROLE_OPERATOR, api_resolve },
-	{ "/api/v1/dead-letters/replays", "POST", ROLE_OPERATOR, api_replay },
-	{ "/api/v1/sides/", "DELETE", ROLE_OPERATOR, api_sides_drop },
-	{ "/api/v1/topic-replays", "POST", ROLE_OPERATOR, api_replay_topic },
-	{ "/api/v1/breakers/resets", "POST", ROLE_OPERATOR, api_breaker_reset },
+	{ "/api/etl/execute-full-pipeline", "POST", ROLE_OPERATOR, api_execute, false },
+	{ "/api/etl/status", "GET", ROLE_VIEWER, api_status, false },
+	{ "/api/v1/runs/", "GET", ROLE_VIEWER, api_run, true },
+	{ "/api/v1/offsets", "GET", ROLE_VIEWER, api_offsets, false },
+	{ "/api/v1/lag", "GET", ROLE_VIEWER, api_lag, false },
+	{ "/api/v1/tokens", "POST", ROLE_ADMIN, api_token_create, false },
+	{ "/api/v1/tokens/", "DELETE", ROLE_ADMIN, api_token_revoke, false },
+	{ "/api/v1/dead-letters/reviews", "POST", ROLE_OPERATOR, api_review, false },
+	{ "/api/v1/dead-letters/discards", "POST", ROLE_OPERATOR, api_discard, false },
+	{ "/api/v1/dead-letters/resolutions", "POST", ROLE_OPERATOR, api_resolve, false },
+	{ "/api/v1/dead-letters/replays", "POST", ROLE_OPERATOR, api_replay, false },
+	{ "/api/v1/sides/", "DELETE", ROLE_OPERATOR, api_sides_drop, false },
+	{ "/api/v1/topic-replays", "POST", ROLE_OPERATOR, api_replay_topic, false },
+	{ "/api/v1/backfills", "POST", ROLE_OPERATOR, api_backfill, false },
+	{ "/api/v1/backfills/approvals", "POST", ROLE_OPERATOR, api_backfill_approve, false },
+	{ "/api/v1/runs/*/pause", "POST", ROLE_OPERATOR, api_run_control, false },
+	{ "/api/v1/runs/*/resume", "POST", ROLE_OPERATOR, api_run_control, false },
+	{ "/api/v1/runs/*/cancel", "POST", ROLE_OPERATOR, api_run_control, false },
+	{ "/api/v1/runs/*/retry", "POST", ROLE_OPERATOR, api_run_control, false },
+	{ "/api/v1/breakers/resets", "POST", ROLE_OPERATOR, api_breaker_reset, false },
 };
 
 #define ALLOW_MAX 64
@@ -160,13 +167,27 @@ bool api_is_get(const char *method)
 	return strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
 }
 
+/* What stands for the star, and what follows, is the rest. */
+static bool matches_star(const struct route *route, const char *star, const char *path, const char **ret_rest)
+{
+	size_t n = (size_t)(star - route->path);
+	const char *end = strncmp(path, route->path, n) == 0 ? strchr(path + n, '/') : NULL;
+
+	*ret_rest = path + (end ? n : 0);
+	return end && end > path + n && strcmp(end, star + 1) == 0;
+}
+
 static bool matches(const struct route *route, const char *path, const char **ret_rest)
 {
 	size_t n = strlen(route->path);
+	const char *star = strchr(route->path, '*');
 
+	if (star)
+		return matches_star(route, star, path, ret_rest);
 	*ret_rest = path + n;
 	if (route->path[n - 1] == '/')
-		return strncmp(path, route->path, n) == 0 && path[n] != '\0';
+		return strncmp(path, route->path, n) == 0 && path[n] != '\0' &&
+		       !(route->alone && strchr(path + n, '/'));
 	return strcmp(path, route->path) == 0;
 }
 

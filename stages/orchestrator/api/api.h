@@ -74,6 +74,9 @@ int api_resolve(struct api_call *call, struct err *err);
 int api_replay(struct api_call *call, struct err *err);
 int api_replay_topic(struct api_call *call, struct err *err);
 int api_sides_drop(struct api_call *call, struct err *err);
+int api_backfill(struct api_call *call, struct err *err);
+int api_backfill_approve(struct api_call *call, struct err *err);
+int api_run_control(struct api_call *call, struct err *err);
 int api_breaker_reset(struct api_call *call, struct err *err);
 
 /* That run, as resources/runs.sql has it; NULL: the last one. */

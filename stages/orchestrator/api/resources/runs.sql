@@ -9,7 +9,7 @@
 --
 -- Closed means that count and mix once agreed; as the ledger only ever grows, an equal count now means that they still do.
 -- Records of an attempt that expired are in flight no more, and its task's next one stands for it.
-SELECT r.run, r.kind, r.status, a.unbalanced = 0 AND t.open = 0 AND r.status <> 'pending' AS balanced,
+SELECT r.run, r.kind, r.status, r.held, a.unbalanced = 0 AND t.open = 0 AND r.status <> 'pending' AS balanced,
        a.fetched, a.inserted, a.updated, a.unchanged, a.duplicate, a.superseded, a.dead_letters,
        a.in_flight, a.skipped, a.expired_attempts, a.expired_records, t.tasks, t.closed AS tasks_closed,
        r.created_at, r.started_at, r.finished_at, r.requested_by, r.message,

@@ -1,0 +1,29 @@
+#pragma once
+/*
+ * What coverage says is missing of a subscription. Nobody but the database is
+ * asked: where nothing is missing, no vendor hears of it.
+ */
+#include <stdint.h>
+
+#include "common/err.h"
+#include "common/pg.h"
+
+struct backfill_asked {
+	const char *subscription;
+	const char *symbols; /* a JSON array */
+	const char *request; /* dataset, schema and symbology, as etl.coverage has them */
+	int32_t from, to;    /* days since 1970, the last one not included */
+	const char *reprocess;
+};
+
+/* The first is what is meant where nothing is said; ends with NULL. */
+extern const char *const backfill_reprocess[];
+
+/* Rows: symbols of which the same days are wanted. None: there is nothing to do. */
+enum {
+	MISSING_STRETCHES, /* [[first day, the day behind the last], …] */
+	MISSING_SYMBOLS,   /* ["AAPL", …] */
+	MISSING_COVERAGE,  /* a digest of all that coverage says of what was asked for; the same in each row */
+	MISSING_SYMBOL_DAYS,
+};
+int backfill_missing(struct pg *pg, const struct backfill_asked *asked, struct pg_result **ret, struct err *err);

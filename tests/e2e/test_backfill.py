@@ -1,0 +1,252 @@
+"""Backfills from the plan to the rows, with every worker and the simulated vendor, whose calls and billed bytes are counted."""
+
+import json
+
+import pytest
+from harness.bars import assert_good
+from harness.simulator import KEY, Simulator
+from harness.waiting import wait_until
+
+DAYS = ("--from", "2024-03-04", "--to", "2024-03-24")  # three weeks, a window each
+WINDOW_CALLS = 2  # get_record_count, get_range
+
+
+class Vendor:
+    """The simulator, and what was asked of it by whom."""
+
+    def __init__(self, pipeline, simulator):
+        self.pipeline, self.simulator = pipeline, simulator
+
+    def calls(self):
+        (fetcher,) = self.pipeline.of("fetcher")
+        return int(sum(value for name, value in fetcher.metrics().items() if name.startswith("penstock_fetcher_vendor_calls_total")))
+
+    def meter(self):
+        return self.simulator.control("GET", "meter")
+
+    def billed(self):
+        return self.meter()["billed_bytes"]
+
+    def spent(self):
+        return self.calls(), self.meter()["requests"], self.billed()
+
+
+@pytest.fixture
+def vendor(pipeline, tmp_path):
+    with Simulator(tmp_path, "--seed", 7, "--start", "2010-01-01") as simulator:
+        environment = {"DATABENTO_API_KEY": KEY, "DATABENTO_GATEWAY": simulator.url}
+        pipeline.configure("fetcher", databento={"backoff_ms": 20, "backoff_ms_max": 50}, batch={"ms": 50})
+        subscribe(pipeline)
+        workers = [pipeline.spawn("fetcher", environment=environment)]
+        workers += [pipeline.spawn(kind) for kind in ("orchestrator", "validator", "transformer", "loader")]
+        for worker in workers:
+            worker.wait_ready()
+        yield Vendor(pipeline, simulator)
+
+
+def subscribe(pipeline, **changes):
+    entry = {"name": "minutes", "source": "databento", "dataset": "XNAS.ITCH", "schema": "ohlcv-1m", "symbols": ["AAPL", "MSFT", "NVDA"]}
+    entry |= {"start": "2024-03-04", "chunk": "week", "cost_max_usd": 1000, "symbol_mappings": "false"} | changes
+    pipeline.subscriptions = [entry]
+    pipeline.write_subscriptions()
+
+
+def plan(pipeline, *words, days=DAYS, **options):
+    return pipeline.cli_json("backfill", "minutes", *days, *words, **options)
+
+
+def approve(pipeline, plan, *words, code=0):
+    return pipeline.cli_json("backfill", "--approve", plan["hash"], *(words or ["--follow"]), code=code)
+
+
+def fill(pipeline, *words, **options):
+    made = plan(pipeline, *words, **options)
+    assert made["state"] == "planned", made
+    run = approve(pipeline, made)
+    assert_good(run)
+    return made, run
+
+
+def windows(pipeline, run):
+    """In the order in which they were sent."""
+    return [
+        (str(start)[:10], state)
+        for start, state in pipeline.query(
+            "SELECT t.parameters->>'start', t.state FROM etl.tasks t WHERE t.run = %s AND t.quote IS NOT NULL ORDER BY t.task", run
+        )
+    ]
+
+
+def covered(pipeline):
+    return pipeline.value("SELECT count(*) FROM etl.coverage WHERE state IN ('complete', 'verified_empty')")
+
+
+def untouched(pipeline):
+    """What must not change where something is refused."""
+    return pipeline.query("SELECT (SELECT count(*) FROM etl.runs), (SELECT count(*) FROM etl.backfills), (SELECT count(*) FROM etl.tasks)")
+
+
+# --- a plan and its run ----------------------------------------------------------------------------------------------------
+
+
+def test_what_is_planned_is_bought_once(pipeline, vendor):
+    made = plan(pipeline)
+    assert (made["state"], made["symbols_wanting"], made["symbol_days"], made["stretches"]) == ("planned", 3, 63, 1)
+    assert (made["windows"], made["calls"]) == (3, 3 * WINDOW_CALLS) and made["run"] is None
+    assert vendor.billed() == 0 and covered(pipeline) == 0, "nothing is bought by a plan"
+    before = vendor.calls()
+    run = approve(pipeline, made)
+    assert_good(run)
+    assert (run["kind"], run["tasks_closed"]) == ("backfill", 3)
+    assert vendor.calls() - before == made["calls"]
+    assert run["fetched"] == made["records"] == pipeline.value("SELECT count(*) FROM ohlcv_data") > 3000
+    assert vendor.billed() == made["bytes"] > 0
+    assert windows(pipeline, run["run"]) == [(day, "closed") for day in ("2024-03-04", "2024-03-11", "2024-03-18")]
+    # the second time nobody is asked for anything
+    spent, known = vendor.spent(), untouched(pipeline)
+    again = plan(pipeline)
+    assert again["nothing_to_do"] is True and "every day of it is covered" in again["detail"]
+    said = pipeline.cli("backfill", "minutes", *DAYS).stdout
+    assert said == "nothing to do: every day of it is covered\n"
+    assert (vendor.spent(), untouched(pipeline)) == (spent, known)
+    (listed,) = pipeline.cli_json("backfills")["backfills"]
+    assert (listed["state"], listed["run"], listed["hash"]) == ("approved", run["run"], made["hash"])
+    assert pipeline.cli("backfill", "--approve", made["hash"], code=1).stderr.count("ran already, as run") == 1
+    actions = [entry["action"] for entry in pipeline.cli_json("audit")["audit"]]
+    assert actions == ["backfill.approve", "backfill.plan"]
+
+
+def test_the_plan_for_people(pipeline, vendor):
+    text = pipeline.cli("backfill", "minutes", *DAYS, "--symbols", "AAPL", "--newest-first", "--budget", "100 calls").stdout
+    lines = text.splitlines()
+    assert lines[0].startswith("plan ") and "subscription minutes, missing days from 2024-03-04 to 2024-03-24, newest first" in lines[0]
+    for word in ("1  of 1, for 21 days", "3  of a week at most", "6  of the vendor", "USD as the vendor quotes it, of 1000 at most", "100  calls"):
+        assert word in text, (word, text)
+    assert lines[-1].endswith("penstock backfill --approve " + lines[0].split()[1].rstrip(":"))
+
+
+def test_only_what_is_missing_is_planned(pipeline, vendor):
+    """Of one symbol a week is there, of another a day; what others have stays what it is."""
+    fill(pipeline, "--symbols", "AAPL", days=("--from", "2024-03-11", "--to", "2024-03-17"))
+    fill(pipeline, "--symbols", "MSFT", days=("--from", "2024-03-04", "--to", "2024-03-04"))
+    assert covered(pipeline) == 8
+    made = plan(pipeline)
+    assert (made["symbol_days"], made["stretches"]) == (63 - 8, 2 + 1 + 1)
+    billed = vendor.billed()
+    run = approve(pipeline, made)
+    assert_good(run)
+    assert vendor.billed() - billed == made["bytes"] and run["unchanged"] == 0 and run["inserted"] == made["records"]
+    assert covered(pipeline) == 63
+    assert plan(pipeline)["nothing_to_do"] is True
+
+
+def test_newest_first(pipeline, vendor):
+    _, run = fill(pipeline, "--newest-first")
+    assert [day for day, _ in windows(pipeline, run["run"])] == ["2024-03-18", "2024-03-11", "2024-03-04"]
+
+
+def test_what_is_there_is_fetched_again_where_that_is_asked_for(pipeline, vendor):
+    fill(pipeline)
+    one = {"dataset": "XNAS.ITCH", "symbol": "AAPL", "start": "2024-03-12", "end": "2024-03-13"}
+    vendor.simulator.control("POST", "corrections", **one)
+    made, run = fill(pipeline, "--reprocess", "all", "--symbols", "AAPL")
+    assert made["symbol_days"] == 21 and run["updated"] > 300 and run["updated"] + run["unchanged"] == run["fetched"]
+
+
+def test_what_failed_is_fetched_again(pipeline, vendor):
+    vendor.simulator.fault(path="/v0/timeseries.get_range", skip=1, count=1, status=403, message="not for you")
+    run = approve(pipeline, plan(pipeline), code=1)
+    assert run["status"] == "failed" and run["tasks_closed"] == 2 and "not for you" in run["message"]
+    assert pipeline.value("SELECT count(*) FROM etl.coverage WHERE state = 'failed'") == 21
+    known = plan(pipeline, "--reprocess", "failed", days=("--from", "2024-03-04", "--to", "2024-03-05"))
+    assert known.get("nothing_to_do") or known["symbol_days"] == 6
+    made, again = fill(pipeline, "--reprocess", "failed")
+    assert (made["symbol_days"], made["windows"]) == (21, 1) and again["fetched"] == made["records"]
+    assert plan(pipeline, "--reprocess", "failed")["detail"] == "nothing to do: no day of it has failed"
+    assert covered(pipeline) == 63 and plan(pipeline)["nothing_to_do"] is True
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------------
+
+
+def test_a_stale_plan_is_refused(pipeline, vendor):
+    made, other = plan(pipeline), plan(pipeline, "--symbols", "AAPL", days=("--from", "2024-03-04", "--to", "2024-03-08"))
+    approve(pipeline, other)
+    spent, known = vendor.spent(), untouched(pipeline)
+    said = pipeline.cli("backfill", "--approve", made["hash"], code=1).stderr
+    assert f"plan {made['hash']} is stale: what is covered has changed since it was made; plan again" in said
+    assert (vendor.spent(), untouched(pipeline)) == (spent, known)
+    assert_good(approve(pipeline, plan(pipeline)))
+
+
+def test_two_who_approve_the_same(pipeline, vendor):
+    made = plan(pipeline)
+    answers = [pipeline.api.post("/api/v1/backfills/approvals", json={"hash": made["hash"]}) for _ in range(2)]
+    assert [answer.status_code for answer in answers] == [202, 409]
+    assert "ran already" in answers[1].json()["detail"]
+    assert_good(pipeline.wait_run(answers[0].json()["run"]))
+    assert vendor.billed() == made["bytes"]
+
+
+def test_what_costs_too_much_is_planned_and_not_run(pipeline, vendor):
+    subscribe(pipeline, cost_max_usd="0.000000001")
+    made = plan(pipeline)
+    said = pipeline.cli("backfill", "--approve", made["hash"], code=1).stderr
+    assert "USD, more than cost_max_usd 0.000000001" in said and vendor.billed() == 0
+
+
+BAD = [
+    (["nosuch"], 1, "there is no subscription 'nosuch'"),
+    (["minutes", "--symbols", "AAPL,TSLA"], 1, "has no symbol 'TSLA'"),
+    (["minutes", "--symbols", "AAPL,,MSFT"], 2, "--symbols takes symbols with commas between them"),
+    (["minutes", "--symbols", "@/nowhere/to/be/found"], 2, "No such file"),
+    (["minutes", "--from", "2024-03-05", "--to", "2024-03-04"], 2, "from is behind to"),
+    (["minutes", "--from", "2198-01-01"], 2, "from is in the future: today is 20"),
+    (["minutes", "--to", "2198-01-01"], 2, "to is in the future: today is 20"),
+    (["minutes", "--from", "yesterday"], 2, "from: a day such as 2024-01-31"),
+    (["minutes", "--from", "2024-02-30"], 2, "from: a day such as 2024-01-31"),
+    (["minutes", "--reprocess", "some"], 2, "reprocess: missing, failed or all"),
+    (["minutes", "--budget", "much"], 2, "--budget takes a number of calls or an amount"),
+    (["minutes", "--budget", "0calls"], 2, "--budget takes a number of calls or an amount"),
+    (["minutes", "--budget", "-1usd"], 2, "--budget takes a number of calls or an amount"),
+    (["minutes", "--budget", "0.00usd"], 2, "--budget takes a number of calls or an amount"),
+    (["minutes", "--budget", "12"], 2, "--budget takes a number of calls or an amount"),
+    (["minutes", "--budget", "1.2.3usd"], 2, "budget_usd: an amount of USD"),
+    (["files"], 2, "source file sells nothing by days"),
+    ([], 2, "it takes a subscription, or --approve"),
+    (["minutes", "--follow"], 2, "--follow follows a run"),
+    (["minutes", "MSFT"], 2, "unknown or incomplete argument 'MSFT'"),
+    (["--approve", "0123456789abcdef"], 1, "there is no plan 0123456789abcdef"),
+    (["--approve", "0123456789abcdef", "--symbols", "AAPL"], 2, "--approve runs a plan as it is"),
+]
+
+
+def test_bad_input_changes_nothing(pipeline, vendor):
+    pipeline.subscribe("files", "/nowhere/*.dbn")
+    known, spent = untouched(pipeline), vendor.spent()
+    for words, code, text in BAD:
+        said = pipeline.cli("backfill", *words, code=code).stderr
+        assert text in said, (words, said)
+    for body in ({}, [], {"subscription": 7}, {"subscription": "minutes", "budget_calls": 1.5}, {"subscription": "minutes", "more": 1}, {"subscription": "minutes", "symbols": []},
+                 {"subscription": "minutes", "budget_calls": 1, "budget_usd": "1"}):  # fmt: skip
+        answer = pipeline.api.post("/api/v1/backfills", json=body)
+        assert answer.status_code == 400, (body, answer.text)
+    assert (untouched(pipeline), vendor.spent()) == (known, spent)
+
+
+def test_a_quote_that_fails_is_no_plan(pipeline, vendor):
+    vendor.simulator.fault(path="/v0/metadata.get_cost", count=1, status=403, message="no price for you")
+    said = pipeline.cli("backfill", "minutes", *DAYS, code=1).stderr
+    assert "1 of 1 quotes failed" in said and "no price for you" in said
+    assert pipeline.value("SELECT count(*) FROM etl.backfills WHERE hash IS NOT NULL") == 0
+    assert plan(pipeline)["state"] == "planned"
+
+
+def test_what_the_vendor_does_not_have_yet(pipeline, vendor):
+    (end,) = {schema["end"] for schema in [vendor.simulator.request("GET", "/v0/metadata.get_dataset_range", params={"dataset": "XNAS.ITCH"}).json()]}
+    day = pipeline.value("SELECT (%s::timestamptz AT TIME ZONE 'UTC')::date + 1", end)
+    if pipeline.value("SELECT %s::date > (now() AT TIME ZONE 'UTC')::date", str(day)):
+        pytest.skip("the simulated vendor is ahead of this machine's clock")
+    known = plan(pipeline, days=("--from", str(day), "--to", str(day)))
+    assert known["state"] == "nothing_to_do" and "the vendor's data ends at" in known["message"], json.dumps(known)
+    assert wait_until(lambda: vendor.billed() == 0, 5, "nothing is bought")
