@@ -13,7 +13,7 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, growth, latency, mixed, parts, replay, report, starting, whole
+from bench import alone, growth, latency, live, mixed, parts, replay, report, starting, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
 from bench.workloads import ROWS
@@ -24,6 +24,7 @@ PARTS = {
     "alone": alone.measure,
     "replay": replay.measure,
     "latency": latency.measure,
+    "live": live.measure,
     "growth": growth.measure,
     "starting": starting.measure,
     "recovery": starting.measure_recovery,

@@ -39,6 +39,9 @@ class Looker(threading.Thread):
         found = connection.execute(
             "SELECT attempt, sum(records)::bigint FROM etl.ledger WHERE attempt >= %s GROUP BY attempt", [self.since]
         ).fetchall()
+        self.take(found)
+
+    def take(self, found):
         now = time.time()  # afterwards: what is found was there by now
         self.looks.append(now)
         for attempt, records in found:
