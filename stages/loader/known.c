@@ -8,16 +8,14 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/mem.h"
-#include "stages/loader/copy.h"
+#include "stages/loader/key_arrays.h"
 
 #define KEYS_AT_ONCE 5000 /* what is fetched for them is held in memory */
-#define ARRAY_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 struct known {
 	const struct table *table;
 	const char *sql;
-	unsigned key_count;
-	struct buf arrays[TABLE_KEYS_MAX];
+	struct key_arrays *keys;
 	int32_t *asked; /* by place in the arrays */
 	uint8_t *as;    /* by sequence */
 	int64_t capacity;
@@ -27,12 +25,10 @@ struct known {
 struct known *known_new(const struct table *table, const char *sql)
 {
 	struct known *known = mem_zalloc(1, sizeof(*known));
-	struct table_key key;
 
 	known->table = table;
 	known->sql = sql;
-	while (table_key_column(table, known->key_count, &key))
-		known->arrays[known->key_count++] = (struct buf)BUF_INIT(ARRAY_BYTES_MAX);
+	known->keys = key_arrays_new(table);
 	known->asked = mem_alloc(KEYS_AT_ONCE * sizeof(*known->asked));
 	return known;
 }
@@ -43,40 +39,11 @@ void known_freep(struct known **pointer)
 
 	if (!known)
 		return;
-	for (unsigned i = 0; i < known->key_count; i++)
-		buf_release(&known->arrays[i]);
+	key_arrays_freep(&known->keys);
 	free(known->asked);
 	free(known->as);
 	free(known);
 	*pointer = NULL;
-}
-
-/* --- arrays of keys -------------------------------------------------------------------------------------------------- */
-
-/*
- * One dimension, no nulls, an element's length before each (array_recv() in src/backend/utils/adt/arrayfuncs.c): the
- * fields of a row for COPY are elements already.
- */
-static void begin_array(struct buf *array, const struct table_key *key)
-{
-	const uint32_t head[] = { htobe32(1), 0, htobe32(key->type_oid), 0 /* how many: end_array() */, htobe32(1) };
-
-	buf_reset(array);
-	buf_put(array, head, sizeof(head));
-}
-
-static void end_array(struct buf *array, uint32_t count)
-{
-	count = htobe32(count);
-	memcpy(array->data + 3 * sizeof(count), &count, sizeof(count));
-}
-
-static void begin_arrays(struct known *known)
-{
-	struct table_key key;
-
-	for (unsigned i = 0; table_key_column(known->table, i, &key); i++)
-		begin_array(&known->arrays[i], &key);
 }
 
 /* --- fetching -------------------------------------------------------------------------------------------------------- */
@@ -115,25 +82,23 @@ static int compare(struct known *known, const struct merge_batch *batch, const s
 	return 0;
 }
 
-static int ask(struct known *known, struct pg *pg, const struct merge_batch *batch, uint32_t count, struct err *err)
+static int ask(struct known *known, struct pg *pg, const struct merge_batch *batch, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	struct pg_value params[TABLE_KEYS_MAX + 2];
 	char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
+	uint32_t count = key_arrays_count(known->keys);
+	unsigned columns;
 
 	clock_format(batch->time_min, 6, from);
 	clock_format(batch->time_max, 6, to);
 	params[0] = (struct pg_value){ str_of(from), false };
 	params[1] = (struct pg_value){ str_of(to), false };
-	for (unsigned i = 0; i < known->key_count; i++) {
-		if (known->arrays[i].overflow)
-			return err_set(err, ERR_FATAL, "keys of more than %zu bytes", ARRAY_BYTES_MAX);
-		end_array(&known->arrays[i], count);
-		params[2 + i] = (struct pg_value){ buf_str(&known->arrays[i]), true };
-	}
-	return pg_fetch(pg, known->sql, params, 2 + known->key_count, &r, err) || compare(known, batch, r, count, err)
-		       ? -1
-		       : 0;
+	if (key_arrays_params(known->keys, params + 2, &columns, err) ||
+	    pg_fetch(pg, known->sql, params, 2 + columns, &r, err) || compare(known, batch, r, count, err))
+		return -1;
+	key_arrays_reset(known->keys);
+	return 0;
 }
 
 static void make_room(struct known *known, int64_t rows)
@@ -151,19 +116,18 @@ int known_find(struct known *known, struct pg *pg, const struct merge_batch *bat
 	uint32_t count = 0;
 
 	make_room(known, batch->total);
+	key_arrays_reset(known->keys);
 	for (int64_t i = 0; i < batch->count; i++) {
 		int32_t sequence = batch->order[i];
 		bool alone = rounds_alone(rounds, sequence);
 
 		note(known, sequence, alone ? KNOWN_NEW : KNOWN_UNASKED);
 		if (alone) {
-			if (count == 0)
-				begin_arrays(known);
 			known->asked[count++] = sequence;
-			table_put_key(known->table, merge_row_bytes(batch, sequence), known->arrays);
+			key_arrays_add(known->keys, merge_row_bytes(batch, sequence));
 		}
 		if (count == KEYS_AT_ONCE || (count > 0 && i + 1 == batch->count)) {
-			if (ask(known, pg, batch, count, err))
+			if (ask(known, pg, batch, err))
 				return -1;
 			count = 0;
 		}

@@ -4,6 +4,7 @@
 
 #include "common/cleanup.h"
 #include "common/mem.h"
+#include "stages/loader/key_arrays.h"
 
 #define SQL_MAX (256 * 1024)
 #define ONE_OF " AND ($4::integer[] IS NULL OR o.seq = ANY($4::integer[]))" /* of a part of a round's rows */
@@ -73,14 +74,9 @@ static void write_fetch(struct buf *sql, const struct table *table)
 	const struct table_spec *spec = table_spec(table);
 	struct table_key key;
 
-	buf_put_text(sql, "SELECT k.place, t.* FROM unnest(");
-	for (unsigned i = 0; table_key_column(table, i, &key); i++)
-		buf_printf(sql, "%s$%u::%s[]", i ? ", " : "", i + 3, key.type);
-	buf_put_text(sql, ") WITH ORDINALITY AS k (");
-	for (unsigned i = 0; table_key_column(table, i, &key); i++)
-		buf_printf(sql, "\"%s\", ", key.name);
-	buf_printf(sql,
-		   "place) JOIN LATERAL (SELECT %s FROM %s t WHERE t.%s BETWEEN $1::timestamptz AND $2::timestamptz",
+	buf_put_text(sql, "SELECT k.place, t.* FROM ");
+	key_arrays_put_from(table, 3, NULL, NULL, sql);
+	buf_printf(sql, " JOIN LATERAL (SELECT %s FROM %s t WHERE t.%s BETWEEN $1::timestamptz AND $2::timestamptz",
 		   table_content(table), spec->name, spec->time_column);
 	for (unsigned i = 0; table_key_column(table, i, &key); i++)
 		buf_printf(sql, " AND t.\"%s\" = k.\"%s\"%s", key.name, key.name, key.collated ? " COLLATE \"C\"" : "");
