@@ -57,6 +57,8 @@ void definition_make(const struct market *market, const struct series *series, i
 
 	if (series->publisher_id != publisher->id) /* one for all venues */
 		return;
+	if (history_revision(market->history, i->raw, slot) < 0)
+		return;
 	record = batch_add(batch, market, series, slot);
 	record->rtype = RTYPE_DEFINITION;
 	record->ts_event = slot - PUBLISHED_NS;
