@@ -62,6 +62,15 @@ LISTING(why, .command = "why", .path = "/api/v1/why", .list = "rows", .words = {
 LISTING(backfills, .command = "backfills", .path = "/api/v1/backfills", .list = "backfills",
 	.columns = "hash state subscription from to reprocess windows calls records cost_usd run created_at",
 	.nothing = "nothing was planned: `penstock backfill` does")
+LISTING(bars, .command = "bars", .path = "/api/v1/historical/{symbol}", .list = "data",
+	.words = { "symbol", "start", "end" }, .words_needed = 3,
+	.columns = "time open high low close volume dataset publisher_id as_of", .nothing = "no bars")
+LISTING(restatements, .command = "restatements", .path = "/api/v1/restatements", .list = "restatements",
+	.columns = "id kind restated_at table_name symbol time interval changes old_as_of new_as_of run",
+	.nothing = "nothing was ever corrected")
+LISTING(withdrawals, .command = "withdrawals", .path = "/api/v1/withdrawals", .list = "withdrawals",
+	.columns = "at run subscription table_name from until delivered stored withdrawn why",
+	.nothing = "of no window did the vendor have fewer rows than are here")
 LISTING(breaker_ls, .command = "breaker ls", .path = "/api/v1/breakers", .list = "breakers",
 	.columns = "kind name state since probe_at probe_task openings tasks_waiting reason",
 	.nothing = "nothing was ever held back")

@@ -69,6 +69,9 @@ static void print_counts(const json_t *run)
 
 	for (unsigned i = 0; i < sizeof(rows) / sizeof(*rows); i++)
 		printf("  %-13s %12" PRId64 "  %s\n", rows[i][0], number(run, rows[i][0]), rows[i][1]);
+	if (number(run, "withdrawn") > 0)
+		printf("  %-13s %12" PRId64 "  rows removed that the vendor no longer has (`penstock withdrawals`)\n",
+		       "withdrawn", number(run, "withdrawn"));
 	if (number(run, "expired_attempts") > 0)
 		printf("  %-13s %12" PRId64 "  in %" PRId64
 		       " attempts that had records skipped (`penstock offsets skip`)"

@@ -137,6 +137,7 @@ static void keep(struct load *load, const struct kafka_message *m, size_t row_at
 		.offset = m->offset,
 		.attempt = lineage->attempt,
 		.ordinal = lineage->ordinal,
+		.as_of = lineage->as_of,
 	};
 	buf_put_str(&load->messages, m->key);
 	buf_put_str(&load->messages, m->value);

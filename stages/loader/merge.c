@@ -11,6 +11,7 @@
 #include "stages/loader/merge_sql.h"
 #include "stages/loader/refusals.h"
 #include "stages/loader/rounds.h"
+#include "stages/loader/withdrawn.h"
 
 #define ARRAY_TEXT_MAX (16 * 1024 * 1024)
 #define UNIQUE_VIOLATION "23505"
@@ -23,6 +24,9 @@ struct merge {
 	struct buf chunk; /* of the rows of a COPY */
 	struct rounds *rounds;
 	struct known *known;
+	struct withdrawn *withdrawn;
+	int32_t *standing; /* of a batch, without what was withdrawn */
+	int64_t standing_cap;
 	int32_t *rest; /* of a batch, without what is there already */
 	int64_t rest_cap;
 	int32_t *sequences;
@@ -45,6 +49,7 @@ struct merge *merge_new(const struct table *table)
 	m->rounds = rounds_new();
 	merge_sql_write(m->sql, table);
 	m->known = known_new(table, statement(m, MERGE_FETCH));
+	m->withdrawn = withdrawn_new(table);
 	return m;
 }
 
@@ -58,6 +63,8 @@ void merge_freep(struct merge **pointer)
 	buf_release(&m->chunk);
 	rounds_freep(&m->rounds);
 	known_freep(&m->known);
+	withdrawn_freep(&m->withdrawn);
+	free(m->standing);
 	free(m->rest);
 	refusals_release(&m->refused);
 	free(m->sequences);
@@ -462,7 +469,7 @@ static int merge_rows(struct merge *m, struct pg *pg, const struct merge_batch *
 	int32_t rounds;
 	bool done = false;
 
-	if (!m->expect_known && try_all_new(m, pg, batch, &done, err))
+	if (!m->expect_known && !batch->cut && try_all_new(m, pg, batch, &done, err))
 		return -1;
 	if (done) {
 		ledger_merge(ledger, batch->arrivals);
@@ -476,10 +483,41 @@ static int merge_rows(struct merge *m, struct pg *pg, const struct merge_batch *
 														    : 0;
 }
 
+/* --- before all of it: what a vendor withdrew since it was read -------------------------------------------------------- */
+
+static void set_withdrawn_aside(struct merge *m, const struct merge_batch *batch, struct ledger *ledger,
+				struct merge_batch *standing)
+{
+	*standing = *batch;
+	if (withdrawn_count(m->withdrawn) == 0)
+		return;
+	if (batch->count > m->standing_cap) {
+		m->standing_cap = batch->count;
+		m->standing = mem_realloc(m->standing, (size_t)batch->count, sizeof(*m->standing));
+	}
+	standing->order = m->standing;
+	standing->count = 0;
+	standing->cut = true;
+	for (int64_t i = 0; i < batch->count; i++) {
+		if (withdrawn_is(m->withdrawn, batch->order[i]))
+			take_in(ledger, batch, batch->order[i], OUTCOME_SUPERSEDED);
+		else
+			m->standing[standing->count++] = batch->order[i];
+	}
+}
+
 int merge_run(struct merge *m, struct pg *pg, const struct merge_batch *batch, struct ledger *ledger,
 	      merge_refusal_fn *refused, void *self, struct err *err)
 {
-	if (batch->count > 0 && merge_rows(m, pg, batch, ledger, refused, self, err))
+	struct merge_batch standing;
+
+	if (batch->count == 0)
+		return 0;
+	if (withdrawn_find(m->withdrawn, pg, batch, err))
+		return err_wrap(err, "%s", table_spec(m->table)->name);
+	set_withdrawn_aside(m, batch, ledger, &standing);
+	if ((standing.count > 0 && merge_rows(m, pg, &standing, ledger, refused, self, err)) ||
+	    withdrawn_check(m->withdrawn, pg, batch, err))
 		return err_wrap(err, "%s", table_spec(m->table)->name);
 	return 0;
 }

@@ -33,6 +33,7 @@ struct merge_row {
 	int32_t partition;
 	int64_t offset;
 	int64_t attempt, ordinal;
+	int64_t as_of; /* ns */
 };
 
 struct merge_batch {
@@ -44,6 +45,7 @@ struct merge_batch {
 	int64_t time_min, time_max;    /* ns, of table_time() */
 	const char *topic;             /* the rows' topic, for the ledger */
 	const struct ledger *arrivals; /* what the ledger says if every row is new */
+	bool cut;                      /* not all that arrived is to be written */
 };
 
 static inline struct str merge_row_bytes(const struct merge_batch *batch, int32_t sequence)

@@ -83,6 +83,24 @@ static void write_fetch(struct buf *sql, const struct table *table)
 	buf_put_text(sql, " LIMIT 1) t ON true");
 }
 
+/* With what the row says from now on, where that is something else. */
+static void write_journal(struct buf *sql, const char *name, const char *key, const char *time_column)
+{
+	buf_printf(
+		sql,
+		"INSERT INTO etl.restatements (table_name, old_row, old_attempt, new_attempt, symbol, at, old_as_of,"
+		"                              new_as_of, changes)"
+		" SELECT '%s', j.was, t.attempt, s.attempt, coalesce(j.was->>'symbol', j.was->>'input_symbol'), t.%s,"
+		" t.as_of, s.as_of, (SELECT jsonb_object_agg(n.key, n.value) FROM jsonb_each(to_jsonb(s)) n"
+		"                    WHERE j.was ? n.key AND n.key NOT IN ('attempt', 'as_of')"
+		"                    AND n.value IS DISTINCT FROM j.was->n.key)"
+		" FROM stage_%s s JOIN outcome_%s o USING (seq) JOIN %s t ON ",
+		name, time_column, name, name, name);
+	put_same_key(sql, key, time_column);
+	buf_put_text(sql, " CROSS JOIN LATERAL (SELECT to_jsonb(t) AS was OFFSET 0) j"
+			  " WHERE o.round = $1::integer AND o.outcome = 'updated'" ONE_OF);
+}
+
 /*
  * What a round changes is counted first and compared with the rows touched:
  * somebody else's change in between makes them differ, and the batch is taken
@@ -102,13 +120,7 @@ static void write_changes(struct buf *sql, const char *name, const char *columns
 	buf_printf(&sql[MERGE_KNOWN], "SELECT FROM stage_%s s JOIN %s t ON ", name, name);
 	put_same_key(&sql[MERGE_KNOWN], key, time_column);
 	buf_put_text(&sql[MERGE_KNOWN], " WHERE s.seq = $1::integer");
-	buf_printf(&sql[MERGE_JOURNAL],
-		   "INSERT INTO etl.restatements (table_name, old_row, old_attempt, new_attempt)"
-		   " SELECT '%s', to_jsonb(t), t.attempt, s.attempt FROM stage_%s s JOIN outcome_%s o USING (seq)"
-		   " JOIN %s t ON ",
-		   name, name, name, name);
-	put_same_key(&sql[MERGE_JOURNAL], key, time_column);
-	buf_put_text(&sql[MERGE_JOURNAL], " WHERE o.round = $1::integer AND o.outcome = 'updated'" ONE_OF);
+	write_journal(&sql[MERGE_JOURNAL], name, key, time_column);
 	buf_printf(&sql[MERGE_UPDATE], "UPDATE %s t SET attempt = s.attempt, as_of = s.as_of, ", name);
 	put_pairs(&sql[MERGE_UPDATE], content, "", " = ", "s.", ", ");
 	buf_printf(&sql[MERGE_UPDATE], " FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE ", name, name);

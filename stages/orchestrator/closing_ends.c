@@ -10,6 +10,7 @@
 #include "stages/orchestrator/gauges.h"
 #include "stages/orchestrator/orchestrator.h"
 #include "stages/orchestrator/run.h"
+#include "stages/orchestrator/withdrawals.h"
 
 static int set_task(struct orchestrator *self, const struct ended *e, const char *state, const char *message,
 		    struct err *err)
@@ -73,7 +74,9 @@ static int complete_task(struct orchestrator *self, const struct ended *e, struc
 {
 	CLEANUP(freep) char *why = NULL;
 
-	if (e->is_window && coverage_close(self, e->task, e->attempt, &why, err))
+	if (e->is_window &&
+	    (withdrawals_make(self, e->attempt, e->subscription, err) ||
+	     coverage_close(self, e->task, e->attempt, &why, err) || (why && withdrawals_undo(self, err))))
 		return -1;
 	return why ? fail_with_run(self, e, why, err) : set_task(self, e, "closed", "", err);
 }

@@ -43,12 +43,14 @@ static int record_one(struct orchestrator *self, const char *source, const struc
 		return -1;
 	if (pg_affected(r) != 1)
 		return err_set(err, ERR_RETRY, "task %" PRId64 " is not pending any more", item->task);
-	return pg_query(self->pg,
-			"INSERT INTO etl.attempts (attempt, task, run, source, slot, slot_offset, calls_max)"
-			" SELECT $1, task, run, $3, $4, $5, nullif($6, '0')::bigint FROM etl.tasks WHERE task = $2",
-			PG_PARAMS(INT_TEXT(item->attempt), INT_TEXT(item->task), source, INT_TEXT(item->slot),
-				  INT_TEXT(item->slot_offset), INT_TEXT(item->calls_max)),
-			NULL, err);
+	return pg_query(
+		self->pg,
+		"INSERT INTO etl.attempts (attempt, task, run, source, slot, slot_offset, calls_max, keys_kept)"
+		" SELECT $1, task, run, $3, $4, $5, nullif($6, '0')::bigint, quote IS NOT NULL AND etl.fetched_before(task)"
+		" FROM etl.tasks WHERE task = $2",
+		PG_PARAMS(INT_TEXT(item->attempt), INT_TEXT(item->task), source, INT_TEXT(item->slot),
+			  INT_TEXT(item->slot_offset), INT_TEXT(item->calls_max)),
+		NULL, err);
 }
 
 int outbox_record(const struct outbox *outbox, struct orchestrator *self, const char *source, struct err *err)

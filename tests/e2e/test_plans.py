@@ -165,6 +165,7 @@ EXPECTED = {
     "expired": Expected(),
     "historical": Expected({"symbol": "SYM0007", "start": "2024-02-01", "end": "2024-10-07", "interval": "1d", "dataset": None},
                            {"symbol": "SYM0007", "start": DAY, "end": DAY, "interval": "1m", "dataset": "GLBX.MDP3"},
+                           {"symbol": "SYM0007", "start": DAY, "end": DAY, "interval": "1m", "dataset": None, "as_of": RECENT},
                            {"symbol": "none", "start": "2024-01-01", "end": "2024-12-31", "interval": "1m", "dataset": None}, bare=False),
     "ledger_attempts": Expected({"run": "7"}, {"run": "999999"}, {"subscription": "none"}, {"subscription": "subscription-03"}),
     "ledger_outcomes": Expected({"run": "7"}, {"run": "999999"}, bare=False),
@@ -177,6 +178,9 @@ EXPECTED = {
     "quality_stored": Expected({"day": None}, budget=OF_A_DAY),
     "quality_tables": Expected({"exact": "false"}, budget=OF_A_DAY),
     "quality_trades": Expected({"days": "7"}),
+    "restatements": Expected({"kind": "withdrawn"}, {"kind": "restated"}, {"table": "trades_data"}, {"table": "tbbo_data"}, {"symbol": "SYM0007"},
+                             {"symbol": "none"}, {"symbol": "SYM0007", "from": DAY, "to": DAY}, {"from": "1999-01-01", "to": "1999-01-02"},
+                             {"run": "7"}, {"run": "999999"}, {"since": RECENT}),
     "runs": Expected({"run": "7"}, {"run": "999999"}, {"kind": "backfill"}, {"kind": "full"}, {"status": "running"}, {"status": "failed"},
                      budget=10 * RUN_ATTEMPTS * 51),
     "sample": Expected({"schema": "ohlcv-1d", "breadth": "20"}, bare=False),  # what its function reads is its own business: test_validate.py
@@ -184,6 +188,7 @@ EXPECTED = {
     "symbols": Expected({"subscription": "none"}, budget=20 * FEW),
     "tokens": Expected(),
     "topic_replays": Expected({"stage": "raw"}, {"record_type": "ohlcv"}),
+    "withdrawals": Expected({"run": "7"}, {"run": "999999"}, {"subscription": "subscription-03"}, {"subscription": "none"}),
     "why": Expected({"symbol": "SYM0007", "time": "2024-01-01T05:00:00Z"}, {"symbol": "none", "time": "2024-01-01T05:00:00Z"}, bare=False),
 }  # fmt: skip
 

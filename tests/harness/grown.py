@@ -86,9 +86,18 @@ FROM grown.size, generate_series(0, {SUBSCRIPTIONS} - 1) AS subscription, genera
 ORDER BY 1, 2, 3
 """
 
-RESTATEMENTS = """
-INSERT INTO etl.restatements (table_name, old_row, old_attempt, new_attempt, restated_at)
-SELECT 'ohlcv_data', json_build_object('symbol', grown.symbol(n), 'ts_event', at, 'close_price', 1.25)::jsonb, attempt - 1, attempt, at
+RESTATEMENTS = f"""
+INSERT INTO etl.restatements (kind, table_name, old_row, old_attempt, new_attempt, restated_at, symbol, at, old_as_of, new_as_of, changes, key_hash)
+SELECT CASE WHEN n % 1000 = 0 THEN 'withdrawn' ELSE 'restated' END, CASE WHEN n % 500 = 0 THEN 'trades_data' ELSE 'ohlcv_data' END,
+       json_build_object('symbol', grown.symbol(n / 10), 'interval', '1m', 'dataset', 'GLBX.MDP3', 'ts_event', r.row_at, 'close_price', 1.25)::jsonb,
+       attempt - 1, attempt, at, grown.symbol(n / 10), r.row_at, at - interval '1 day', at, '{{"close_price": 1.5}}',
+       CASE WHEN n % 1000 = 0 THEN n END
+FROM grown.attempts CROSS JOIN LATERAL (SELECT timestamptz '{BARS_BEGIN}' + n % 500000 * interval '1 minute' AS row_at) r WHERE n % 10 = 0 ORDER BY n
+"""
+
+WITHDRAWALS = """
+INSERT INTO etl.withdrawals (attempt, run, subscription, table_name, from_time, until_time, as_of, delivered, stored, withdrawn, at)
+SELECT attempt, grown.run(n), grown.subscription(n), 'ohlcv_data', at, at + interval '1 day', at, 99, 100, 1, at
 FROM grown.attempts WHERE n % 10 = 0 ORDER BY n
 """
 
@@ -148,7 +157,8 @@ CROSS JOIN LATERAL (SELECT date %(begin)s + (%(first)s + i %% %(count)s) * %(ste
 """
 
 GROWING = (
-    "etl.runs", "etl.backfills", "etl.run_checks", "etl.tasks", "etl.attempts", "etl.ledger", "etl.coverage", "etl.restatements", "etl.audit",
+    "etl.runs", "etl.backfills", "etl.run_checks", "etl.tasks", "etl.attempts", "etl.ledger", "etl.coverage", "etl.restatements",
+    "etl.withdrawals", "etl.audit",
     "etl.dead_letter_reviews", "etl.expired", "etl.dead_letters", "etl.dead_letter_states", "ohlcv_data",
 )  # fmt: skip
 
@@ -204,7 +214,8 @@ def fill(pipeline, attempts, letters, bars, run_attempts=RUN_ATTEMPTS, say=lambd
     for statement in filled(PREPARE, attempts=attempts, large=large, run_attempts=run_attempts).split(";\n"):
         if statement.strip():
             pipeline.query(statement)
-    for statement in (RUNS, BACKFILLS, CHECKS, TASKS, LEDGER, ATTEMPTS, COVERAGE, RESTATEMENTS, AUDIT, REVIEWS, EXPIRED):
+    made = (RUNS, BACKFILLS, CHECKS, TASKS, LEDGER, ATTEMPTS, COVERAGE, RESTATEMENTS, WITHDRAWALS, AUDIT, REVIEWS, EXPIRED)
+    for statement in made:
         begun = time.monotonic()
         pipeline.query(statement)
         timed(statement.split()[2], begun, say)

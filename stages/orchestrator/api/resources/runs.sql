@@ -11,7 +11,8 @@
 -- Records of an attempt that expired are in flight no more, and its task's next one stands for it.
 SELECT r.run, r.kind, r.status, r.held, a.unbalanced = 0 AND t.open = 0 AND r.status <> 'pending' AS balanced,
        a.fetched, a.inserted, a.updated, a.unchanged, a.duplicate, a.superseded, a.dead_letters,
-       a.in_flight, a.skipped, a.expired_attempts, a.expired_records, t.tasks, t.closed AS tasks_closed,
+       a.in_flight, a.skipped,
+       (SELECT coalesce(sum(w.withdrawn), 0)::bigint FROM etl.withdrawals w WHERE w.run = r.run) AS withdrawn, a.expired_attempts, a.expired_records, t.tasks, t.closed AS tasks_closed,
        r.created_at, r.started_at, r.finished_at, r.requested_by, r.message,
        (SELECT coalesce(json_agg(json_build_object('name', c.name, 'passed', c.passed, 'observed', c.observed,
                                                    'expected', c.expected, 'detail', c.detail) ORDER BY c.name), '[]')
