@@ -234,10 +234,8 @@ int pg_query(struct pg *pg, const char *sql, const char *const *params, unsigned
 	return take_result(pg, &r, ret_result, err);
 }
 
-int pg_fetch(struct pg *pg, const char *sql, const struct pg_value *params, unsigned count,
-	     struct pg_result **ret_result, struct err *err)
+int pg_fetch_begin(struct pg *pg, const char *sql, const struct pg_value *params, unsigned count, struct err *err)
 {
-	CLEANUP(clear_resultp) PGresult *r = NULL;
 	const char *values[PG_VALUES_MAX];
 	int lengths[PG_VALUES_MAX], formats[PG_VALUES_MAX];
 
@@ -248,8 +246,25 @@ int pg_fetch(struct pg *pg, const char *sql, const struct pg_value *params, unsi
 		lengths[i] = (int)params[i].data.len;
 		formats[i] = params[i].binary;
 	}
-	r = PQexecParams(pg->conn, sql, (int)count, NULL, values, lengths, formats, 1);
+	return PQsendQueryParams(pg->conn, sql, (int)count, NULL, values, lengths, formats, 1)
+		       ? 0
+		       : fail_result(pg, NULL, err);
+}
+
+int pg_fetch_take(struct pg *pg, struct pg_result **ret_result, struct err *err)
+{
+	CLEANUP(clear_resultp) PGresult *r = PQgetResult(pg->conn);
+	PGresult *extra;
+
+	while ((extra = PQgetResult(pg->conn)))
+		PQclear(extra);
 	return take_result(pg, &r, ret_result, err);
+}
+
+int pg_fetch(struct pg *pg, const char *sql, const struct pg_value *params, unsigned count,
+	     struct pg_result **ret_result, struct err *err)
+{
+	return pg_fetch_begin(pg, sql, params, count, err) || pg_fetch_take(pg, ret_result, err) ? -1 : 0;
 }
 
 /* False: no answer yet, ask for it again. What is wrong with the connection shows when the result is taken. */
@@ -288,19 +303,14 @@ static int end_blockers(struct pg *pg, const struct config *cfg, const char *who
 int pg_query_past_blockers(struct pg *pg, const struct config *cfg, const char *whose, int patience_ms, const char *sql,
 			   const char *const *params, unsigned count, struct pg_result **ret_result, struct err *err)
 {
-	CLEANUP(clear_resultp) PGresult *r = NULL;
 	struct err trouble = ERR_INIT;
-	PGresult *extra;
 
 	if (!PQsendQueryParams(pg->conn, sql, (int)count, NULL, params, NULL, NULL, 0))
 		return fail_result(pg, NULL, err);
 	while (!answered_within(pg, patience_ms))
 		if (end_blockers(pg, cfg, whose, &trouble))
 			break; /* lock_timeout ends the wait */
-	r = PQgetResult(pg->conn);
-	while ((extra = PQgetResult(pg->conn)))
-		PQclear(extra);
-	return take_result(pg, &r, ret_result, err);
+	return pg_fetch_take(pg, ret_result, err);
 }
 
 void pg_result_freep(struct pg_result **result)

@@ -53,8 +53,14 @@ struct pg_value {
 	bool binary;
 };
 
-/* Columns come in their types' binary forms: pg_bytes(). */
+/*
+ * A question whose answer is taken later, so that the server works meanwhile. One at a time, and nothing else on this
+ * connection until its answer was taken. Columns come in their types' binary forms: pg_bytes().
+ */
 #define PG_VALUES_MAX 32
+int pg_fetch_begin(struct pg *pg, const char *sql, const struct pg_value *params, unsigned count, struct err *err);
+int pg_fetch_take(struct pg *pg, struct pg_result **ret_result, struct err *err);
+/* Both at once. */
 int pg_fetch(struct pg *pg, const char *sql, const struct pg_value *params, unsigned count,
 	     struct pg_result **ret_result, struct err *err);
 

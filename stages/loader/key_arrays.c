@@ -39,13 +39,9 @@ void key_arrays_freep(struct key_arrays **pointer)
 	*pointer = NULL;
 }
 
-/*
- * One dimension, no nulls, an element's length before each (array_recv() in src/backend/utils/adt/arrayfuncs.c): the
- * fields of a row for COPY are elements already.
- */
-static void begin_array(struct buf *array, const struct table_key *key)
+void key_array_begin(struct buf *array, uint32_t type_oid, uint32_t count)
 {
-	const uint32_t head[] = { htobe32(1), 0, htobe32(key->type_oid), 0 /* how many: end_array() */, htobe32(1) };
+	const uint32_t head[] = { htobe32(1), 0, htobe32(type_oid), htobe32(count), htobe32(1) };
 
 	buf_reset(array);
 	buf_put(array, head, sizeof(head));
@@ -63,7 +59,7 @@ void key_arrays_reset(struct key_arrays *arrays)
 
 	arrays->count = 0;
 	for (unsigned i = 0; table_key_column(arrays->table, i, &key); i++)
-		begin_array(&arrays->fields[i], &key);
+		key_array_begin(&arrays->fields[i], key.type_oid, 0 /* end_array() */);
 }
 
 void key_arrays_add(struct key_arrays *arrays, struct str row)

@@ -7,6 +7,12 @@
 
 struct key_arrays;
 
+/*
+ * Empties the buffer and begins an array of so many elements in binary form: one dimension, no nulls, an element's length
+ * before each (array_recv() in src/backend/utils/adt/arrayfuncs.c). The fields of a row for COPY are elements already.
+ */
+void key_array_begin(struct buf *array, uint32_t type_oid, uint32_t count);
+
 struct key_arrays *key_arrays_new(const struct table *table);
 void key_arrays_freep(struct key_arrays **arrays);
 

@@ -8,19 +8,74 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/mem.h"
+#include "stages/loader/copy.h"
 #include "stages/loader/key_arrays.h"
 
-#define KEYS_AT_ONCE 5000 /* what is fetched for them is held in memory */
+#define ROWS_AT_ONCE 5000 /* what is fetched for them is held in memory */
+#define INTEGER_OID 23    /* src/include/catalog/pg_type.dat */
+#define FEW 5             /* rows of a series, of which nobody can say what is usual: each for itself */
+#define EVEN 4            /* times the mean step: there is no gap */
+#define FAR 16            /* times the usual step: a gap; so many rows of the table cost what beginning anew does */
+#define ARRAY_BYTES_MAX ((size_t)64 * 1024 * 1024)
+
+/* In the statement's arrays behind those of the series' columns. */
+enum bound { SPAN_FROM, SPAN_UNTIL, SPAN_MOST, SPAN_BOUNDS };
+
+struct entry {
+	int64_t time; /* as the database has it: µs, or days */
+	int32_t sequence;
+	bool begins; /* another series than the one before it */
+	bool found;
+};
+
+/* Rows of one series that are close together, in the order of their times. */
+struct span {
+	uint32_t first, count;
+	uint32_t most;     /* so many rows of the table are wanted at most */
+	uint32_t answered; /* so many came, the last of them at `last` */
+	int64_t last;
+};
+
+/* What is asked for with one statement. */
+struct question {
+	struct entry *entries;
+	struct span *spans;
+	uint32_t entry_count, span_count;
+};
 
 struct known {
 	const struct table *table;
 	const char *sql;
-	struct key_arrays *keys;
-	int32_t *asked; /* by place in the arrays */
+	unsigned series_count, rest_count;
+	struct buf arrays[TABLE_KEYS_MAX + SPAN_BOUNDS];
+	uint32_t oids[TABLE_KEYS_MAX + SPAN_BOUNDS];
+	struct question questions[2];
+	struct question *filling, *asked;
+	int64_t *steps; /* from each row of a series to the next */
 	uint8_t *as;    /* by sequence */
 	int64_t capacity;
 	int64_t counts[KNOWN_UNASKED + 1];
 };
+
+static void plan_arrays(struct known *known)
+{
+	uint32_t time_oid = 0;
+	struct table_key key;
+
+	for (unsigned i = 0; table_key_column(known->table, i, &key); i++) {
+		if (key.part == KEY_SERIES)
+			known->oids[known->series_count++] = key.type_oid;
+		else if (key.part == KEY_TIME)
+			time_oid = key.type_oid;
+		else
+			known->rest_count++;
+	}
+	known->oids[known->series_count + SPAN_FROM] = time_oid;
+	known->oids[known->series_count + SPAN_UNTIL] = time_oid;
+	known->oids[known->series_count + SPAN_MOST] = INTEGER_OID;
+	for (unsigned i = 0; i < known->series_count + SPAN_BOUNDS; i++)
+		known->arrays[i] = (struct buf)BUF_INIT(ARRAY_BYTES_MAX);
+}
 
 struct known *known_new(const struct table *table, const char *sql)
 {
@@ -28,8 +83,14 @@ struct known *known_new(const struct table *table, const char *sql)
 
 	known->table = table;
 	known->sql = sql;
-	known->keys = key_arrays_new(table);
-	known->asked = mem_alloc(KEYS_AT_ONCE * sizeof(*known->asked));
+	plan_arrays(known);
+	for (int i = 0; i < 2; i++) {
+		known->questions[i].entries = mem_alloc(ROWS_AT_ONCE * sizeof(*known->questions[i].entries));
+		known->questions[i].spans = mem_alloc(ROWS_AT_ONCE * sizeof(*known->questions[i].spans));
+	}
+	known->steps = mem_alloc(ROWS_AT_ONCE * sizeof(*known->steps));
+	known->filling = &known->questions[0];
+	known->asked = &known->questions[1];
 	return known;
 }
 
@@ -39,14 +100,172 @@ void known_freep(struct known **pointer)
 
 	if (!known)
 		return;
-	key_arrays_freep(&known->keys);
-	free(known->asked);
+	for (unsigned i = 0; i < known->series_count + SPAN_BOUNDS; i++)
+		buf_release(&known->arrays[i]);
+	for (int i = 0; i < 2; i++) {
+		free(known->questions[i].entries);
+		free(known->questions[i].spans);
+	}
+	free(known->steps);
 	free(known->as);
 	free(known);
 	*pointer = NULL;
 }
 
-/* --- fetching -------------------------------------------------------------------------------------------------------- */
+/* --- spans ----------------------------------------------------------------------------------------------------------- */
+
+/* A field's or a result's bytes: a time in 8 of them, a date in 4. */
+static int64_t time_of(struct str bytes)
+{
+	uint64_t wide = 0;
+	uint32_t narrow = 0;
+
+	if (bytes.len == sizeof(wide)) {
+		memcpy(&wide, bytes.data, sizeof(wide));
+		return (int64_t)be64toh(wide);
+	}
+	if (bytes.len == sizeof(narrow))
+		memcpy(&narrow, bytes.data, sizeof(narrow));
+	return (int32_t)be32toh(narrow);
+}
+
+static struct str row_of(const struct merge_batch *batch, const struct entry *entry)
+{
+	return merge_row_bytes(batch, entry->sequence);
+}
+
+static void add_row(struct known *known, const struct merge_batch *batch, int32_t sequence)
+{
+	struct question *q = known->filling;
+	struct entry *entry = &q->entries[q->entry_count];
+	struct str field = table_time_field(known->table, merge_row_bytes(batch, sequence));
+
+	field.data += COPY_FIELD_HEAD;
+	field.len -= COPY_FIELD_HEAD;
+	*entry = (struct entry){ .time = time_of(field), .sequence = sequence };
+	entry->begins = q->entry_count == 0 ||
+			!table_series_equal(known->table, row_of(batch, entry), row_of(batch, entry - 1));
+	q->entry_count++;
+}
+
+static int by_time(const void *a, const void *b)
+{
+	const struct entry *x = a, *y = b;
+
+	return (x->time > y->time) - (x->time < y->time);
+}
+
+/* They mostly are already. */
+static void sort_by_time(struct entry *entries, uint32_t count)
+{
+	for (uint32_t i = 1; i < count; i++)
+		if (entries[i].time < entries[i - 1].time) {
+			qsort(entries, count, sizeof(*entries), by_time);
+			return;
+		}
+}
+
+static int by_size(const void *a, const void *b)
+{
+	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+/*
+ * A step that is longer than this leads to other rows of the series: several files, or windows, are read at a time, and
+ * what the table has between them is no business of the batch. The usual step is the median.
+ */
+static int64_t longest_step(struct known *known, const struct entry *entries, uint32_t count)
+{
+	int64_t longest = 0, whole = entries[count - 1].time - entries[0].time;
+
+	for (uint32_t i = 1; i < count; i++) {
+		known->steps[i - 1] = entries[i].time - entries[i - 1].time;
+		if (known->steps[i - 1] > longest)
+			longest = known->steps[i - 1];
+	}
+	if (count <= FEW)
+		return 0;
+	if (longest <= whole / (count - 1) * EVEN)
+		return INT64_MAX;
+	qsort(known->steps, count - 1, sizeof(*known->steps), by_size);
+	return known->steps[(count - 2) / 2] * FAR;
+}
+
+static void cut_series(struct known *known, struct question *q, uint32_t first, uint32_t end)
+{
+	struct entry *entries = q->entries;
+	int64_t longest;
+
+	sort_by_time(entries + first, end - first);
+	longest = longest_step(known, entries + first, end - first);
+	for (uint32_t i = first; i < end; i++) {
+		if (i == first || entries[i].time - entries[i - 1].time > longest)
+			q->spans[q->span_count++] = (struct span){ .first = i };
+		q->spans[q->span_count - 1].count++;
+	}
+}
+
+static void cut(struct known *known, struct question *q)
+{
+	uint32_t first = 0;
+
+	for (uint32_t i = 1; i <= q->entry_count; i++)
+		if (i == q->entry_count || q->entries[i].begins) {
+			cut_series(known, q, first, i);
+			first = i;
+		}
+}
+
+/* --- arrays ---------------------------------------------------------------------------------------------------------- */
+
+/* Where the table has much more between two of its rows than the batch, that is not read for their sake. */
+static uint32_t most_of(uint32_t count)
+{
+	return 2 * count + 8;
+}
+
+static void put_span(struct known *known, const struct merge_batch *batch, struct span *span)
+{
+	struct entry *entries = known->asked->entries + span->first;
+	struct buf *bounds = known->arrays + known->series_count;
+	uint8_t most[COPY_FIELD_MAX];
+	struct str from, until;
+
+	span->most = most_of(span->count);
+	table_put_series(known->table, row_of(batch, entries), known->arrays);
+	from = table_time_field(known->table, row_of(batch, entries));
+	until = table_time_field(known->table, row_of(batch, entries + span->count - 1));
+	buf_put(&bounds[SPAN_FROM], from.data, from.len);
+	buf_put(&bounds[SPAN_UNTIL], until.data, until.len);
+	buf_put(&bounds[SPAN_MOST], most, (size_t)(copy_int4(most, (int32_t)span->most) - most));
+}
+
+static int ask(struct known *known, struct pg *pg, const struct merge_batch *batch, struct err *err)
+{
+	struct pg_value params[TABLE_KEYS_MAX + SPAN_BOUNDS + 2];
+	char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
+	unsigned count = known->series_count + SPAN_BOUNDS;
+
+	cut(known, known->asked);
+	for (unsigned i = 0; i < count; i++)
+		key_array_begin(&known->arrays[i], known->oids[i], known->asked->span_count);
+	for (uint32_t i = 0; i < known->asked->span_count; i++)
+		put_span(known, batch, &known->asked->spans[i]);
+	clock_format(batch->time_min, 6, from);
+	clock_format(batch->time_max, 6, to);
+	params[0] = (struct pg_value){ str_of(from), false };
+	params[1] = (struct pg_value){ str_of(to), false };
+	for (unsigned i = 0; i < count; i++) {
+		if (known->arrays[i].overflow)
+			return err_set(err, ERR_FATAL, "keys of more than %zu bytes", ARRAY_BYTES_MAX);
+		params[2 + i] = (struct pg_value){ buf_str(&known->arrays[i]), true };
+	}
+	return pg_fetch_begin(pg, known->sql, params, 2 + count, err);
+}
+
+/* --- answers --------------------------------------------------------------------------------------------------------- */
 
 static void note(struct known *known, int32_t sequence, enum known_as as)
 {
@@ -54,50 +273,97 @@ static void note(struct known *known, int32_t sequence, enum known_as as)
 	known->counts[as]++;
 }
 
-static int64_t place_of(const struct pg_result *r, int row)
+static void note_asked(struct known *known, struct entry *entry, enum known_as as)
 {
-	uint64_t place = 0;
-	struct str bytes = pg_bytes(r, row, 0);
-
-	if (bytes.len == sizeof(place))
-		memcpy(&place, bytes.data, sizeof(place));
-	return (int64_t)be64toh(place);
+	entry->found = true;
+	known->counts[KNOWN_NEW]--;
+	note(known, entry->sequence, as);
 }
 
-static int compare(struct known *known, const struct merge_batch *batch, const struct pg_result *r, uint32_t count,
+/* The first that is not before that time. */
+static struct entry *entry_at(struct entry *entries, uint32_t count, int64_t time)
+{
+	uint32_t low = 0, high = count;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (entries[middle].time < time)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return entries + low;
+}
+
+/* A row of the table: the place of its span, its time, the rest of its key, its content. */
+static void take_row(struct known *known, const struct merge_batch *batch, struct question *q, struct span *span,
+		     const struct pg_result *r, int row)
+{
+	struct entry *entries = q->entries + span->first, *end = entries + span->count;
+	int64_t time = time_of(pg_bytes(r, row, 1));
+
+	span->answered++;
+	span->last = time;
+	for (struct entry *e = entry_at(entries, span->count, time); e < end && e->time == time; e++)
+		if (!e->found && table_rest_equal(known->table, row_of(batch, e), r, row, 2)) {
+			note_asked(
+				known, e,
+				table_content_equal(known->table, row_of(batch, e), r, row, 2 + (int)known->rest_count)
+					? KNOWN_SAME
+					: KNOWN_OTHER);
+			return;
+		}
+}
+
+/* The table has more there than was wanted: of rows behind what came nothing is known. */
+static void give_up_rest(struct known *known, struct question *q, const struct span *span)
+{
+	struct entry *entries = q->entries + span->first, *end = entries + span->count;
+
+	for (struct entry *e = entry_at(entries, span->count, span->last); e < end; e++)
+		if (!e->found)
+			note_asked(known, e, KNOWN_UNASKED);
+}
+
+static int compare(struct known *known, const struct merge_batch *batch, const struct pg_result *r, struct question *q,
 		   struct err *err)
 {
 	for (int row = 0; row < pg_rows(r); row++) {
-		int64_t place = place_of(r, row);
-		int32_t sequence;
-		bool same;
+		int64_t place = time_of(pg_bytes(r, row, 0));
 
-		if (place < 1 || place > count)
-			return err_set(err, ERR_FATAL, "key %" PRId64 " of %u was fetched", place, count);
-		sequence = known->asked[place - 1];
-		same = table_content_equal(known->table, merge_row_bytes(batch, sequence), r, row, 1);
-		known->counts[KNOWN_NEW]--;
-		note(known, sequence, same ? KNOWN_SAME : KNOWN_OTHER);
+		if (place < 1 || place > q->span_count)
+			return err_set(err, ERR_FATAL, "span %" PRId64 " of %u was fetched", place, q->span_count);
+		take_row(known, batch, q, &q->spans[place - 1], r, row);
 	}
+	for (uint32_t i = 0; i < q->span_count; i++)
+		if (q->spans[i].answered >= q->spans[i].most)
+			give_up_rest(known, q, &q->spans[i]);
 	return 0;
 }
 
-static int ask(struct known *known, struct pg *pg, const struct merge_batch *batch, struct err *err)
+/* --- one after the other --------------------------------------------------------------------------------------------- */
+
+static void clear(struct question *q)
+{
+	q->entry_count = q->span_count = 0;
+}
+
+/* What was asked last is answered, the next is asked, and then compared what came: the database looks up meanwhile. */
+static int turn(struct known *known, struct pg *pg, const struct merge_batch *batch, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-	struct pg_value params[TABLE_KEYS_MAX + 2];
-	char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
-	uint32_t count = key_arrays_count(known->keys);
-	unsigned columns;
+	struct question *answered = known->asked;
 
-	clock_format(batch->time_min, 6, from);
-	clock_format(batch->time_max, 6, to);
-	params[0] = (struct pg_value){ str_of(from), false };
-	params[1] = (struct pg_value){ str_of(to), false };
-	if (key_arrays_params(known->keys, params + 2, &columns, err) ||
-	    pg_fetch(pg, known->sql, params, 2 + columns, &r, err) || compare(known, batch, r, count, err))
+	if (answered->entry_count > 0 && pg_fetch_take(pg, &r, err))
 		return -1;
-	key_arrays_reset(known->keys);
+	known->asked = known->filling;
+	known->filling = answered;
+	if (known->asked->entry_count > 0 && ask(known, pg, batch, err))
+		return -1;
+	if (r && compare(known, batch, r, answered, err))
+		return -1;
+	clear(answered);
 	return 0;
 }
 
@@ -108,30 +374,27 @@ static void make_room(struct known *known, int64_t rows)
 		known->capacity = rows;
 	}
 	memset(known->counts, 0, sizeof(known->counts));
+	clear(known->filling); /* of a batch that failed */
+	clear(known->asked);
 }
 
 int known_find(struct known *known, struct pg *pg, const struct merge_batch *batch, const struct rounds *rounds,
 	       struct err *err)
 {
-	uint32_t count = 0;
-
 	make_room(known, batch->total);
-	key_arrays_reset(known->keys);
 	for (int64_t i = 0; i < batch->count; i++) {
 		int32_t sequence = batch->order[i];
 		bool alone = rounds_alone(rounds, sequence);
 
 		note(known, sequence, alone ? KNOWN_NEW : KNOWN_UNASKED);
-		if (alone) {
-			known->asked[count++] = sequence;
-			key_arrays_add(known->keys, merge_row_bytes(batch, sequence));
-		}
-		if (count == KEYS_AT_ONCE || (count > 0 && i + 1 == batch->count)) {
-			if (ask(known, pg, batch, err))
-				return -1;
-			count = 0;
-		}
+		if (alone)
+			add_row(known, batch, sequence);
+		if (known->filling->entry_count == ROWS_AT_ONCE && turn(known, pg, batch, err))
+			return -1;
 	}
+	while (known->filling->entry_count > 0 || known->asked->entry_count > 0)
+		if (turn(known, pg, batch, err))
+			return -1;
 	return 0;
 }
 

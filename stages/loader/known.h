@@ -1,8 +1,9 @@
 #pragma once
 /*
- * Which rows of a batch are in the table already. They are fetched by their
- * keys and compared here: a row that was fetched again costs the database one
- * look-up and the sending of what it has, and is written nowhere.
+ * Which rows of a batch are in the table already. What the table has between
+ * the first and the last row of each series is fetched and compared here: a row
+ * that was fetched again costs the database its reading and sending, and is
+ * written nowhere.
  */
 #include "stages/loader/merge.h"
 #include "stages/loader/rounds.h"
@@ -15,10 +16,10 @@ void known_freep(struct known **known);
 
 /* What is known of a row. */
 enum known_as {
-	KNOWN_NEW,    /* its key is not there */
-	KNOWN_SAME,   /* it is there just so */
-	KNOWN_OTHER,  /* it is there and differs, as far as one sees here */
-	KNOWN_UNASKED /* its key comes several times in the batch */
+	KNOWN_NEW,   /* its key is not there */
+	KNOWN_SAME,  /* it is there just so */
+	KNOWN_OTHER, /* it is there and differs, as far as one sees here */
+	KNOWN_UNASKED /* its key comes several times in the batch, or too much of the table lies between it and its neighbours */
 };
 
 /* Asks for every row that is to be written and whose key comes once in the batch. */

@@ -7,8 +7,8 @@
 #include "stages/loader/table.h"
 
 enum merge_statement {
-	MERGE_COPY_ALL, /* straight into the table */
-	MERGE_FETCH, /* the content of rows by their keys; $1, $2: as $2, $3 below, then an array of each key column */
+	MERGE_COPY_ALL,   /* straight into the table */
+	MERGE_FETCH,      /* rows of series between times; $1, $2: as $2, $3 below, then arrays: known.c */
 	MERGE_COPY_STAGE, /* into the staging table */
 	MERGE_UNSTAGE,    /* empties it */
 	MERGE_CLASSIFY,   /* what becomes of a round's rows; $2, $3: the batch's first and last time */

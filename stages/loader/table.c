@@ -41,6 +41,7 @@ struct column {
 	const struct record_field *exponent; /* COLUMN_QUANTITY */
 	enum column_kind kind;
 	bool key, content;
+	enum key_part part;
 };
 
 struct table {
@@ -100,12 +101,19 @@ static enum column_kind kind_of(const struct column *column)
 	}
 }
 
-static bool is_key(const struct table_spec *spec, const char *name)
+static bool is_among(const char *const names[TABLE_KEYS_MAX], const char *name)
 {
-	for (unsigned i = 0; i < TABLE_KEYS_MAX && spec->keys[i]; i++)
-		if (strcmp(spec->keys[i], name) == 0)
+	for (unsigned i = 0; i < TABLE_KEYS_MAX && names[i]; i++)
+		if (strcmp(names[i], name) == 0)
 			return true;
 	return false;
+}
+
+static enum key_part part_of(const struct table_spec *spec, const char *name)
+{
+	if (is_among(spec->series, name))
+		return KEY_SERIES;
+	return strcmp(spec->time_column, name) == 0 ? KEY_TIME : KEY_REST;
 }
 
 static void list_add(struct buf *list, const char *name)
@@ -127,7 +135,8 @@ static void add_column(struct table *table, const struct record_field *field, co
 	*column = (struct column){ .field = field, .exponent = exponent_of(table->spec->type, field) };
 	snprintf(column->name, sizeof(column->name), "%s%s", field->name, suffix);
 	column->kind = suffix[0] ? COLUMN_NANOS : kind_of(column);
-	column->key = is_key(table->spec, column->name);
+	column->key = is_among(table->spec->keys, column->name);
+	column->part = part_of(table->spec, column->name);
 	if (column->key)
 		table->keys_end = table->count;
 	column->content = !column->key && strcmp(column->name, "attempt") != 0 && strcmp(column->name, "as_of") != 0;
@@ -374,23 +383,83 @@ bool table_key_column(const struct table *table, unsigned i, struct table_key *r
 	for (const struct column *c = table->columns; c < table->columns + table->count; c++)
 		if (c->key && i-- == 0) {
 			*ret = (struct table_key){ c->name, types[c->kind].name, types[c->kind].oid,
-						   c->kind == COLUMN_TEXT };
+						   c->kind == COLUMN_TEXT, c->part };
 			return true;
 		}
 	return false;
 }
 
-void table_put_key(const struct table *table, struct str row, struct buf *fields)
+static bool is_part(const struct column *column, enum key_part part)
+{
+	return column->key && column->part == part;
+}
+
+bool table_series_equal(const struct table *table, struct str a, struct str b)
+{
+	const uint8_t *p = (const uint8_t *)a.data + COPY_ROW_HEAD, *q = (const uint8_t *)b.data + COPY_ROW_HEAD;
+
+	for (unsigned i = 0; i < table->keys_end; i++) {
+		size_t n = copy_field_bytes(p), m = copy_field_bytes(q);
+
+		if (is_part(&table->columns[i], KEY_SERIES) && (n != m || memcmp(p, q, n) != 0))
+			return false;
+		p += n;
+		q += m;
+	}
+	return true;
+}
+
+static void put_fields(const struct table *table, struct str row, bool all, struct buf *fields)
 {
 	const uint8_t *p = (const uint8_t *)row.data + COPY_ROW_HEAD;
 
 	for (unsigned i = 0; i < table->keys_end; i++) {
 		size_t n = copy_field_bytes(p);
 
-		if (table->columns[i].key)
+		if (all ? table->columns[i].key : is_part(&table->columns[i], KEY_SERIES))
 			buf_put(fields++, p, n);
 		p += n;
 	}
+}
+
+void table_put_key(const struct table *table, struct str row, struct buf *fields)
+{
+	put_fields(table, row, true, fields);
+}
+
+void table_put_series(const struct table *table, struct str row, struct buf *fields)
+{
+	put_fields(table, row, false, fields);
+}
+
+struct str table_time_field(const struct table *table, struct str row)
+{
+	const uint8_t *p = (const uint8_t *)row.data + COPY_ROW_HEAD;
+	unsigned i = 0;
+
+	for (; !is_part(&table->columns[i], KEY_TIME); i++)
+		p += copy_field_bytes(p);
+	return (struct str){ (const char *)p, copy_field_bytes(p) };
+}
+
+/* No value of a key's columns is null, and none has two forms. */
+bool table_rest_equal(const struct table *table, struct str row, const struct pg_result *result, int result_row,
+		      int column)
+{
+	const uint8_t *p = (const uint8_t *)row.data + COPY_ROW_HEAD;
+
+	for (unsigned i = 0; i < table->keys_end; i++) {
+		size_t n = copy_field_bytes(p);
+
+		if (is_part(&table->columns[i], KEY_REST)) {
+			struct str there = pg_bytes(result, result_row, column++);
+
+			if (there.len != n - COPY_FIELD_HEAD || memcmp(p + COPY_FIELD_HEAD, there.data, there.len) != 0)
+				return false;
+		}
+		p += n;
+	}
+	return true;
 }
 
 bool table_content_equal(const struct table *table, struct str row, const struct pg_result *result, int result_row,

@@ -20,6 +20,8 @@ struct table_spec {
 	const char *time_column; /* a time or a date; partitioned by it, by month */
 	bool nanoseconds; /* a time `t` but as_of has a column `t_ns` beside it, of the ns below its microsecond */
 	const char *keys[TABLE_KEYS_MAX];
+	const char *series
+		[TABLE_KEYS_MAX]; /* those of them that tell which series a record belongs to, whatever its time */
 };
 
 struct table;
@@ -61,20 +63,30 @@ struct staged {
 /* Appends the same row for the staging table: `row` as table_encode() made it. */
 void table_encode_stage(const struct table *table, struct str row, const struct staged *staged, struct buf *rows);
 
-/*
- * The key's columns in the order in which a row has them, for a statement that is given many keys: an array of each
- * column in binary form, of the fields of rows. 0 where there are no more columns.
- */
+/* What a column of the key tells: the series, when in it, or which of several at that time. */
+enum key_part { KEY_SERIES, KEY_TIME, KEY_REST };
+
 struct table_key {
 	const char *name;
 	const char *type; /* "text" */
 	uint32_t type_oid;
 	bool collated; /* as "C" */
+	enum key_part part;
 };
+
+/* The key's columns in the order in which a row has them; false where there are no more. */
 bool table_key_column(const struct table *table, unsigned i, struct table_key *ret);
 
-/* Appends the fields of a row's key, each to its column's. */
+/* Of a row as table_encode() made it: the fields of its key, or of its series, each appended to its column's; the time's. */
 void table_put_key(const struct table *table, struct str row, struct buf *fields);
+void table_put_series(const struct table *table, struct str row, struct buf *fields);
+struct str table_time_field(const struct table *table, struct str row);
+
+bool table_series_equal(const struct table *table, struct str a, struct str b);
+
+/* Compares with the columns of the key that are KEY_REST, as the database sends them. */
+bool table_rest_equal(const struct table *table, struct str row, const struct pg_result *result, int result_row,
+		      int first_column);
 
 /* Compares with table_content()'s columns as the database sends them. False is no proof: a number has several forms. */
 bool table_content_equal(const struct table *table, struct str row, const struct pg_result *result, int result_row,

@@ -12,6 +12,7 @@ const struct table_spec loader_tables[DATA_TYPES] = {
 		.type = &ohlcv_clean_type,
 		.time_column = "ts_event",
 		.keys = { "symbol", "interval", "ts_event", "dataset", "publisher_id" },
+		.series = { "symbol", "interval", "dataset", "publisher_id" },
 	},
 	[DATA_TRADES] = {
 		.name = DATA_TABLE_TRADES,
@@ -19,6 +20,7 @@ const struct table_spec loader_tables[DATA_TYPES] = {
 		.time_column = "ts_event",
 		.nanoseconds = true,
 		.keys = { TRADE_KEYS },
+		.series = { "symbol", "dataset", "publisher_id" },
 	},
 	[DATA_TBBO] = {
 		.name = DATA_TABLE_TBBO,
@@ -26,6 +28,7 @@ const struct table_spec loader_tables[DATA_TYPES] = {
 		.time_column = "ts_event",
 		.nanoseconds = true,
 		.keys = { TRADE_KEYS },
+		.series = { "symbol", "dataset", "publisher_id" },
 	},
 	[DATA_STATISTICS] = {
 		.name = DATA_TABLE_STATISTICS,
@@ -34,6 +37,7 @@ const struct table_spec loader_tables[DATA_TYPES] = {
 		.nanoseconds = true,
 		.keys = { "symbol", "ts_recv", "ts_recv_ns", "dataset", "publisher_id", "stat_type", "channel_id",
 			  "sequence", "ts_ref", "ts_ref_ns", "tie" },
+		.series = { "symbol", "dataset", "publisher_id" },
 	},
 	[DATA_DEFINITION] = {
 		.name = DATA_TABLE_DEFINITION,
@@ -41,11 +45,13 @@ const struct table_spec loader_tables[DATA_TYPES] = {
 		.time_column = "ts_recv",
 		.nanoseconds = true,
 		.keys = { "dataset", "publisher_id", "instrument_id", "ts_recv", "ts_recv_ns", "leg_index" },
+		.series = { "dataset", "publisher_id", "instrument_id" },
 	},
 	[DATA_SYMBOL_MAPPING] = {
 		.name = DATA_TABLE_SYMBOL_MAPPING,
 		.type = &symbol_mapping_clean_type,
 		.time_column = "d0",
 		.keys = { "dataset", "stype_in", "input_symbol", "stype_out", "output_symbol", "d0", "d1" },
+		.series = { "dataset", "stype_in", "input_symbol", "stype_out", "output_symbol" },
 	},
 };
