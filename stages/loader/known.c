@@ -10,37 +10,20 @@
 #include "common/mem.h"
 #include "stages/loader/copy.h"
 #include "stages/loader/key_arrays.h"
+#include "stages/loader/spans.h"
 
 #define ROWS_AT_ONCE 5000 /* what is fetched for them is held in memory */
 #define INTEGER_OID 23    /* src/include/catalog/pg_type.dat */
-#define FEW 5             /* rows of a series, of which nobody can say what is usual: each for itself */
-#define EVEN 4            /* times the mean step: there is no gap */
-#define FAR 16            /* times the usual step: a gap; so many rows of the table cost what beginning anew does */
 #define ARRAY_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 /* In the statement's arrays behind those of the series' columns. */
 enum bound { SPAN_FROM, SPAN_UNTIL, SPAN_MOST, SPAN_BOUNDS };
 
-struct entry {
-	int64_t time; /* as the database has it: µs, or days */
-	int32_t sequence;
-	bool begins; /* another series than the one before it */
-	bool found;
-};
-
-/* Rows of one series that are close together, in the order of their times. */
-struct span {
-	uint32_t first, count;
-	uint32_t most;     /* so many rows of the table are wanted at most */
-	uint32_t answered; /* so many came, the last of them at `last` */
-	int64_t last;
-};
-
 /* What is asked for with one statement. */
 struct question {
-	struct entry *entries;
+	struct span_row *rows;
 	struct span *spans;
-	uint32_t entry_count, span_count;
+	uint32_t row_count, span_count;
 };
 
 struct known {
@@ -85,7 +68,7 @@ struct known *known_new(const struct table *table, const char *sql)
 	known->sql = sql;
 	plan_arrays(known);
 	for (int i = 0; i < 2; i++) {
-		known->questions[i].entries = mem_alloc(ROWS_AT_ONCE * sizeof(*known->questions[i].entries));
+		known->questions[i].rows = mem_alloc(ROWS_AT_ONCE * sizeof(*known->questions[i].rows));
 		known->questions[i].spans = mem_alloc(ROWS_AT_ONCE * sizeof(*known->questions[i].spans));
 	}
 	known->steps = mem_alloc(ROWS_AT_ONCE * sizeof(*known->steps));
@@ -103,7 +86,7 @@ void known_freep(struct known **pointer)
 	for (unsigned i = 0; i < known->series_count + SPAN_BOUNDS; i++)
 		buf_release(&known->arrays[i]);
 	for (int i = 0; i < 2; i++) {
-		free(known->questions[i].entries);
+		free(known->questions[i].rows);
 		free(known->questions[i].spans);
 	}
 	free(known->steps);
@@ -129,93 +112,22 @@ static int64_t time_of(struct str bytes)
 	return (int32_t)be32toh(narrow);
 }
 
-static struct str row_of(const struct merge_batch *batch, const struct entry *entry)
+static struct str row_of(const struct merge_batch *batch, const struct span_row *at)
 {
-	return merge_row_bytes(batch, entry->sequence);
+	return merge_row_bytes(batch, at->sequence);
 }
 
 static void add_row(struct known *known, const struct merge_batch *batch, int32_t sequence)
 {
 	struct question *q = known->filling;
-	struct entry *entry = &q->entries[q->entry_count];
+	struct span_row *at = &q->rows[q->row_count];
 	struct str field = table_time_field(known->table, merge_row_bytes(batch, sequence));
 
 	field.data += COPY_FIELD_HEAD;
 	field.len -= COPY_FIELD_HEAD;
-	*entry = (struct entry){ .time = time_of(field), .sequence = sequence };
-	entry->begins = q->entry_count == 0 ||
-			!table_series_equal(known->table, row_of(batch, entry), row_of(batch, entry - 1));
-	q->entry_count++;
-}
-
-static int by_time(const void *a, const void *b)
-{
-	const struct entry *x = a, *y = b;
-
-	return (x->time > y->time) - (x->time < y->time);
-}
-
-/* They mostly are already. */
-static void sort_by_time(struct entry *entries, uint32_t count)
-{
-	for (uint32_t i = 1; i < count; i++)
-		if (entries[i].time < entries[i - 1].time) {
-			qsort(entries, count, sizeof(*entries), by_time);
-			return;
-		}
-}
-
-static int by_size(const void *a, const void *b)
-{
-	int64_t x = *(const int64_t *)a, y = *(const int64_t *)b;
-
-	return (x > y) - (x < y);
-}
-
-/*
- * A step that is longer than this leads to other rows of the series: several files, or windows, are read at a time, and
- * what the table has between them is no business of the batch. The usual step is the median.
- */
-static int64_t longest_step(struct known *known, const struct entry *entries, uint32_t count)
-{
-	int64_t longest = 0, whole = entries[count - 1].time - entries[0].time;
-
-	for (uint32_t i = 1; i < count; i++) {
-		known->steps[i - 1] = entries[i].time - entries[i - 1].time;
-		if (known->steps[i - 1] > longest)
-			longest = known->steps[i - 1];
-	}
-	if (count <= FEW)
-		return 0;
-	if (longest <= whole / (count - 1) * EVEN)
-		return INT64_MAX;
-	qsort(known->steps, count - 1, sizeof(*known->steps), by_size);
-	return known->steps[(count - 2) / 2] * FAR;
-}
-
-static void cut_series(struct known *known, struct question *q, uint32_t first, uint32_t end)
-{
-	struct entry *entries = q->entries;
-	int64_t longest;
-
-	sort_by_time(entries + first, end - first);
-	longest = longest_step(known, entries + first, end - first);
-	for (uint32_t i = first; i < end; i++) {
-		if (i == first || entries[i].time - entries[i - 1].time > longest)
-			q->spans[q->span_count++] = (struct span){ .first = i };
-		q->spans[q->span_count - 1].count++;
-	}
-}
-
-static void cut(struct known *known, struct question *q)
-{
-	uint32_t first = 0;
-
-	for (uint32_t i = 1; i <= q->entry_count; i++)
-		if (i == q->entry_count || q->entries[i].begins) {
-			cut_series(known, q, first, i);
-			first = i;
-		}
+	*at = (struct span_row){ .time = time_of(field), .sequence = sequence };
+	at->begins = q->row_count == 0 || !table_series_equal(known->table, row_of(batch, at), row_of(batch, at - 1));
+	q->row_count++;
 }
 
 /* --- arrays ---------------------------------------------------------------------------------------------------------- */
@@ -228,15 +140,15 @@ static uint32_t most_of(uint32_t count)
 
 static void put_span(struct known *known, const struct merge_batch *batch, struct span *span)
 {
-	struct entry *entries = known->asked->entries + span->first;
+	struct span_row *rows = known->asked->rows + span->first;
 	struct buf *bounds = known->arrays + known->series_count;
 	uint8_t most[COPY_FIELD_MAX];
 	struct str from, until;
 
 	span->most = most_of(span->count);
-	table_put_series(known->table, row_of(batch, entries), known->arrays);
-	from = table_time_field(known->table, row_of(batch, entries));
-	until = table_time_field(known->table, row_of(batch, entries + span->count - 1));
+	table_put_series(known->table, row_of(batch, rows), known->arrays);
+	from = table_time_field(known->table, row_of(batch, rows));
+	until = table_time_field(known->table, row_of(batch, rows + span->count - 1));
 	buf_put(&bounds[SPAN_FROM], from.data, from.len);
 	buf_put(&bounds[SPAN_UNTIL], until.data, until.len);
 	buf_put(&bounds[SPAN_MOST], most, (size_t)(copy_int4(most, (int32_t)span->most) - most));
@@ -248,7 +160,8 @@ static int ask(struct known *known, struct pg *pg, const struct merge_batch *bat
 	char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
 	unsigned count = known->series_count + SPAN_BOUNDS;
 
-	cut(known, known->asked);
+	known->asked->span_count =
+		spans_cut(known->asked->rows, known->asked->row_count, known->steps, known->asked->spans);
 	for (unsigned i = 0; i < count; i++)
 		key_array_begin(&known->arrays[i], known->oids[i], known->asked->span_count);
 	for (uint32_t i = 0; i < known->asked->span_count; i++)
@@ -273,39 +186,23 @@ static void note(struct known *known, int32_t sequence, enum known_as as)
 	known->counts[as]++;
 }
 
-static void note_asked(struct known *known, struct entry *entry, enum known_as as)
+static void note_asked(struct known *known, struct span_row *at, enum known_as as)
 {
-	entry->found = true;
+	at->found = true;
 	known->counts[KNOWN_NEW]--;
-	note(known, entry->sequence, as);
-}
-
-/* The first that is not before that time. */
-static struct entry *entry_at(struct entry *entries, uint32_t count, int64_t time)
-{
-	uint32_t low = 0, high = count;
-
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (entries[middle].time < time)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	return entries + low;
+	note(known, at->sequence, as);
 }
 
 /* A row of the table: the place of its span, its time, the rest of its key, its content. */
 static void take_row(struct known *known, const struct merge_batch *batch, struct question *q, struct span *span,
 		     const struct pg_result *r, int row)
 {
-	struct entry *entries = q->entries + span->first, *end = entries + span->count;
+	struct span_row *rows = q->rows + span->first, *end = rows + span->count;
 	int64_t time = time_of(pg_bytes(r, row, 1));
 
 	span->answered++;
 	span->last = time;
-	for (struct entry *e = entry_at(entries, span->count, time); e < end && e->time == time; e++)
+	for (struct span_row *e = span_row_at(rows, span->count, time); e < end && e->time == time; e++)
 		if (!e->found && table_rest_equal(known->table, row_of(batch, e), r, row, 2)) {
 			note_asked(
 				known, e,
@@ -319,9 +216,9 @@ static void take_row(struct known *known, const struct merge_batch *batch, struc
 /* The table has more there than was wanted: of rows behind what came nothing is known. */
 static void give_up_rest(struct known *known, struct question *q, const struct span *span)
 {
-	struct entry *entries = q->entries + span->first, *end = entries + span->count;
+	struct span_row *rows = q->rows + span->first, *end = rows + span->count;
 
-	for (struct entry *e = entry_at(entries, span->count, span->last); e < end; e++)
+	for (struct span_row *e = span_row_at(rows, span->count, span->last); e < end; e++)
 		if (!e->found)
 			note_asked(known, e, KNOWN_UNASKED);
 }
@@ -346,7 +243,7 @@ static int compare(struct known *known, const struct merge_batch *batch, const s
 
 static void clear(struct question *q)
 {
-	q->entry_count = q->span_count = 0;
+	q->row_count = q->span_count = 0;
 }
 
 /* What was asked last is answered, the next is asked, and then compared what came: the database looks up meanwhile. */
@@ -355,11 +252,11 @@ static int turn(struct known *known, struct pg *pg, const struct merge_batch *ba
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 	struct question *answered = known->asked;
 
-	if (answered->entry_count > 0 && pg_fetch_take(pg, &r, err))
+	if (answered->row_count > 0 && pg_fetch_take(pg, &r, err))
 		return -1;
 	known->asked = known->filling;
 	known->filling = answered;
-	if (known->asked->entry_count > 0 && ask(known, pg, batch, err))
+	if (known->asked->row_count > 0 && ask(known, pg, batch, err))
 		return -1;
 	if (r && compare(known, batch, r, answered, err))
 		return -1;
@@ -389,10 +286,10 @@ int known_find(struct known *known, struct pg *pg, const struct merge_batch *bat
 		note(known, sequence, alone ? KNOWN_NEW : KNOWN_UNASKED);
 		if (alone)
 			add_row(known, batch, sequence);
-		if (known->filling->entry_count == ROWS_AT_ONCE && turn(known, pg, batch, err))
+		if (known->filling->row_count == ROWS_AT_ONCE && turn(known, pg, batch, err))
 			return -1;
 	}
-	while (known->filling->entry_count > 0 || known->asked->entry_count > 0)
+	while (known->filling->row_count > 0 || known->asked->row_count > 0)
 		if (turn(known, pg, batch, err))
 			return -1;
 	return 0;

@@ -212,11 +212,8 @@ static int note_attempt(struct withdrawn *w, struct pg *pg, const struct merge_b
 
 static void begin_asking(struct withdrawn *w)
 {
-	const uint32_t head[] = { htobe32(1), 0, htobe32(TIMESTAMP_OID), 0, htobe32(1) };
-
 	key_arrays_reset(w->keys);
-	buf_reset(&w->times);
-	buf_put(&w->times, head, sizeof(head));
+	key_array_begin(&w->times, TIMESTAMP_OID, 0 /* ask() */);
 }
 
 static void add_asked(struct withdrawn *w, const struct merge_batch *batch, int32_t sequence)
