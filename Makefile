@@ -203,7 +203,7 @@ install-deps: ## install what building, running, testing and linting need (YES=1
 test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
 	@ops/local/install run test
 	@ops/local/install fuzz || echo '  the fuzz targets will be skipped: the fuzzer could not be installed'
-	@$(SUBMAKE) all units
+	@$(SUBMAKE) all units $(B)/bin/bench-hop
 	@$(SUBMAKE) all FAULTS=1
 	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
 	@$(SUBMAKE) $(THREADED:%=build/thread/unit/%) SANITIZE=thread

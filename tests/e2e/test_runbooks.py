@@ -84,10 +84,15 @@ def test_a_line_of_a_runbook(once, request, tmp_path, line):
 
 
 def test_kcat_counts_what_the_table_counts(once, request, tmp_path):
+    """Once what the lines before put back is archived, too."""
     request.node.pipelines = [once]
     (line,) = [c.values[0] for c in commands() if "etl.class=" in c.values[0]]
-    counted = {}
-    for row in run(once, line, tmp_path).stdout.splitlines():
-        number, name = row.split()
-        counted[name.removeprefix("etl.class=")] = int(number)
-    assert counted == dict(once.query("SELECT class, count(*) FROM etl.dead_letters GROUP BY 1"))
+
+    def counted():
+        rows = [row.split() for row in run(once, line, tmp_path).stdout.splitlines()]
+        return {name.removeprefix("etl.class="): int(number) for number, name in rows}
+
+    def stored():
+        return dict(once.query("SELECT class, count(*) FROM etl.dead_letters GROUP BY 1"))
+
+    wait_until(lambda: counted() == stored(), 60, lambda: f"{counted()} on the topic, {stored()} in the table")

@@ -84,7 +84,7 @@ def bash_completes(scripts, line, cwd=None):
     ("line", "offers"),
     [
         ("penstock ru", ["run", "runs", "rules"]),
-        ("penstock run ", ["full", "show"]),
+        ("penstock run ", ["full", "show", "pause", "resume", "cancel", "retry"]),
         ("penstock dlq re", ["review", "reviews", "resolve", "replay"]),
         ("penstock off", ["offsets"]),
         ("penstock fet", ["fetcher"]),
