@@ -3,7 +3,7 @@
 import os
 
 import pytest
-from harness.bars import assert_good, simulate
+from harness.bars import assert_good, load_with_letters, simulate
 from harness.pipeline import Pipeline
 from harness.records import Codec, lineage
 from harness.servers import TOP
@@ -16,14 +16,7 @@ RELAXED = "VOLUME_OUT_OF_RANGE"
 
 @pytest.fixture
 def loaded(pipeline, tmp_path):
-    """A file is loaded; its broken bars are letters."""
-    simulate(pipeline, tmp_path, bars=BARS, symbols=4, broken=BROKEN, seed=4)
-    pipeline.subscribe("bars", tmp_path / "bars.dbn.zst")
-    pipeline.start_all()
-    run = pipeline.run(["bars"])
-    assert_good(run, fetched=BARS)
-    assert run["dead_letters"] == BROKEN
-    return pipeline
+    return load_with_letters(pipeline, tmp_path, BARS, BROKEN)
 
 
 def relax(pipeline, folder, *rules):

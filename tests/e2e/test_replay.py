@@ -6,7 +6,7 @@ from datetime import datetime, timedelta, timezone
 import pytest
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient
-from harness.bars import assert_good, simulate
+from harness.bars import assert_good, load_with_letters, simulate
 from harness.pipeline import KAFKA_SECONDS
 from harness.records import Codec, lineage
 from harness.waiting import wait_until
@@ -18,14 +18,7 @@ OURS = ("attempt", "ordinal")
 
 @pytest.fixture
 def loaded(pipeline, tmp_path):
-    """A file is loaded; its broken bars are letters."""
-    simulate(pipeline, tmp_path, bars=BARS, symbols=4, broken=BROKEN, seed=4)
-    pipeline.subscribe("bars", tmp_path / "bars.dbn.zst")
-    pipeline.start_all()
-    run = pipeline.run(["bars"])
-    assert_good(run, fetched=BARS)
-    assert run["dead_letters"] == BROKEN
-    return pipeline
+    return load_with_letters(pipeline, tmp_path, BARS, BROKEN)
 
 
 def again(stage, *words, schema="ohlcv-1m"):

@@ -99,3 +99,14 @@ def assert_good(run, fetched=None):
     assert [c["name"] for c in run["checks"] if not c["passed"]] == [] and len(run["checks"]) >= 3
     if fetched is not None:
         assert run["fetched"] == fetched
+
+
+def load_with_letters(pipeline, folder, bars, broken):
+    """All workers, a file of four symbols loaded; its broken bars are letters."""
+    simulate(pipeline, folder, bars=bars, symbols=4, broken=broken, seed=4)
+    pipeline.subscribe("bars", folder / "bars.dbn.zst")
+    pipeline.start_all()
+    run = pipeline.run(["bars"])
+    assert_good(run, fetched=bars)
+    assert run["dead_letters"] == broken
+    return pipeline
