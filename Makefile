@@ -150,7 +150,8 @@ $(B)/bin/bench-hop: $(B)/obj/tests/bench/hop.o
 $(B)/bin/bench-parts: LDFLAGS += $(addprefix -Wl$(comma)--wrap=,kafka_producer_topic kafka_topic_allow kafka_produce \
 	pg_query pg_rows pg_text pg_result_freep)
 $(B)/bin/bench-parts: $(call objects,$(PARTS_C)) $(foreach l,validator transformer loader common,$(B)/lib/lib$(l).a)
-$(B)/bin/bench-decode $(B)/bin/bench-hop $(B)/bin/bench-parts:
+BENCHES := $(addprefix $(B)/bin/bench-,decode hop parts)
+$(BENCHES):
 	@mkdir -p $(@D)
 	$(LINK) -o $@ $^ $(LIBS)
 
@@ -203,7 +204,7 @@ install-deps: ## install what building, running, testing and linting need (YES=1
 test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
 	@ops/local/install run test
 	@ops/local/install fuzz || echo '  the fuzz targets will be skipped: the fuzzer could not be installed'
-	@$(SUBMAKE) all units $(B)/bin/bench-hop
+	@$(SUBMAKE) all units $(BENCHES)
 	@$(SUBMAKE) all FAULTS=1
 	@$(SUBMAKE) units SANITIZE=$(UNIT_SANITIZERS)
 	@$(SUBMAKE) $(THREADED:%=build/thread/unit/%) SANITIZE=thread
@@ -234,7 +235,7 @@ chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--se
 
 bench: ## the pipeline against direct COPY, whole and in parts, its latency, growth, memory (ONLY=whole,alone BENCH="--rounds 3")
 	@ops/local/install run test
-	@$(SUBMAKE) all $(B)/bin/bench-parts $(B)/bin/bench-decode $(B)/bin/bench-hop
+	@$(SUBMAKE) all $(BENCHES)
 	@cd tests && ../build/venv/bin/python -m bench $(if $(ONLY),--only $(ONLY)) $(BENCH)
 
 bench-looking: ## status, run show, lists and bars with 10^6 attempts, 10^7 dead letters, 10^8 bars (half an hour, 40 GB)

@@ -5,6 +5,7 @@ The mistakes are those of fault_defect() in the sources, on by PENSTOCK_DEFECT i
 
 import os
 import random
+from itertools import islice, takewhile
 
 import pytest
 from harness.waiting import wait_until
@@ -19,6 +20,7 @@ SEED = 5
 CLEAN = "etl.clean.ohlcv"
 OFFSETS_SECONDS = 10.0  # common/kafka_producer.c: then whoever sent offsets gives up
 FENCED_MAX = 5
+ROUNDS = 5
 
 
 class Again(AtPoint):
@@ -57,7 +59,7 @@ class EarlyZombie(ZombieAtPoint):
 class LateZombie(ZombieAtPoint):
     """Of batches that are never letters only: those may be written twice."""
 
-    settings = {"loader": {"batch.ms": 400, "batch.records_max": 500}}
+    settings = {"loader": {"batch.ms": 1200, "batch.records_max": 500}}
 
     def __init__(self, *words):
         super().__init__(*words)
@@ -74,22 +76,31 @@ SCENARIOS = {
 }
 
 
-def wrong_with(make_field, kind, defect, how, point):
+def rounds_with(make_field, kind, defect, how, point):
+    """What is wrong after each round, for ever; each hits at another moment."""
+    chance = random.Random(SEED)
     field = make_field(seed=SEED, defects={kind: defect} if defect else {}, settings=getattr(how, "settings", None))
-    fault = how(f"{defect} {kind}.{point}", field, random.Random(SEED), kind, point)
-    return play(field, [fault], seconds=60).wrong
+    while True:
+        fault = how(f"{defect} {kind}.{point}", field, chance, kind, point)
+        yield play(field, [fault], seconds=60).wrong
+
+
+def noticed(wrong):
+    return any(line.startswith(("rows", "run", "alarm", "letters")) for line in wrong)
 
 
 @pytest.mark.parametrize("defect", SCENARIOS)
 def test_a_defect_does_not_pass(make_field, defect):
+    """Not in every round, as it depends on what a batch holds when its worker is hit."""
     kind, how, point, _ = SCENARIOS[defect]
-    wrong = wrong_with(make_field, kind, defect, how, point)
-    assert any(line.startswith(("rows", "run", "alarm", "letters")) for line in wrong), wrong
+    rounds = islice(rounds_with(make_field, kind, defect, how, point), ROUNDS)
+    unnoticed = list(takewhile(lambda wrong: not noticed(wrong), rounds))
+    assert len(unnoticed) < ROUNDS, unnoticed
 
 
 @pytest.mark.parametrize("kind, how, point", sorted({(k, h, p) for k, h, _, p in SCENARIOS.values()}, key=str))
 def test_the_same_without_it_passes(make_field, kind, how, point):
-    assert wrong_with(make_field, kind, None, how, point) == []
+    assert next(rounds_with(make_field, kind, None, how, point)) == []
 
 
 class LostAndDoubled(Fault):
