@@ -4,7 +4,6 @@
 -- under way is to stop.
 ALTER TABLE etl.runs
     ADD COLUMN held text NOT NULL DEFAULT '' CHECK (held IN ('', 'paused', 'budget', 'cancelled')),
-    ADD COLUMN resting boolean NOT NULL DEFAULT false, -- a backfill of which enough is on the way: the fetchers were told to wait
     ADD COLUMN told_through bigint NOT NULL DEFAULT 0; -- attempts up to this one: the fetchers were told to park them
 CREATE INDEX runs_held ON etl.runs (run) WHERE held <> '';
 

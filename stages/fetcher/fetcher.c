@@ -95,14 +95,32 @@ static int begin_task(struct fetcher *fetcher, struct slot *slot, struct err *er
 	return job_open(slot->job, &slot->env, err);
 }
 
+/* Records that it may fetch now, of a turn's. */
+static unsigned turn_of(const struct fetcher *fetcher, const struct slot *slot)
+{
+	const struct flow *flow = &fetcher->parking.flow;
+	int64_t left = slot->items > 0 && slot->items < fetcher->turn_records ? slot->items : fetcher->turn_records;
+	int64_t room;
+
+	if (!flow_holds(flow, job_cursor(slot->job)->run))
+		return (unsigned)left;
+	room = flow_room(flow);
+	for (const struct slot *each = fetcher->slots; each < fetcher->slots_end; each++)
+		if (each->known && each->job)
+			room -= flow_since(flow, job_cursor(each->job));
+	return room < 0 ? 0 : (unsigned)(room < left ? room : left);
+}
+
 static int work_on(struct fetcher *fetcher, struct slot *slot, struct err *err)
 {
-	unsigned items = slot->items > 0 && slot->items < fetcher->turn_records ? slot->items : fetcher->turn_records;
+	unsigned items = turn_of(fetcher, slot);
 
 	if (job_catching_up(slot->job))
 		return job_catch_up(slot->job, fetcher->turn_records, err);
-	if (parking_rests(&fetcher->parking, job_cursor(slot->job)->run) && job_rest(slot->job))
+	if (items == 0 && job_rest(slot->job))
 		return 0;
+	if (items == 0) /* what is about to end does so in any case */
+		items = 1;
 	if (!job_is_ready(slot->job)) /* no transaction waits for a vendor */
 		return 0;
 	if (fetcher_begin(fetcher, err))

@@ -52,15 +52,17 @@ int64_t job_ready_ns(const struct job *job);
 int job_work(struct job *job, unsigned items, struct err *err);
 enum job_state job_state(const struct job *job);
 
-/*
- * Its subscription is held back, or its run stands still: the attempt ends, and the event that says so has its place, where the task's next
- * attempt goes on. One that ended already, or cannot begin, is left as it is.
- */
 /* It does nothing for a moment, its source stays open; false: it is about to end. */
 bool job_rest(struct job *job);
 
-const char *
-job_subscription(const struct job *job); /* NULL: nobody could read whose it is, or it is put back on purpose */
+/* NULL: nobody could read whose it is, or it is put back on purpose. */
+const char *job_subscription(const struct job *job);
+
+/*
+ * Its subscription is held back, or its run stands still: the attempt ends,
+ * and the event that says so has its place, where the task's next attempt goes
+ * on. One that ended already, or cannot begin, is left as it is.
+ */
 void job_park(struct job *job, const char *why);
 
 /* Produces what became of the attempt so far. */

@@ -29,6 +29,7 @@ void parking_release(struct parking *parking)
 	for (unsigned i = 0; i < parking->count; i++)
 		free(parking->items[i].name);
 	free(parking->items);
+	flow_release(&parking->flow);
 	parking->items = NULL;
 	parking->count = 0;
 }
@@ -55,13 +56,6 @@ const char *parking_holds(const struct parking *parking, const char *subscriptio
 	return found && attempt <= found->through ? "parked: its run stands still" : NULL;
 }
 
-bool parking_rests(const struct parking *parking, int64_t run)
-{
-	const struct parked *found = find(parking, NULL, run);
-
-	return found && found->rests;
-}
-
 static struct parked *add(struct parking *parking, const char *name, int64_t run)
 {
 	struct parked *found = find(parking, name, run);
@@ -85,19 +79,6 @@ static bool park(struct parking *parking, const char *name, int64_t run, int64_t
 	return true;
 }
 
-static bool take_rest(struct parking *parking, json_t *json)
-{
-	json_int_t run;
-	const char *action;
-	int rests;
-
-	if (json_unpack(json, "{s:s, s:I, s:b}", "action", &action, "run", &run, "rest", &rests) ||
-	    strcmp(action, "rest") != 0 || run <= 0)
-		return false;
-	add(parking, NULL, run)->rests = rests;
-	return true;
-}
-
 /* Other actions are for others; what is none is nobody's. */
 static bool take(struct parking *parking, const struct kafka_message *message)
 {
@@ -105,7 +86,7 @@ static bool take(struct parking *parking, const struct kafka_message *message)
 	const char *action, *name = NULL, *why = "";
 	json_int_t through, run = 0;
 
-	if (!json || take_rest(parking, json) ||
+	if (!json || flow_take(&parking->flow, json) ||
 	    json_unpack(json, "{s:s, s?s, s?I, s:I, s?s}", "action", &action, "subscription", &name, "run", &run,
 			"through", &through, "why", &why) ||
 	    strcmp(action, "park") != 0 || (!name && run <= 0) || !park(parking, name, run, through))

@@ -1,8 +1,9 @@
 #pragma once
 /*
  * Whose tasks are parked, as the orchestrator says on etl.control: of a
- * subscription, or of a run, attempts up to a certain one. Later ones are not meant, so
- * nothing has to be heard in time for them to run.
+ * subscription, or of a run, attempts up to a certain one. Later ones are not
+ * meant, so nothing has to be heard in time for them to run. What it says there
+ * of the flow of backfills is read along with it.
  */
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,6 +11,7 @@
 #include "common/config.h"
 #include "common/err.h"
 #include "common/topics.h"
+#include "stages/fetcher/flow.h"
 
 struct kafka_consumer;
 
@@ -21,9 +23,9 @@ struct parking {
 		char *name; /* of a subscription; NULL: it is a run */
 		int64_t run;
 		int64_t through; /* attempt */
-		bool rests;      /* a run: what is at work waits, and stays open */
 	} * items;
 	unsigned count;
+	struct flow flow;
 	int64_t next_ns; /* monotonic: not before this is it looked at again */
 };
 
@@ -36,6 +38,3 @@ bool parking_look(struct parking *parking);
 
 /* Why, for people; NULL: nobody holds it. */
 const char *parking_holds(const struct parking *parking, const char *subscription, int64_t run, int64_t attempt);
-
-/* Enough of this run is on the way: its tasks do nothing now. */
-bool parking_rests(const struct parking *parking, int64_t run);

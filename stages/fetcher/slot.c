@@ -249,18 +249,21 @@ static void grow(struct slot *slot)
 	slot->items = slot->items * 2 > CAREFUL_ITEMS_MAX ? 0 : slot->items * 2;
 }
 
-bool slot_committed(struct slot *slot)
+bool slot_ends(const struct slot *slot)
 {
-	bool moved = slot_moved(slot);
+	return slot->said && slot->job && job_state(slot->job) != JOB_RUNNING;
+}
+
+void slot_committed(struct slot *slot)
+{
+	bool moved = slot_moved(slot), ends = slot_ends(slot);
 
 	if (!slot->said)
-		return false;
+		return;
 	slot->committed = slot->next;
 	slot->said = slot->count_start = slot->tell_attempt = false;
 	if (moved)
 		grow(slot);
-	if (!slot->job || job_state(slot->job) == JOB_RUNNING)
-		return false;
-	end_job(slot);
-	return true;
+	if (ends)
+		end_job(slot);
 }

@@ -93,5 +93,7 @@ bool slot_say(struct slot *slot, bool leaving);
 bool slot_moved(const struct slot *slot);
 struct kafka_offset slot_offset(struct slot *slot);
 
-/* What slot_say() said is committed; true: with it a task ended. */
-bool slot_committed(struct slot *slot);
+/* With what slot_say() said its task ends. */
+bool slot_ends(const struct slot *slot);
+/* What slot_say() said is committed. */
+void slot_committed(struct slot *slot);

@@ -66,9 +66,13 @@ static int commit_as(struct fetcher *fetcher, bool leaving, struct err *err)
 	fetcher->open = false;
 	fault_point("after_commit");
 	count_batch(fetcher, commit_ns);
-	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++)
-		if (slot_committed(slot))
+	for (struct slot *slot = fetcher->slots; slot < fetcher->slots_end; slot++) {
+		if (slot_ends(slot)) {
+			flow_end(&fetcher->parking.flow, job_cursor(slot->job));
 			metric_add(&worker_metrics[WORKER_RECORDS], 1);
+		}
+		slot_committed(slot);
+	}
 	return 0;
 }
 

@@ -1,61 +1,86 @@
 #include "stages/orchestrator/backlog.h"
 
-#include <inttypes.h>
 #include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/json_in.h"
-#include "common/log.h"
 #include "common/mem.h"
 #include "stages/orchestrator/dispatch.h"
 #include "stages/orchestrator/orchestrator.h"
 
 #define LOOK_NS (NS_PER_SECOND / 10)
 
-/* Of all backfills together: they share the way. */
-static const char in_flight_sql[] =
-	"SELECT r.run, r.resting, (sum(sum(greatest(coalesce(a.fetched - l.records, 0), 0))) OVER ())::bigint"
-	" FROM etl.runs r LEFT JOIN etl.attempts a ON a.run = r.run AND a.closed_at IS NULL"
-	" LEFT JOIN LATERAL (SELECT coalesce(sum(records), 0) AS records FROM etl.ledger WHERE attempt = a.attempt) l ON true"
-	" WHERE r.status = 'running' AND r.kind = 'backfill' AND r.windows_planned GROUP BY r.run, r.resting ORDER BY r.run";
+/*
+ * Of an attempt that is at work a fetcher must know how much is through, even
+ * if that is all it has told of so far; and of one that it ended that this is
+ * known, which stands in what is said for a moment after it was closed.
+ */
+static const char on_way_sql[] =
+	"SELECT r.run, a.attempt, a.fetched, a.records FROM etl.runs r LEFT JOIN LATERAL"
+	" (SELECT o.attempt, o.fetched, coalesce(sum(l.records), 0)::bigint AS records"
+	"  FROM etl.attempts o LEFT JOIN etl.ledger l USING (attempt)"
+	"  WHERE o.run = r.run AND o.closed_at IS NULL AND o.fetched > 0 GROUP BY o.attempt"
+	"  HAVING o.state = 'running' OR o.fetched > coalesce(sum(l.records), 0)) a ON true"
+	" WHERE r.status = 'running' AND r.kind = 'backfill'"
+	" UNION ALL SELECT r.run, a.attempt, a.fetched, a.fetched FROM etl.attempts a JOIN etl.runs r USING (run)"
+	"  WHERE a.closed_at > now() - interval '3 s' AND a.fetched > 0 AND r.status = 'running' AND r.kind = 'backfill'"
+	" ORDER BY 1, 2";
 
-static int tell(struct orchestrator *self, int64_t run, bool rest, struct err *err)
+/* {"action": "flow", "most": records, "runs": [run, …], "attempts": [[attempt, fetched, of these in the ledger], …]} */
+static char *message_of(const struct pg_result *r, int64_t most)
 {
+	json_t *runs = json_array(), *attempts = json_array();
 	CLEANUP(json_freep)
-	json_t *told = json_pack("{s:s, s:I, s:b}", "action", "rest", "run", (json_int_t)run, "rest", rest);
-	CLEANUP(freep) char *message = json_dumps(told, JSON_COMPACT);
-	CLEANUP(freep) char *key = mem_printf("rest of run %" PRId64, run);
+	json_t *flow = json_pack("{s:s, s:I, s:o, s:o}", "action", "flow", "most", (json_int_t)most, "runs", runs,
+				 "attempts", attempts);
+
+	for (int i = 0; i < pg_rows(r); i++) {
+		if (i == 0 || pg_int(r, i, 0) != pg_int(r, i - 1, 0))
+			json_array_append_new(runs, json_integer(pg_int(r, i, 0)));
+		if (!pg_null(r, i, 1))
+			json_array_append_new(attempts,
+					      json_pack("[I, I, I]", (json_int_t)pg_int(r, i, 1),
+							(json_int_t)pg_int(r, i, 2), (json_int_t)pg_int(r, i, 3)));
+	}
+	return json_dumps(flow, JSON_COMPACT);
+}
+
+static int tell(struct backlog *backlog, struct orchestrator *self, char **message, struct err *err)
+{
 	bool is_told;
 
-	if (dispatch_tell(self->dispatch, self, key, message, &is_told, err))
-		return -1;
-	if (!is_told)
-		return 0;
-	log_debug("backfill_rests", LOG_FIELDS(log_i64("run", run)), "run %" PRId64 " %s", run,
-		  rest ? "rests: enough of it is on the way" : "goes on");
-	if (leader_begin(&self->leader, self->pg, err) ||
-	    pg_query(self->pg, "UPDATE etl.runs SET resting = $2 WHERE run = $1",
-		     PG_PARAMS(INT_TEXT(run), rest ? "true" : "false"), NULL, err))
-		return -1;
-	return pg_commit(self->pg, err);
+	if (dispatch_tell(self->dispatch, self, "flow", *message, &is_told, err))
+		return err_wrap(err, "telling how much of the backfills is on the way");
+	if (is_told) {
+		free(backlog->told);
+		backlog->told = *message;
+		*message = NULL;
+	}
+	return 0;
 }
 
 int backlog_step(struct backlog *backlog, struct orchestrator *self, struct err *err)
 {
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-	int64_t most = config_int(self->cfg, "backfill_in_flight_max");
+	CLEANUP(freep) char *message = NULL;
 
 	if (clock_monotonic_ns() < backlog->next_ns)
 		return 0;
 	backlog->next_ns = clock_monotonic_ns() + LOOK_NS;
-	if (pg_query(self->pg, in_flight_sql, PG_NO_PARAMS, &r, err))
+	if (pg_query(self->pg, on_way_sql, PG_NO_PARAMS, &r, err))
 		return err_wrap(err, "counting what is on the way");
-	for (int i = 0; i < pg_rows(r); i++) {
-		bool rests = pg_bool(r, i, 1), rest = pg_int(r, i, 2) > (rests ? most / 2 : most);
+	if (pg_rows(r) == 0 && !backlog->told)
+		return 0;
+	message = message_of(r, config_int(self->cfg, "backfill_in_flight_max"));
+	if (backlog->told && strcmp(message, backlog->told) == 0)
+		return 0;
+	return tell(backlog, self, &message, err);
+}
 
-		if (rest != rests && tell(self, pg_int(r, i, 0), rest, err))
-			return err_wrap(err, "telling a backfill to rest");
-	}
-	return 0;
+void backlog_release(struct backlog *backlog)
+{
+	freep(&backlog->told);
 }

@@ -72,6 +72,7 @@ static void stand_by(struct orchestrator *self, const char *why)
 	dispatch_freep(&self->dispatch);
 	events_freep(&self->events);
 	drain_release(&self->drain);
+	backlog_release(&self->backlog);
 	gaps_release(&self->gaps);
 	open_transactions_release(&self->open_transactions);
 	show_leader(self);
@@ -270,6 +271,7 @@ static void release(struct orchestrator *self)
 	events_freep(&self->events);
 	closing_release(&self->closing);
 	drain_release(&self->drain);
+	backlog_release(&self->backlog);
 	gaps_release(&self->gaps);
 	open_transactions_release(&self->open_transactions);
 	kafka_admin_freep(&self->admin);

@@ -1,4 +1,4 @@
-"""Backfills leave room for what is live, the orchestrator alone: which tasks go where, and when they rest. The test plays fetcher and loader."""
+"""Backfills leave room for what is live, the orchestrator alone: which tasks go where, how much may be on the way. The test plays fetcher and loader."""
 
 import json
 
@@ -39,8 +39,9 @@ def slots(pipeline, run):
     return [m.partition() for m in pipeline.read(TASKS) if codec.decode(m.value())["run"] == run]
 
 
-def told(pipeline):
-    return [json.loads(message.value()) for message in pipeline.read("etl.control")]
+def told(pipeline, action="flow"):
+    found = [json.loads(message.value()) for message in pipeline.read("etl.control")]
+    return [each for each in found if each["action"] == action]
 
 
 def test_one_slot_is_left_to_others(pipeline, fetcher):
@@ -71,19 +72,27 @@ def test_what_is_asked_for_later_comes_first(pipeline, fetcher):
     assert next_one["run"] == run
 
 
-def test_it_rests_while_enough_is_on_the_way(pipeline, fetcher):
+def test_fetchers_are_told_how_much_is_on_the_way(pipeline, fetcher):
     run = begin(pipeline, fetcher)
-    task, *others = fetcher.take((SLOTS - 1) * PER_SLOT)
-    say(pipeline, task, "running", IN_FLIGHT_MAX)
-    remains(lambda: told(pipeline) == [], 1, "nobody is told to rest")
-    say(pipeline, task, "running", IN_FLIGHT_MAX + 1)
-    wait_until(lambda: told(pipeline) == [{"action": "rest", "run": run, "rest": True}], 20, lambda: f"they are told: {told(pipeline)}")
-    half = IN_FLIGHT_MAX // 2
-    account(pipeline, task, range(1, half + 1))
-    remains(lambda: len(told(pipeline)) == 1, 1, "more than half is on the way")
-    pipeline.query("UPDATE etl.ledger SET records = records + 1")
-    wait_until(lambda: len(told(pipeline)) == 2, 20, "it goes on")
-    assert told(pipeline)[1]["rest"] is False
+    task, other, *_ = fetcher.take((SLOTS - 1) * PER_SLOT)
+
+    def wait_told(*attempts, runs=(run,)):
+        expected = {"action": "flow", "most": IN_FLIGHT_MAX, "runs": [*runs], "attempts": sorted(map(list, attempts))}
+        wait_until(lambda: told(pipeline)[-1:] == [expected], 20, lambda: f"{expected}, not {told(pipeline)[-1:]}")
+
+    wait_told()
+    say(pipeline, task, "running", 700)
+    wait_told((task["attempt"], 700, 0))
+    say(pipeline, other, "running", 50)
+    account(pipeline, task, range(1, 701))
+    wait_told((task["attempt"], 700, 700), (other["attempt"], 50, 0))
+    before = len(told(pipeline))
+    remains(lambda: len(told(pipeline)) == before, 1, "nothing is said again")
+    assert pipeline.api.post(f"/api/v1/runs/{run}/cancel").status_code == 200
+    for each in (task, other):
+        say(pipeline, each, "abandoned", 700 if each is task else 50)
+    account(pipeline, other, range(1, 51))
+    wait_until(lambda: pipeline.api.run(run)["status"] == "failed" or told(pipeline)[-1].get("runs") == [], 30, "nothing is left of it")
 
 
 @pytest.mark.parametrize("held", ["paused", "cancelled"])
@@ -92,11 +101,11 @@ def test_what_is_sent_while_somebody_pauses_is_parked_too(pipeline, fetcher, hel
     tasks = fetcher.take((SLOTS - 1) * PER_SLOT)
     command = {"paused": "pause", "cancelled": "cancel"}[held]
     assert pipeline.api.post(f"/api/v1/runs/{run}/{command}").status_code == 200
-    (park,) = wait_until(lambda: told(pipeline), 20, "they are told")
+    (park,) = wait_until(lambda: told(pipeline, "park"), 20, "they are told")
     assert park == {"action": "park", "run": run, "through": max(task["attempt"] for task in tasks), "why": held}
     # as if one had been sent at that moment
     pipeline.query("UPDATE etl.runs SET told_through = told_through - 1 WHERE run = %s", run)
-    wait_until(lambda: len(told(pipeline)) == 2, 20, "they are told again")
+    wait_until(lambda: len(told(pipeline, "park")) == 2, 20, "they are told again")
     place = json.dumps({"parked": {"identity": "x", "resume": "y", "items": 0}})
     for task in tasks:
         say(pipeline, task, "abandoned", 0, message="parked: …", result=place)

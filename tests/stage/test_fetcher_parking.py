@@ -107,6 +107,33 @@ def test_a_file_goes_on_behind_what_was_parked(pipeline, tmp_path):
     assert parts == numbered(raw(pipeline, attempt=ATTEMPT + 2))
 
 
+def test_only_so_much_of_a_backfill_is_on_the_way(pipeline, tmp_path):
+    """To the record, by what the orchestrator says is through; others are not held by it."""
+    simulate(pipeline, tmp_path, "bars.dbn", bars=5000)
+    path, run, most = tmp_path / "bars.dbn", 77, 1000
+
+    def flow(*attempts, runs=(run,)):
+        told = {"action": "flow", "most": most, "runs": [*runs], "attempts": attempts}
+        pipeline.produce("etl.control", [{"key": "flow", "value": json.dumps(told)}])
+
+    def fetched(attempt):
+        return max((e["fetched"] for e in events(pipeline, attempt)), default=0)
+
+    flow()
+    park(pipeline, "somebody else")
+    pipeline.start("fetcher").wait_event("subscription_parked")  # so it has read what stands before that
+    send(pipeline, file_task(path, run=run), topic="etl.tasks.file")
+    wait_until(lambda: fetched(ATTEMPT) == most, 30, lambda: f"{most} records, not {fetched(ATTEMPT)}")
+    send(pipeline, file_task(path, ATTEMPT + 1, task=12, run=run + 1), topic="etl.tasks.file", slot=1)
+    end, _ = wait_over(pipeline, ATTEMPT + 1)
+    assert (end["state"], end["fetched"], fetched(ATTEMPT)) == ("done", 5000, most)
+    flow([ATTEMPT, most, 300], [ATTEMPT - 5, 100, 0])
+    wait_until(lambda: fetched(ATTEMPT) == 1200, 30, lambda: f"what became free, not {fetched(ATTEMPT)}")
+    flow(runs=())
+    end, _ = wait_over(pipeline)
+    assert (end["state"], end["fetched"]) == ("done", 5000)
+
+
 @pytest.mark.parametrize("place", [{}, {"identity": "x"}, "text", {"identity": "", "resume": "", "items": -1}])
 def test_a_place_that_is_none_is_the_beginning(pipeline, tmp_path, place):
     simulate(pipeline, tmp_path, "bars.dbn", bars=50)
