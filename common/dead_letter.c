@@ -1,8 +1,12 @@
 #include "common/dead_letter.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+
+#define REPLAYS "etl.replays"
+#define FIRST_LETTER "etl.first_letter"
 
 #define TEXT_MAX 16384 /* bytes of one header: longer texts are cut */
 #define VALUE_MAX (4 * 1024 * 1024 - DEAD_LETTER_HEADERS_MAX * TEXT_MAX - 64 * 1024) /* of the topic's 4 MiB */
@@ -64,7 +68,9 @@ void dead_letter_headers(const struct dead_letter *letter, struct dead_letter_he
 		add_number(h, "etl.attempt", letter->lineage.attempt);
 		add_number(h, "etl.ordinal", letter->lineage.ordinal);
 	}
-	add_number(h, "etl.replays", letter->replays);
+	add_number(h, REPLAYS, letter->past.replays);
+	if (letter->past.first > 0)
+		add_number(h, FIRST_LETTER, letter->past.first);
 	add_text(h, "__connect.errors.topic", letter->topic);
 	add_number(h, "__connect.errors.partition", letter->partition);
 	add_number(h, "__connect.errors.offset", letter->offset);
@@ -82,6 +88,63 @@ int dead_letter_produce(struct kafka_producer *producer, struct kafka_topic *dlq
 	return kafka_produce(producer, dlq, kafka_partition(key, kafka_topic_partitions(dlq)), key, value, h.list,
 			     h.count, err);
 }
+
+/* --- what goes with a record that is put back ------------------------------------------------------------------------- */
+
+static void carry_number(struct dead_letter_carried *c, const char *name, int64_t value)
+{
+	char *text = c->numbers[c->count];
+
+	snprintf(text, sizeof(c->numbers[0]), "%" PRId64, value);
+	c->list[c->count++] = (struct kafka_header){ name, str_of(text) };
+}
+
+void dead_letter_carry(const struct dead_letter_past *past, struct dead_letter_carried *c)
+{
+	c->count = 0;
+	if (past->replays > 0)
+		carry_number(c, REPLAYS, past->replays);
+	if (past->first > 0)
+		carry_number(c, FIRST_LETTER, past->first);
+}
+
+void dead_letter_carried(const struct kafka_message *message, struct dead_letter_carried *c)
+{
+	struct kafka_header header;
+
+	c->count = 0;
+	for (unsigned i = 0; c->count < DEAD_LETTER_CARRIED_MAX && kafka_message_header(message, i, &header); i++)
+		if (strcmp(header.name, REPLAYS) == 0 || strcmp(header.name, FIRST_LETTER) == 0)
+			c->list[c->count++] = header;
+}
+
+/* At most max; 0 for anything else: whoever may write the topic may have written that, too. */
+static int64_t number_of(struct str text, int64_t max)
+{
+	int64_t n = 0;
+
+	for (uint32_t i = 0; i < text.len; i++)
+		if (!isdigit((unsigned char)text.data[i]) || __builtin_mul_overflow(n, 10, &n) ||
+		    __builtin_add_overflow(n, text.data[i] - '0', &n))
+			return 0;
+	return n <= max ? n : 0;
+}
+
+static struct dead_letter_past past_of(const struct kafka_message *message)
+{
+	struct dead_letter_past past = { 0 };
+	struct dead_letter_carried c;
+
+	dead_letter_carried(message, &c);
+	for (unsigned i = 0; i < c.count; i++)
+		if (strcmp(c.list[i].name, REPLAYS) == 0)
+			past.replays = (int32_t)number_of(c.list[i].value, INT32_MAX);
+		else
+			past.first = number_of(c.list[i].value, INT64_MAX);
+	return past;
+}
+
+/* --- of a message ------------------------------------------------------------------------------------------------------- */
 
 /* Field of the record by name, as text; empty where there is none. */
 static struct str text_field(const struct record_type *type, const void *record, const char *name)
@@ -102,6 +165,7 @@ void dead_letter_describe(struct dead_letter *letter, const struct kafka_message
 	letter->partition = message->partition;
 	letter->offset = message->offset;
 	letter->symbol = message->key;
+	letter->past = past_of(message);
 	if (!record_lineage(message->value, &letter->lineage))
 		letter->lineage = (struct lineage){ 0 };
 	if (!type)

@@ -244,7 +244,7 @@ bool kafka_message_header(const struct kafka_message *message, unsigned index, s
 	const void *value;
 	size_t size;
 
-	if (rd_kafka_message_headers(message->handle, &headers) ||
+	if (!message->handle || rd_kafka_message_headers(message->handle, &headers) ||
 	    rd_kafka_header_get_all(headers, index, &ret->name, &value, &size))
 		return false;
 	ret->value = (struct str){ value ? value : "", (uint32_t)size };

@@ -118,9 +118,23 @@ static int refuse_item(struct job *job, const struct source_item *item, struct e
 	letter.message = str_of(item->message);
 	letter.exception = "RecordNotDecoded";
 	letter.lineage = (struct lineage){ job->cursor.attempt, job->cursor.fetched, job->cursor.as_of };
+	letter.past = item->past;
 	job->cursor.refused++;
 	metric_add(&fetcher_metrics[FETCHER_REFUSED], 1);
 	return refuse(job, &letter, item->symbol, item->bytes, err);
+}
+
+/* Of a task that is done again because it died: the letter that it was. */
+static struct dead_letter_past past_of_task(const struct job *job)
+{
+	const char *parameters = job->task.parameters ? job->task.parameters : "";
+	CLEANUP(json_freep) json_t *json = strstr(parameters, "\"letter\"") ? json_loads(parameters, 0, NULL) : NULL;
+	json_int_t replays = 0, first = 0;
+
+	if (json_unpack(json_object_get(json, "letter"), "[I, I]", &replays, &first) || replays < 0 ||
+	    replays > INT32_MAX)
+		return (struct dead_letter_past){ 0 };
+	return (struct dead_letter_past){ (int32_t)replays, first };
 }
 
 /* The task itself: no source could be read, or not to its end. It is ordinal 0, outside the account. */
@@ -132,6 +146,7 @@ static int refuse_task(struct job *job, const char *reason, struct err *err)
 	letter.schema = job->task.schema ? job->task.schema : "";
 	letter.message = str_of(reason);
 	letter.exception = job->exception;
+	letter.past = past_of_task(job);
 	letter.lineage = (struct lineage){ job->cursor.attempt, 0, job->cursor.as_of };
 	end(job, JOB_FAILED, reason);
 	metric_add(&fetcher_metrics[FETCHER_TASKS_FAILED], 1);
@@ -424,13 +439,15 @@ static int produce_record(struct job *job, const struct source_item *item, struc
 static int produce_message(struct job *job, const struct source_item *item, struct err *err)
 {
 	struct kafka_topic *topic = job->outputs->data[item->stage][item->data];
+	struct dead_letter_carried carried;
 
+	dead_letter_carry(&item->past, &carried);
 	buf_reset(&job->encoded);
 	if (!record_renumber(item->bytes, job->cursor.attempt, job->cursor.fetched, &job->encoded))
 		return err_set(err, ERR_FATAL, "a message without lineage cannot be put back");
 	return kafka_produce(job->outputs->producer, topic,
 			     kafka_partition(item->symbol, kafka_topic_partitions(topic)), item->symbol,
-			     buf_str(&job->encoded), NULL, 0, err);
+			     buf_str(&job->encoded), carried.list, carried.count, err);
 }
 
 /* What the source tells, and how often it called where somebody counts. */

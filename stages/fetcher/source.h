@@ -9,6 +9,7 @@
 
 #include "common/control.h"
 #include "common/data_types.h"
+#include "common/dead_letter.h"
 #include "common/err.h"
 #include "common/record.h"
 
@@ -46,7 +47,8 @@ struct source_item {
 	int64_t ts_index;    /* ns: what the vendor cuts windows on, ts_recv or ts_event; 0 where not known */
 	struct str bytes;    /* RECORD, REFUSED, SKIPPED: the vendor's, where the format has them; MESSAGE: its value */
 	const char *message; /* REFUSED: why, with file, record number and byte offset; CHANGED */
-	int64_t ready_ns;    /* LATER: monotonic; INT64_MAX where only a wake-up tells */
+	struct dead_letter_past past; /* MESSAGE, REFUSED: where it is a letter's */
+	int64_t ready_ns;             /* LATER: monotonic; INT64_MAX where only a wake-up tells */
 };
 
 /* Calls of the vendor by one task. */

@@ -358,13 +358,15 @@ int archive_stage(struct archive *archive, struct pg *pg, struct err *err)
 /*
  * A record that was put back and is refused again: by the attempt's task and the ordinal it is known which letter it was.
  * Told anew in the same words for one that comes twice, so that it is still told to be the same. Of a vendor's task that is
- * done again the windows are others' tasks; there, and in a file, the record has to be the same besides.
+ * done again the windows are others' tasks; there, and in a file, the record has to be the same besides. Of the loader's own,
+ * which are not published yet, the headers say it too.
  */
 static const char first_letter_sql[] =
-	"UPDATE stage_dead_letters s SET first_letter = coalesce(p.first_letter, p.id), replays = p.replays +"
-	" (SELECT count(*) FROM etl.replays q WHERE q.letter = p.id AND q.task <= x.task)"
-	" FROM etl.attempts a JOIN etl.tasks t USING (task) JOIN etl.replays x ON x.task = coalesce(t.quote, t.task)"
-	" JOIN etl.dead_letters p ON p.id = x.letter WHERE a.attempt = s.attempt AND x.ordinal = s.ordinal"
+	"UPDATE stage_dead_letters s SET first_letter = p.first_letter, replays = p.replays,"
+	" headers = CASE WHEN s.letter_topic IS NULL THEN s.headers || jsonb_build_object('etl.replays', p.replays::text,"
+	"                'etl.first_letter', p.first_letter::text) ELSE s.headers END"
+	" FROM etl.attempts a JOIN etl.tasks t USING (task) JOIN etl.letters_put_back p ON p.task = coalesce(t.quote, t.task)"
+	" WHERE a.attempt = s.attempt AND p.ordinal = s.ordinal AND p.first_letter IS NOT NULL"
 	" AND (t.source = 'kafka' OR s.ordinal = 0 OR (p.class = s.class AND p.value IS NOT DISTINCT FROM s.value))";
 
 /* The name as the ledger keeps it, which outlives the answer: a letter of our own is of a record of one of them. */

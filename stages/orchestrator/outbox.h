@@ -62,14 +62,17 @@ int skipped_find(struct orchestrator *self, const char *topic, const char *sourc
 /*
  * The message of a task in its columns attempt, task, run, subscription, source, parameters. A window has the rest of
  * its parameters in its quote's row: hundreds of windows of 2,000 symbols would be hundreds of lists. What is put back is
- * read from the letters when it is sent, likewise; what a range is of, and what is left out of it, from the run.
+ * read from the letters when it is sent, likewise, and which letter a task is that died and is done again; what a range is
+ * of, and what is left out of it, from the run.
  */
 #define TASK_PARAMETERS_SQL \
 	"coalesce((SELECT q.parameters FROM etl.tasks q WHERE q.task = t.quote), '{}') || t.parameters" \
-	" || CASE WHEN t.source <> 'kafka' THEN '{}' WHEN t.parameters ? 'partition' THEN (" RANGE_PARAMETERS_SQL \
+	" || CASE WHEN t.source <> 'kafka' THEN coalesce((SELECT jsonb_build_object('letter'," \
+	" jsonb_build_array(p.replays, p.first_letter)) FROM etl.letters_put_back p WHERE p.task = coalesce(t.quote, t.task)" \
+	" AND p.ordinal = 0 AND p.first_letter IS NOT NULL), '{}') WHEN t.parameters ? 'partition' THEN (" RANGE_PARAMETERS_SQL \
 	") ELSE (SELECT jsonb_build_object('messages', jsonb_agg(jsonb_build_array(" \
-	"translate(encode(d.key, 'base64'), E'\n', ''), translate(encode(d.value, 'base64'), E'\n', ''))" \
-	" ORDER BY x.ordinal)) FROM etl.replays x LEFT JOIN etl.dead_letters d ON d.id = x.letter WHERE x.task = t.task)" \
+	"translate(encode(p.key, 'base64'), E'\n', ''), translate(encode(p.value, 'base64'), E'\n', ''), p.replays," \
+	" p.first_letter) ORDER BY p.ordinal)) FROM etl.letters_put_back p WHERE p.task = t.task)" \
 	" END"
 #define RANGE_PARAMETERS_SQL \
 	"SELECT jsonb_build_object('symbols', coalesce(o.options->'symbols', '[]'), 'replays'," \

@@ -49,12 +49,15 @@ static char *messages_told(const json_t *object)
 	return json_dumps(told, JSON_COMPACT);
 }
 
-/* What the source is told, whether what the metadata says of symbols is to be fetched, where a parked task goes on, and how often it may ask. */
+/*
+ * What the source is told, whether what the metadata says of symbols is to be fetched, where a parked task goes on, which
+ * letter a dead one is, and how often it may ask.
+ */
 static int copy_told(const json_t *object, int64_t calls_max, char **ret, struct err *err)
 {
 	const char *told = json_string_value(json_object_get(object, "parameters"));
 	bool mappings = json_is_true(json_object_get(object, "symbol_mappings"));
-	json_t *parked = json_object_get(object, "parked");
+	json_t *parked = json_object_get(object, "parked"), *letter = json_object_get(object, "letter");
 	CLEANUP(json_freep) json_t *merged = NULL;
 
 	if (json_object_get(object, "messages") || json_object_get(object, "partition")) {
@@ -62,7 +65,7 @@ static int copy_told(const json_t *object, int64_t calls_max, char **ret, struct
 		return 0;
 	}
 	merged = told && told[0] ? json_loads(told, 0, NULL) : json_object();
-	if (!mappings && !parked && calls_max == 0) {
+	if (!mappings && !parked && !letter && calls_max == 0) {
 		*ret = mem_strdup(told ? told : "");
 		return 0;
 	}
@@ -72,6 +75,8 @@ static int copy_told(const json_t *object, int64_t calls_max, char **ret, struct
 		json_object_set_new(merged, "symbol_mappings", json_true());
 	if (parked)
 		json_object_set(merged, "parked", parked);
+	if (letter)
+		json_object_set(merged, "letter", letter);
 	if (calls_max > 0)
 		json_object_set_new(merged, "calls_max", json_integer(calls_max));
 	*ret = json_dumps(merged, JSON_COMPACT);

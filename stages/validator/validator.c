@@ -152,13 +152,22 @@ static int refuse(struct validator *v, const struct kind *kind, const struct kaf
 	return dead_letter_produce(v->producer, v->dlq, &letter, m->key, m->value, err);
 }
 
+static int forward(struct validator *v, const struct kind *kind, const struct kafka_message *m, struct str value,
+		   struct err *err)
+{
+	struct dead_letter_carried carried;
+
+	dead_letter_carried(m, &carried);
+	return kafka_produce(v->producer, kind->out, m->partition, m->key, value, carried.list, carried.count, err);
+}
+
 static int forward_flagged(struct validator *v, const struct kind *kind, const struct kafka_message *m, struct err *err)
 {
 	*(int32_t *)((char *)kind->record + kind->flags->offset) |= FLAG_RULE_VIOLATED;
 	buf_reset(&v->encoded);
 	record_encode(kind->type, kind->record, &v->encoded);
 	metric_add(&validator_metrics[METRIC_FLAGGED], 1);
-	return kafka_produce(v->producer, kind->out, m->partition, m->key, buf_str(&v->encoded), NULL, 0, err);
+	return forward(v, kind, m, buf_str(&v->encoded), err);
 }
 
 static int handle(void *self, const struct kafka_message *m, struct err *err)
@@ -182,7 +191,7 @@ static int handle(void *self, const struct kafka_message *m, struct err *err)
 	if (verdict.flagged)
 		return forward_flagged(v, kind, m, err);
 	metric_add(&validator_metrics[METRIC_VALID], 1);
-	return kafka_produce(v->producer, kind->out, m->partition, m->key, m->value, NULL, 0, err);
+	return forward(v, kind, m, m->value, err);
 }
 
 static int reject(void *self, const struct kafka_message *m, enum stage_refusal refusal, const struct err *why,

@@ -45,6 +45,23 @@ def letters(pipeline, condition="true"):
     return pipeline.query(f"SELECT id, first_letter, replays, rules FROM etl.dead_letters d WHERE {condition} ORDER BY id")
 
 
+def carried(pipeline):
+    """What the topic's letters say themselves: (how often put back, the first letter), for attempt and ordinal."""
+    told = [{name: value.decode() for name, value in message.headers()} for message in pipeline.read("etl.dlq")]
+    return {
+        (int(letter["etl.attempt"]), int(letter["etl.ordinal"])): (int(letter["etl.replays"]), int(letter.get("etl.first_letter", 0)))
+        for letter in told
+    }
+
+
+def assert_carried(pipeline):
+    """The topic says of every letter what the archive does, as the loader found it out by itself."""
+    kept = pipeline.query("SELECT attempt, ordinal, replays, coalesce(first_letter, 0) FROM etl.dead_letters WHERE attempt IS NOT NULL")
+    want = {(attempt, ordinal): rest for attempt, ordinal, *rest in kept}
+    assert {key: list(value) for key, value in carried(pipeline).items()} == want
+    return want
+
+
 def table(pipeline):
     return pipeline.query('SELECT symbol, "interval", ts_event, open_price, volume, flags, attempt, as_of FROM ohlcv_data ORDER BY 1, 2, 3')
 
@@ -101,6 +118,22 @@ def test_letters_of_the_validator(loaded, tmp_path):
     assert table(up) == rows
     third = letters(up, f"attempt IN (SELECT attempt FROM etl.attempts WHERE run = {once_more['run']})")
     assert sorted(row[1] for row in third) == [i for i in all_of_it if i not in passing] and {row[2] for row in third} == {2}
+    said = assert_carried(up).values()
+    assert {replays for replays, _ in said} == {0, 1, 2} and all((replays > 0) == (first > 0) for replays, first in said)
+
+    # a letter of a letter: it still names the first, and counts on
+    latest = replay(up, "--id", third[0][0], "--max-replays", "3")
+    (row,) = letters(up, f"attempt IN (SELECT attempt FROM etl.attempts WHERE run = {latest['run']})")
+    assert row[1:3] == (third[0][1], 3)
+    assert [3, third[0][1]] in assert_carried(up).values()
+
+    # what passed has it with it as far as the transformer, and nothing else has any headers
+    passed = up.query("SELECT attempt, ordinal FROM etl.replays x JOIN etl.attempts a USING (task) WHERE x.letter = %s", passing[0])
+    heads = [m.headers() for m in up.read("etl.valid.ohlcv") if tuple(lineage(m.value())) in passed]
+    assert len(heads) == 2 and [dict(h)["etl.first_letter"] for h in heads] == [str(passing[0]).encode()] * 2
+    others = [m.headers() for m in up.read("etl.valid.ohlcv") if lineage(m.value())[0] in attempts_of(up, "full")]
+    others += [m.headers() for m in up.read("etl.clean.ohlcv")]
+    assert len(others) > BARS and not any(others)
 
 
 def test_what_is_left_out_is_counted(loaded, tmp_path):
@@ -177,6 +210,10 @@ def mended(pipeline, letter):
     pipeline.query("UPDATE etl.dead_letters SET value = %s WHERE id = %s", raw.encode(record), letter)
 
 
+def attempts_of(pipeline, kind):
+    return {attempt for (attempt,) in pipeline.query("SELECT attempt FROM etl.attempts JOIN etl.runs USING (run) WHERE kind = %s", kind)}
+
+
 def of_attempts(pipeline, topic, run):
     """How many messages of a topic belong to the run."""
     attempts = {attempt for (attempt,) in pipeline.query("SELECT attempt FROM etl.attempts WHERE run = %s", run)}
@@ -193,6 +230,7 @@ def test_letters_of_the_transformer_go_to_its_topic(loaded):
     assert (run["inserted"] + run["superseded"] + run["unchanged"], run["dead_letters"]) == (1, 2)
     assert of_attempts(up, "etl.raw.ohlcv", run["run"]) == 0 and of_attempts(up, "etl.valid.ohlcv", run["run"]) == 3
     assert sorted(row[1] for row in letters(up, "replays > 0")) == sorted(found[1:]), "topics have no order between partitions"
+    assert sum(replays for replays, _ in assert_carried(up).values()) == 2
 
 
 def test_letters_of_the_loader_go_to_its_topic(pipeline, tmp_path):
@@ -208,6 +246,8 @@ def test_letters_of_the_loader_go_to_its_topic(pipeline, tmp_path):
     still = replay(up, "--stage", "loader")
     assert_good(still, fetched=refused)
     assert still["dead_letters"] == refused, "the constraint is there still"
+    wait_until(lambda: len(carried(up)) == 2 * refused, 60, "the loader's letters are published")
+    assert sum(replays for replays, _ in assert_carried(up).values()) == refused
     up.query("ALTER TABLE ohlcv_data DROP CONSTRAINT few")
     said = up.cli("dlq", "replay", "--stage", "loader", code=1).stderr
     assert f"{2 * refused} put back as often as max_replays says" in said
@@ -230,6 +270,7 @@ def test_a_dead_task_is_done_again(pipeline, tmp_path):
     assert again["status"] == "failed"
     (_, second) = wait_until(lambda: len(found := letters(up)) == 2 and found, 30, "another letter")
     assert second[1:3] == (dead[0], 1), "it knows the first"
+    assert sorted(assert_carried(up).values()) == [[0, 0], [1, dead[0]]]
     simulate(up, tmp_path, bars=BARS, symbols=4, seed=4)
     run = replay(up, "--id", second[0], "--max-replays", "2")
     assert_good(run, fetched=BARS)

@@ -54,6 +54,15 @@ static struct source_item next_item(struct source *source, enum source_kind kind
 static void messages_are_as_they_were(void **state)
 {
 	static const char *const keys[] = { "A", "AB", "ABC", "ABCD" };
+	static const struct {
+		const char *text;
+		struct dead_letter_past past;
+	} pasts[] = {
+		{ "", { 0, 0 } },
+		{ ", 3, 77", { 3, 77 } },
+		{ ", null, null", { 0, 0 } },
+		{ ", 2147483648, -1", { 0, 0 } },
+	};
 	CLEANUP(source_freep) struct source *source = NULL;
 	struct err err = ERR_INIT;
 	CLEANUP(buf_release) struct buf parameters = BUF_INIT(8 * TEXT_MAX);
@@ -67,7 +76,7 @@ static void messages_are_as_they_were(void **state)
 		make_bar(keys[i], &bar);
 		put_base64(str_of(keys[i]), key);
 		put_base64(buf_str(&bar), value);
-		buf_printf(&parameters, "%s[\"%s\", \"%s\"]", i ? ", " : "", key, value);
+		buf_printf(&parameters, "%s[\"%s\", \"%s\"%s]", i ? ", " : "", key, value, pasts[i].text);
 	}
 	buf_put_text(&parameters, "]}");
 	assert_int_equal(open_with(&source, "ohlcv", buf_text(&parameters), &err), 0);
@@ -81,6 +90,8 @@ static void messages_are_as_they_were(void **state)
 		assert_true(str_eq(item.bytes, buf_str(&bar)));
 		assert_int_equal(item.data, DATA_OHLCV);
 		assert_int_equal(item.stage, DATA_VALID);
+		assert_int_equal(item.past.replays, pasts[i].past.replays);
+		assert_int_equal(item.past.first, pasts[i].past.first);
 	}
 	next_item(source, SOURCE_END);
 	assert_true(source_input_bytes(source) > 0);

@@ -5,7 +5,8 @@
  * goes back where a stage refused it. A task that names a range is
  * kafka_range.c's.
  *
- *   {"stage": "raw", "messages": [["a2V5", "AAAAAAI…"], …]}     key and value in base64; null: there is none
+ *   {"stage": "raw", "messages": [["a2V5", "AAAAAAI…", 1, 123], …]}     key and value in base64; null: there is none; how
+ *                          often it was put back, this time included; the letter that it was at first
  */
 #include <inttypes.h>
 #include <jansson.h>
@@ -139,9 +140,9 @@ static bool decode(const json_t *text, struct buf *out)
 	return true;
 }
 
-static const char *refusal_of(struct kafka_source *self, const json_t *pair)
+static const char *refusal_of(struct kafka_source *self, const json_t *message)
 {
-	const json_t *key = json_array_get(pair, 0), *value = json_array_get(pair, 1);
+	const json_t *key = json_array_get(message, 0), *value = json_array_get(message, 1);
 	struct lineage lineage;
 
 	buf_reset(&self->key);
@@ -152,17 +153,27 @@ static const char *refusal_of(struct kafka_source *self, const json_t *pair)
 	return record_lineage(buf_str(&self->value), &lineage) ? NULL : "it has no lineage, so it has no account";
 }
 
+/* Some that are no numbers: it is put back all the same, and nobody knows whose letter it was. */
+static struct dead_letter_past past_of(const json_t *message)
+{
+	json_int_t replays = json_integer_value(json_array_get(message, 2)),
+		   first = json_integer_value(json_array_get(message, 3));
+
+	return (struct dead_letter_past){ replays > 0 && replays <= INT32_MAX ? (int32_t)replays : 0,
+					  first > 0 ? first : 0 };
+}
+
 static int kafka_next(struct source *source, struct source_item *ret_item, struct err *err)
 {
 	struct kafka_source *self = (struct kafka_source *)source;
-	const json_t *pair = json_array_get(self->messages, self->next);
+	const json_t *message = json_array_get(self->messages, self->next);
 	const char *why;
 
 	(void)err;
 	*ret_item = (struct source_item){ .kind = SOURCE_END };
-	if (!pair)
+	if (!message)
 		return 0;
-	why = refusal_of(self, pair);
+	why = refusal_of(self, message);
 	self->next++;
 	self->input_bytes += (int64_t)self->value.len;
 	*ret_item = (struct source_item){ .kind = why ? SOURCE_REFUSED : SOURCE_MESSAGE,
@@ -170,7 +181,8 @@ static int kafka_next(struct source *source, struct source_item *ret_item, struc
 					  .stage = self->stage,
 					  .symbol = buf_str(&self->key),
 					  .schema = self->task->schema ? self->task->schema : "",
-					  .bytes = buf_str(&self->value) };
+					  .bytes = buf_str(&self->value),
+					  .past = past_of(message) };
 	if (!why)
 		return 0;
 	snprintf(self->message, sizeof(self->message), "message %zu of the task cannot be put back: %s", self->next,
