@@ -74,6 +74,8 @@ const struct command cli_commands[] = {
 	  command_dlq_resolve },
 	{ "dlq discard", "--why TEXT " LETTERS ONE_LETTER " [--json]",
 	  "give these dead letters up: nobody replays them", command_dlq_discard },
+	{ "dlq reopen", "--why TEXT " LETTERS ONE_LETTER " [--json]",
+	  "take back that these dead letters were discarded or resolved", command_dlq_reopen },
 	{ "replay",
 	  "--schema NAME --stage raw|valid|clean --from OFFSET|TIME|earliest [--to OFFSET|TIME|latest] [--symbols A,B] "
 	  "[--replays] [--into SUFFIX] [--dry-run] [--why TEXT] [--follow] [--json]",

@@ -7,6 +7,7 @@ int command_dlq_export(int argc, char **argv);
 int command_dlq_review(int argc, char **argv);
 int command_dlq_discard(int argc, char **argv);
 int command_dlq_resolve(int argc, char **argv);
+int command_dlq_reopen(int argc, char **argv);
 int command_dlq_replay(int argc, char **argv);
 int command_quarantine_analyze(int argc, char **argv);
 

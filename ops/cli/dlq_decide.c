@@ -1,4 +1,4 @@
-/* dlq discard, dlq resolve: what is decided about dead letters without putting them back. */
+/* dlq discard, dlq resolve, dlq reopen: what is decided about dead letters without putting them back. */
 #include <stdio.h>
 
 #include "common/cleanup.h"
@@ -14,15 +14,22 @@ struct decision {
 	bool needs_why;
 };
 
+static long long number(const json_t *answer, const char *name)
+{
+	return json_integer_value(json_object_get(answer, name));
+}
+
 static void print(const json_t *answer)
 {
-	long long discarded = json_integer_value(json_object_get(answer, "discarded_before")),
-		  resolved = json_integer_value(json_object_get(answer, "resolved_before"));
+	long long discarded = number(answer, "discarded_before"), resolved = number(answer, "resolved_before"),
+		  undecided = number(answer, "undecided_before");
 
-	printf("%lld dead letters are %s\n", (long long)json_integer_value(json_object_get(answer, "letters")),
+	printf("%lld dead letters are %s\n", number(answer, "letters"),
 	       json_string_value(json_object_get(answer, "state")));
 	if (discarded + resolved > 0)
 		printf("left as they were: %lld discarded, %lld resolved\n", discarded, resolved);
+	if (undecided > 0)
+		printf("left as they were: %lld that nothing was decided about\n", undecided);
 }
 
 static int ask(const struct decision *decision, const struct config *cfg, const char *query, const char *why,
@@ -75,4 +82,11 @@ int command_dlq_resolve(int argc, char **argv)
 	static const struct decision resolve = { "dlq resolve", "/api/v1/dead-letters/resolutions", false };
 
 	return run(&resolve, argc, argv);
+}
+
+int command_dlq_reopen(int argc, char **argv)
+{
+	static const struct decision reopen = { "dlq reopen", "/api/v1/dead-letters/reopenings", true };
+
+	return run(&reopen, argc, argv);
 }

@@ -4,7 +4,7 @@ import pytest
 from harness.bars import loaded
 
 BARS, BROKEN = 300, 13
-DISCARDS, RESOLUTIONS = "/api/v1/dead-letters/discards", "/api/v1/dead-letters/resolutions"
+DISCARDS, RESOLUTIONS, REOPENINGS = (f"/api/v1/dead-letters/{what}" for what in ("discards", "resolutions", "reopenings"))
 RULE = "HIGH_LESS_THAN_LOW"
 
 
@@ -76,11 +76,39 @@ def test_decided_letters_stay_as_they_are(up, letters):
     assert up.value("SELECT count(*) FROM etl.audit") == before, "what changed nothing is no change"
 
 
+def test_a_mistake_is_taken_back(up, letters):
+    """Those that were discarded or resolved are seen; the others, new or put back, stay what they are. Then all begins anew."""
+    one, two, three, *rest = letters
+    up.cli("dlq", "discard", "--id", one, "--why", "wrong")
+    up.cli("dlq", "resolve", "--id", two)
+    up.query("INSERT INTO etl.dead_letter_states SELECT %s, 'replayed', min(id), NULL, 1 FROM etl.audit", three)
+    up.query("UPDATE etl.dead_letter_states SET replays = 2 WHERE letter = %s", one)
+    done = up.cli("dlq", "reopen", "--where", "run = 1", "--why", "they were right").stdout
+    assert done == f"2 dead letters are seen\nleft as they were: {BROKEN - 2} that nothing was decided about\n"
+    assert states(up) == {one: "seen", two: "seen", three: "replayed"} | dict.fromkeys(rest, "new")
+    assert sorted(states(up, state="seen")) == [one, two] and sorted(states(up, state="new")) == rest
+    assert counts(up) == {"new": BROKEN - 3, "seen": 2, "replayed": 1}
+    summary = up.cli_json("dlq", "summary", "--by", "state", "--state", "seen")["summary"]
+    assert [(row["group"], row["dead_letters"]) for row in summary] == [("seen", 2)]
+    shown = up.cli_json("dlq", "show", one)
+    assert (shown["state"], shown["state_who"], shown["state_why"]) == ("seen", "configuration", "they were right")
+    entry = audited(up, "reopen")
+    assert (entry["who"], entry["detail"]) == ("configuration", {"filters": {"run": "1"}, "why": "they were right", "letters": 2})
+    assert "nothing is decided upon" in up.cli("dlq", "reopen", "--id", one, "--why", "again", code=1).stderr
+    assert up.value("SELECT replays FROM etl.dead_letter_states WHERE letter = %s", one) == 2, "counts on"
+    assert up.cli_json("dlq", "discard", "--where", "state = 'seen'", "--why", "after all")["letters"] == 2
+    assert states(up, state="discarded") == {one: "discarded", two: "discarded"}
+
+
 @pytest.mark.parametrize(
     "words, code, said",
     [
         (["discard", "--why", "x"], 2, "nothing says which"),
         (["resolve"], 2, "nothing says which"),
+        (["reopen", "--why", "x"], 2, "nothing says which"),
+        (["reopen", "--run", "1"], 2, "--why is missing"),
+        (["reopen", "--run", "1", "--why", "x"], 1, f"nothing is decided upon about these {BROKEN} dead letters (HTTP 409)"),
+        (["reopen", "--where", "symbol = 'NONE'", "--why", "x"], 1, "there is no such dead letter"),
         (["discard", "--run", "1"], 2, "--why is missing"),
         (["discard", "--run", "1", "--why", "  "], 2, "why is missing"),
         (["discard", "--where", "colour = 'red'", "--why", "x"], 2, "there is no parameter 'colour' here; there are: class, rule"),
@@ -110,7 +138,9 @@ def test_over_http(up, letters):
     assert (answer.status_code, answer.headers["Allow"]) == (405, "POST"), "it is no letter's number"
     document = up.api.get("/openapi.json").json()
     listed = document["paths"]["/api/v1/dead-letters"]["get"]["parameters"]
-    for path in (DISCARDS, RESOLUTIONS):
+    answer = up.api.post(REOPENINGS, params={"id": letters[0]}, json={"why": "x"})
+    assert (answer.status_code, answer.json()) == (200, {"state": "seen", "letters": 1, "undecided_before": 0})
+    for path in (DISCARDS, RESOLUTIONS, REOPENINGS):
         operation = document["paths"][path]["post"]
         assert operation["parameters"] == [p for p in listed if p["name"] not in ("cursor", "limit")], path
         assert operation["x-role"] == "operator" and "x-filters-of" not in operation

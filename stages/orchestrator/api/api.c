@@ -146,6 +146,7 @@ static const struct route routes[] = {
 	{ "/api/v1/dead-letters/reviews", "POST", ROLE_OPERATOR, api_review, false },
 	{ "/api/v1/dead-letters/discards", "POST", ROLE_OPERATOR, api_discard, false },
 	{ "/api/v1/dead-letters/resolutions", "POST", ROLE_OPERATOR, api_resolve, false },
+	{ "/api/v1/dead-letters/reopenings", "POST", ROLE_OPERATOR, api_reopen, false },
 	{ "/api/v1/dead-letters/replays", "POST", ROLE_OPERATOR, api_replay, false },
 	{ "/api/v1/sides/", "DELETE", ROLE_OPERATOR, api_sides_drop, false },
 	{ "/api/v1/topic-replays", "POST", ROLE_OPERATOR, api_replay_topic, false },

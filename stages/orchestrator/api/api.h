@@ -71,6 +71,7 @@ int api_lag(struct api_call *call, struct err *err);
 int api_review(struct api_call *call, struct err *err);
 int api_discard(struct api_call *call, struct err *err);
 int api_resolve(struct api_call *call, struct err *err);
+int api_reopen(struct api_call *call, struct err *err);
 int api_replay(struct api_call *call, struct err *err);
 int api_replay_topic(struct api_call *call, struct err *err);
 int api_sides_drop(struct api_call *call, struct err *err);

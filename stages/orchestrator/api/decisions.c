@@ -1,4 +1,4 @@
-/* What was decided about dead letters: they are discarded, or resolved by hand. */
+/* What was decided about dead letters: they are discarded, resolved by hand, or open again. */
 #include "stages/orchestrator/api/decisions.h"
 
 #include <inttypes.h>
@@ -122,26 +122,40 @@ int decision_commit(struct decision *d, const char *target, int64_t letters, str
 	return pg_commit(d->call->pg, err);
 }
 
-/* --- discarded, resolved ------------------------------------------------------------------------------------------------- */
+/* --- discarded, resolved, opened again ------------------------------------------------------------------------------------ */
 
-/* One that is put back now is not decided upon; one that is, stays as it is. %B: the state. */
+/*
+ * One that is put back now is not decided upon; one that is, stays as it is, unless it is to be open again. %B: the state;
+ * %C: whether those are meant that are decided upon.
+ */
 static const char decide_sql[] =
 	"known AS MATERIALIZED (SELECT c.id, s.state, CASE WHEN r.status IN ('pending', 'running', 'checking') THEN s.run END"
-	"                       AS open_run FROM chosen c LEFT JOIN etl.dead_letter_states s ON s.letter = c.id"
-	"                       LEFT JOIN etl.runs r USING (run)),"
+	"                       AS open_run, coalesce(s.state IN ('discarded', 'resolved'), false) AS decided"
+	"                       FROM chosen c LEFT JOIN etl.dead_letter_states s ON s.letter = c.id LEFT JOIN etl.runs r USING (run)),"
 	" done AS (INSERT INTO etl.dead_letter_states AS s (letter, state, audit)"
-	"          SELECT id, %B::text, %A::bigint FROM known WHERE state IS NULL OR (state = 'replayed' AND open_run IS NULL)"
+	"          SELECT id, %B::text, %A::bigint FROM known WHERE decided = %C::boolean AND (decided OR open_run IS NULL)"
 	"          ON CONFLICT (letter) DO UPDATE SET state = EXCLUDED.state, audit = EXCLUDED.audit RETURNING 1)"
 	" SELECT (SELECT count(*) FROM done) AS letters, count(*) FILTER (WHERE state = 'resolved') AS resolved_before,"
-	" count(*) FILTER (WHERE state = 'discarded') AS discarded_before, count(open_run), min(open_run) FROM known";
+	" count(*) FILTER (WHERE state = 'discarded') AS discarded_before, count(*) FILTER (WHERE NOT decided) AS undecided_before,"
+	" count(open_run), min(open_run) FROM known";
 
-enum { DECIDED, RESOLVED_BEFORE, DISCARDED_BEFORE, OPEN, OPEN_RUN, COLUMNS };
+enum { DECIDED, RESOLVED_BEFORE, DISCARDED_BEFORE, UNDECIDED_BEFORE, OPEN, OPEN_RUN };
+
+struct verb {
+	const char *state, *action;
+	bool needs_why;
+	bool undoes;    /* of those that are decided upon */
+	int first_left; /* columns that say what is left as it was */
+	int last_left;
+};
 
 /* True: nothing is changed, and the response says why. */
-static bool is_in_vain(struct decision *d, const struct pg_result *r)
+static bool is_in_vain(struct decision *d, const struct verb *verb, const struct pg_result *r)
 {
-	const struct http_response *response = d->call->response;
-	int64_t before = pg_int(r, 0, RESOLVED_BEFORE) + pg_int(r, 0, DISCARDED_BEFORE);
+	int64_t left = 0;
+
+	for (int i = verb->first_left; i <= verb->last_left; i++)
+		left += pg_int(r, 0, i);
 
 	if (pg_int(r, 0, OPEN) > 0)
 		api_problem(d->call->response, 409,
@@ -149,55 +163,87 @@ static bool is_in_vain(struct decision *d, const struct pg_result *r)
 			    pg_text(r, 0, OPEN), pg_text(r, 0, OPEN_RUN));
 	else if (pg_int(r, 0, DECIDED) > 0)
 		return false;
-	else if (before > 0)
+	else if (left > 0 && verb->undoes)
+		api_problem(d->call->response, 409, "nothing is decided upon about these %s dead letters",
+			    pg_text(r, 0, UNDECIDED_BEFORE));
+	else if (left > 0)
 		api_problem(d->call->response, 409,
 			    "these dead letters are decided upon already: %s discarded, %s resolved",
 			    pg_text(r, 0, DISCARDED_BEFORE), pg_text(r, 0, RESOLVED_BEFORE));
 	else
 		api_problem(d->call->response, 404, "there is no such dead letter");
-	return response->status >= 400;
+	return true;
 }
 
-static void answer(struct decision *d, const char *state, const struct pg_result *r)
+static void put_count(struct json_out *out, const struct pg_result *r, int column)
+{
+	json_put_key(out, pg_column(r, column));
+	json_put_int(out, pg_int(r, 0, column));
+}
+
+static void answer(struct decision *d, const struct verb *verb, const struct pg_result *r)
 {
 	struct json_out out = JSON_OUT(&d->call->response->body);
 
 	json_put_open(&out, '{');
 	json_put_key(&out, "state");
-	json_put_str(&out, str_of(state));
-	for (int i = DECIDED; i <= DISCARDED_BEFORE; i++) {
-		json_put_key(&out, pg_column(r, i));
-		json_put_int(&out, pg_int(r, 0, i));
-	}
+	json_put_str(&out, str_of(verb->state));
+	put_count(&out, r, DECIDED);
+	for (int i = verb->first_left; i <= verb->last_left; i++)
+		put_count(&out, r, i);
 	json_put_close(&out, '}');
 }
 
-static int decide(struct api_call *call, const char *state, const char *action, bool needs_why, struct err *err)
+static int decide(struct api_call *call, const struct verb *verb, struct err *err)
 {
 	CLEANUP(decision_release) struct decision d;
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
+	const char *more[] = { verb->state, verb->undoes ? "true" : "false" };
 
-	decision_read(&d, call, needs_why, NULL);
+	decision_read(&d, call, verb->needs_why, NULL);
 	if (d.refused)
 		return 0;
-	if (decision_begin(&d, action, err) || decision_query(&d, decide_sql, &state, 1, &r, err))
+	if (decision_begin(&d, verb->action, err) || decision_query(&d, decide_sql, more, 2, &r, err))
 		return -1;
-	if (is_in_vain(&d, r)) {
+	if (is_in_vain(&d, verb, r)) {
 		pg_rollback(call->pg);
 		return 0;
 	}
 	if (decision_commit(&d, "", pg_int(r, 0, DECIDED), err))
 		return -1;
-	answer(&d, state, r);
+	answer(&d, verb, r);
 	return 0;
 }
 
 int api_discard(struct api_call *call, struct err *err)
 {
-	return decide(call, "discarded", "dead_letters.discard", true, err);
+	static const struct verb discard = { .state = "discarded",
+					     .action = "dead_letters.discard",
+					     .needs_why = true,
+					     .first_left = RESOLVED_BEFORE,
+					     .last_left = DISCARDED_BEFORE };
+
+	return decide(call, &discard, err);
 }
 
 int api_resolve(struct api_call *call, struct err *err)
 {
-	return decide(call, "resolved", "dead_letters.resolve", false, err);
+	static const struct verb resolve = { .state = "resolved",
+					     .action = "dead_letters.resolve",
+					     .first_left = RESOLVED_BEFORE,
+					     .last_left = DISCARDED_BEFORE };
+
+	return decide(call, &resolve, err);
+}
+
+int api_reopen(struct api_call *call, struct err *err)
+{
+	static const struct verb reopen = { .state = "seen",
+					    .action = "dead_letters.reopen",
+					    .needs_why = true,
+					    .undoes = true,
+					    .first_left = UNDECIDED_BEFORE,
+					    .last_left = UNDECIDED_BEFORE };
+
+	return decide(call, &reopen, err);
 }

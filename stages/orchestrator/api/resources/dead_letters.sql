@@ -14,7 +14,7 @@
 -- since time: refused at this time or later
 -- above integer: with a larger id only, as of those that came since
 -- new flag = false: behind what was reviewed last only
--- state new|seen|replayed|resolved|discarded: in this state only; one is seen where a review went beyond it
+-- state new|seen|replayed|resolved|discarded: in this state only; one is seen where a review went beyond it, or where it was opened again
 -- id integer: this one only
 --
 -- First the page and then the runs of its letters: joins that no filter needs are left out of the search by the planner.
@@ -33,9 +33,11 @@ FROM (
       AND ({since}::timestamptz IS NULL OR d.failed_at >= {since}::timestamptz)
       AND (NOT {new}::boolean OR d.id > coalesce((SELECT max(up_to) FROM etl.dead_letter_reviews), 0))
       AND ({state}::text IS NULL OR {state} IN ('new', 'seen') OR s.state = {state})
-      AND ({state}::text IS NULL OR {state} NOT IN ('new', 'seen') OR s.letter IS NULL)
-      AND ({state}::text IS NULL OR {state} <> 'new' OR d.id > coalesce((SELECT max(up_to) FROM etl.dead_letter_reviews), 0))
-      AND ({state}::text IS NULL OR {state} <> 'seen' OR d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews))
+      AND ({state}::text IS NULL OR {state} <> 'new' OR (s.letter IS NULL AND d.id > coalesce((SELECT max(up_to) FROM etl.dead_letter_reviews), 0)))
+      AND ({state}::text IS NULL OR {state} <> 'seen' OR d.id <= greatest((SELECT max(up_to) FROM etl.dead_letter_reviews),
+           (SELECT max(letter) FROM etl.dead_letter_states WHERE state = 'seen')))
+      AND ({state}::text IS NULL OR {state} <> 'seen' OR coalesce((SELECT x.state FROM etl.dead_letter_states x WHERE x.letter = d.id),
+           CASE WHEN d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews) THEN 'seen' END) = 'seen')
       AND ({id}::bigint IS NULL OR d.id = {id}::bigint)
       AND ({above}::bigint IS NULL OR d.id > {above}::bigint) AND ({after_id}::bigint IS NULL OR d.id < {after_id}::bigint)
     ORDER BY d.id DESC LIMIT {limit}) d

@@ -15,7 +15,7 @@
 -- stage text: refused by this stage only
 -- since time: refused at this time or later
 -- new flag = false: behind what was reviewed last only
--- state new|seen|replayed|resolved|discarded: in this state only; one is seen where a review went beyond it
+-- state new|seen|replayed|resolved|discarded: in this state only; one is seen where a review went beyond it, or where it was opened again
 --
 -- Counted by symbol first: so nothing is sorted to tell how many symbols there are.
 SELECT "group", sum(letters)::bigint AS dead_letters, count(*) AS symbols, min(first_failed_at) AS first_failed_at,
@@ -40,9 +40,11 @@ FROM (
       AND ({run}::bigint IS NULL OR a.run = {run}::bigint)
       AND ({since}::timestamptz IS NULL OR d.failed_at >= {since}::timestamptz)
       AND ({state}::text IS NULL OR {state} IN ('new', 'seen') OR s.state = {state})
-      AND ({state}::text IS NULL OR {state} NOT IN ('new', 'seen') OR s.letter IS NULL)
-      AND ({state}::text IS NULL OR {state} <> 'new' OR d.id > coalesce((SELECT max(up_to) FROM etl.dead_letter_reviews), 0))
-      AND ({state}::text IS NULL OR {state} <> 'seen' OR d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews))
+      AND ({state}::text IS NULL OR {state} <> 'new' OR (s.letter IS NULL AND d.id > coalesce((SELECT max(up_to) FROM etl.dead_letter_reviews), 0)))
+      AND ({state}::text IS NULL OR {state} <> 'seen' OR d.id <= greatest((SELECT max(up_to) FROM etl.dead_letter_reviews),
+           (SELECT max(letter) FROM etl.dead_letter_states WHERE state = 'seen')))
+      AND ({state}::text IS NULL OR {state} <> 'seen' OR coalesce((SELECT x.state FROM etl.dead_letter_states x WHERE x.letter = d.id),
+           CASE WHEN d.id <= (SELECT max(up_to) FROM etl.dead_letter_reviews) THEN 'seen' END) = 'seen')
       AND ({by} <> 'rule' OR r.rule IS NOT NULL)
     GROUP BY 1, 2) s
 GROUP BY 1
