@@ -172,6 +172,10 @@ static void print_plan(const json_t *plan)
 	printf("  symbols  %14" PRId64 "  of %" PRId64 ", for %" PRId64 " days of theirs in %" PRId64 " stretches\n",
 	       number(plan, "symbols_wanting"), number(plan, "symbols"), number(plan, "symbol_days"),
 	       number(plan, "stretches"));
+	if (number(plan, "corrected_days") > 0)
+		printf("  corrected%14" PRId64
+		       "  of those days: they are here, but the vendor has changed them since\n",
+		       number(plan, "corrected_days"));
 	printf("  windows  %14" PRId64 "  of a %s at most\n", number(plan, "windows"), text(plan, "chunk"));
 	printf("  calls    %14" PRId64 "  of the vendor, where none has to be tried again\n", number(plan, "calls"));
 	printf("  records  %14" PRId64 "  as the vendor counts them\n", number(plan, "records"));
@@ -231,14 +235,32 @@ static int show(const json_t *plan, bool as_json)
 	return planned || nothing ? EXIT_OK : EXIT_FAILED;
 }
 
+/* Where it is long ago that the vendor said what it has changed, it is asked that first: then the plan can be made. */
+static int ask_for_plan(const struct config *cfg, const json_t *request, json_t **accepted, json_t **plan,
+			struct err *err)
+{
+	CLEANUP(freep) char *body = json_dumps(request, JSON_COMPACT);
+
+	if (api_call(cfg, "POST", "/api/v1/backfills", body, accepted, err))
+		return -1;
+	if (!json_is_true(json_object_get(*accepted, "looks")))
+		return 0;
+	if (wait_for_plan(cfg, number(*accepted, "backfill"), plan, err))
+		return -1;
+	if (strcmp(text(*plan, "state"), "looked") != 0)
+		return err_set(err, ERR_RECORD, "%s", text(*plan, "message"));
+	json_decref(*accepted);
+	*accepted = NULL;
+	return api_call(cfg, "POST", "/api/v1/backfills", body, accepted, err);
+}
+
 static int make_plan(const struct config *cfg, const json_t *request, bool as_json)
 {
 	CLEANUP(json_freep) json_t *accepted = NULL;
 	CLEANUP(json_freep) json_t *plan = NULL;
-	CLEANUP(freep) char *body = json_dumps(request, JSON_COMPACT);
 	struct err err = ERR_INIT;
 
-	if (api_call(cfg, "POST", "/api/v1/backfills", body, &accepted, &err))
+	if (ask_for_plan(cfg, request, &accepted, &plan, &err))
 		return cli_fail(COMMAND, &err);
 	if (json_is_true(json_object_get(accepted, "nothing_to_do"))) {
 		if (as_json)

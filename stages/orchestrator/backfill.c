@@ -71,7 +71,7 @@ struct planned {
 struct making {
 	struct orchestrator *self;
 	int64_t run, backfill;
-	bool newest_first, batch;
+	bool newest_first, batch, looks;
 	const char *schema;
 	struct pg_result *rows; /* of its quotes */
 	struct planned *windows;
@@ -93,7 +93,7 @@ static const char told_sql[] =
 	" a.result->>'available_end', a.result->>'cost_usd', (a.result->>'records')::bigint, (a.result->>'bytes')::bigint"
 	" FROM etl.tasks q JOIN LATERAL (SELECT result FROM etl.attempts WHERE task = q.task AND state = 'done'"
 	"   AND closed_at IS NOT NULL AND NOT expired ORDER BY attempt DESC LIMIT 1) a ON true"
-	" WHERE q.run = $1 AND q.action = 'quote' AND q.state = 'closed' ORDER BY q.task";
+	" WHERE q.run = $1 AND q.action = 'quote' AND q.state = 'closed' AND NOT q.parameters ? 'looks' ORDER BY q.task";
 enum { TASK, START, END, CHUNK, VIA, SCHEMA, SYMBOLS, AVAILABLE_START, AVAILABLE_END, COST, RECORDS, BYTES };
 
 static int read_bounds(const struct making *m, int row, struct window *ret, struct err *err)
@@ -264,6 +264,8 @@ static char *message_of(const struct making *m, const char *hash)
 
 	if (hash[0])
 		return mem_printf("plan %s: `penstock backfill --approve %s` runs it", hash, hash);
+	if (m->looks)
+		return mem_strdup("read what the vendor says of these days; plan now");
 	if (m->clipped == 0)
 		return mem_strdup("nothing to do: the vendor has nothing of it");
 	clock_format(m->clipped, 0, at);
@@ -327,7 +329,8 @@ static int step_plan(struct orchestrator *self, const struct pg_result *r, int r
 	struct making m = { .self = self,
 			    .run = pg_int(r, row, 0),
 			    .backfill = pg_int(r, row, 1),
-			    .newest_first = pg_bool(r, row, 2) };
+			    .newest_first = pg_bool(r, row, 2),
+			    .looks = pg_bool(r, row, 6) };
 	struct err why = ERR_INIT;
 
 	if (pg_int(r, row, 3) > 0)
@@ -345,7 +348,7 @@ static int step_plan(struct orchestrator *self, const struct pg_result *r, int r
 
 /* clang-format off */
 static const char ended_sql[] =
-	"SELECT r.run, b.backfill, coalesce((b.asked->>'newest_first')::boolean, false), q.failed, q.tasks, q.message"
+	"SELECT r.run, b.backfill, coalesce((b.asked->>'newest_first')::boolean, false), q.failed, q.tasks, q.message, b.asked ? 'looks'"
 	" FROM etl.runs r JOIN etl.backfills b ON b.planning_run = r.run"
 	" CROSS JOIN LATERAL (SELECT count(*) AS tasks, count(*) FILTER (WHERE state = 'failed') AS failed,"
 	"     count(*) FILTER (WHERE state IN ('pending', 'dispatched')) AS open, min(message) FILTER (WHERE state = 'failed') AS message"

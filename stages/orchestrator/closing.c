@@ -112,7 +112,8 @@ static int miss(struct orchestrator *self, const struct ended *e, struct waiting
 /* Open runs first, so that old ones that never balance cannot crowd them out. */
 static const char ended_attempts_sql[] =
 	"SELECT a.attempt, a.task, a.run, a.state, a.fetched, a.message, l.records, l.mix,"
-	" r.status IN ('running', 'checking'), t.subscription, r.options, t.quote IS NOT NULL"
+	" r.status IN ('running', 'checking'), t.subscription, r.options, t.quote IS NOT NULL,"
+	" t.action = 'quote'"
 	" FROM etl.attempts a JOIN etl.runs r USING (run) JOIN etl.tasks t USING (task)"
 	" CROSS JOIN LATERAL (SELECT coalesce(sum(records), 0)::bigint AS records,"
 	"                     mod(coalesce(sum(mix), 0), 18446744073709551616) AS mix"
@@ -136,6 +137,7 @@ static struct ended read_ended(const struct pg_result *r, int row)
 		.subscription = pg_text(r, row, 9),
 		.options = pg_text(r, row, 10),
 		.is_window = pg_bool(r, row, 11),
+		.is_quote = pg_bool(r, row, 12),
 	};
 }
 

@@ -78,6 +78,8 @@ static int complete_task(struct orchestrator *self, const struct ended *e, struc
 	    (withdrawals_make(self, e->attempt, e->subscription, err) ||
 	     coverage_close(self, e->task, e->attempt, &why, err) || (why && withdrawals_undo(self, err))))
 		return -1;
+	if (e->is_quote && coverage_note_days(self, e->attempt, err))
+		return -1;
 	return why ? fail_with_run(self, e, why, err) : set_task(self, e, "closed", "", err);
 }
 

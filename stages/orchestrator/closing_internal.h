@@ -21,6 +21,7 @@ struct ended {
 	bool run_open;
 	const char *subscription;
 	const char *options;
+	bool is_quote;
 	bool is_window; /* of a vendor's data: it is covered, or not, when its account is closed */
 };
 

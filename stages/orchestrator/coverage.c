@@ -182,6 +182,43 @@ int coverage_fail(struct orchestrator *self, int64_t task, int64_t attempt, cons
 	return 0;
 }
 
+/* --- what the vendor says of days ------------------------------------------------------------------------------------------ */
+
+#define SAYS_OTHERWISE_SQL \
+	"(EXCLUDED.condition IS NOT NULL" \
+	" AND (o.condition, o.last_modified) IS DISTINCT FROM (EXCLUDED.condition, EXCLUDED.last_modified))"
+
+/* $1: a quote's attempt. A subscription that is polled asks again and again: what is known just so is not written each time. */
+/* clang-format off */
+static const char note_sql[] =
+	"INSERT INTO etl.vendor_days AS o (dataset, day, condition, last_modified, attempt, read_at)"
+	" SELECT t.parameters->>'dataset', d.day, v.condition, v.last_modified_date, a.attempt, now()"
+	" FROM etl.attempts a JOIN etl.tasks t USING (task) CROSS JOIN LATERAL (SELECT g::date AS day FROM generate_series("
+	"     ((t.parameters->>'start')::timestamptz AT TIME ZONE 'UTC')::date,"
+	"     ((t.parameters->>'end')::timestamptz AT TIME ZONE 'UTC' - interval '1 microsecond')::date, interval '1 day') g) d"
+	" LEFT JOIN (SELECT DISTINCT ON (v.date) v.* FROM etl.attempts a, " CONDITIONS_SQL("a") " WHERE a.attempt = $1 ORDER BY v.date) v"
+	" ON v.date = d.day WHERE a.attempt = $1 ORDER BY 1, 2"
+	" ON CONFLICT (dataset, day) DO UPDATE SET condition = coalesce(EXCLUDED.condition, o.condition),"
+	"  last_modified = CASE WHEN EXCLUDED.condition IS NULL THEN o.last_modified ELSE EXCLUDED.last_modified END,"
+	"  changed = o.changed OR " SAYS_OTHERWISE_SQL ", attempt = EXCLUDED.attempt, read_at = EXCLUDED.read_at"
+	" WHERE o.attempt < EXCLUDED.attempt AND (o.read_at < EXCLUDED.read_at - interval '5 minutes' OR " SAYS_OTHERWISE_SQL ")";
+/* clang-format on */
+
+/* Where it cannot be understood, whoever plans by this quote refuses it. */
+int coverage_note_days(struct orchestrator *self, int64_t attempt, struct err *err)
+{
+	CLEANUP(freep) char *text = NULL;
+	struct err why = ERR_INIT;
+
+	if (pg_exec(self->pg, "SAVEPOINT coverage", err) ||
+	    end_savepoint(self, pg_query(self->pg, note_sql, PG_PARAMS(INT_TEXT(attempt)), NULL, &why), &why, &text,
+			  err))
+		return err_wrap(err, "what the vendor says of days, in attempt %" PRId64, attempt);
+	if (text)
+		log_warning("conditions_not_understood", LOG_FIELDS(log_i64("attempt", attempt)), "%s", text);
+	return 0;
+}
+
 /* --- reading ----------------------------------------------------------------------------------------------------------- */
 
 /*

@@ -16,6 +16,9 @@ struct orchestrator;
 /* The window of an attempt whose account is closed; *ret_why: what of its result cannot be understood, NULL: nothing. */
 int coverage_close(struct orchestrator *self, int64_t task, int64_t attempt, char **ret_why, struct err *err);
 
+/* A quote that is closed: what the vendor says of each of its days (etl.vendor_days). */
+int coverage_note_days(struct orchestrator *self, int64_t attempt, struct err *err);
+
 /* The window of a task that failed for good. */
 int coverage_fail(struct orchestrator *self, int64_t task, int64_t attempt, const char *message, struct err *err);
 

@@ -11,6 +11,7 @@ struct planner {
 	const struct subscription *subscription; /* that is being planned */
 	int64_t tasks_max;
 	int64_t now_ns;
+	bool looks; /* a quote only reads what the vendor says of days: nothing is planned by it */
 };
 
 int plan_files(struct planner *p, struct err *err);
@@ -23,8 +24,8 @@ void plan_close_task(struct planner *p);
 /* A member, but for an empty text. */
 void plan_put(struct json_out *out, const char *key, const char *text);
 
-/* What the fetcher is told with a quote's window: {"action":"quote","from":…,"to":…}, both days included. */
-void plan_quote_parameters(int64_t start, int64_t end, struct buf *out);
+/* What the fetcher is told with a quote's window: {"action":"quote","from":…,"to":…}, both days included; looks: no price. */
+void plan_quote_parameters(int64_t start, int64_t end, bool looks, struct buf *out);
 
 /* And with a window. */
 const char *plan_fetch_parameters(bool batch);

@@ -12,12 +12,12 @@ static void put_day(struct json_out *out, const char *key, int64_t ns)
 	plan_put(out, key, text);
 }
 
-void plan_quote_parameters(int64_t start, int64_t end, struct buf *out)
+void plan_quote_parameters(int64_t start, int64_t end, bool looks, struct buf *out)
 {
 	struct json_out json = JSON_OUT(out);
 
 	json_put_open(&json, '{');
-	plan_put(&json, "action", "quote");
+	plan_put(&json, "action", looks ? "conditions" : "quote");
 	put_day(&json, "from", start);
 	put_day(&json, "to", end - 1);
 	json_put_close(&json, '}');
@@ -38,12 +38,12 @@ static void put_symbols(struct json_out *out, const struct vendor_request *v)
 }
 
 /* All that the windows need later stands in the quote's task: what is approved is what runs. */
-static void put_request(struct json_out *out, const struct subscription *s, int64_t end)
+static void put_request(struct json_out *out, const struct subscription *s, int64_t end, bool looks)
 {
 	const struct vendor_request *v = &s->vendor;
 	CLEANUP(buf_release) struct buf parameters = BUF_INIT(PARAMETERS_MAX);
 
-	plan_quote_parameters(v->start, end, &parameters);
+	plan_quote_parameters(v->start, end, looks, &parameters);
 	plan_put(out, "dataset", s->dataset);
 	plan_put(out, "schema", s->schema);
 	plan_put(out, "record_type", v->record_type);
@@ -58,6 +58,10 @@ static void put_request(struct json_out *out, const struct subscription *s, int6
 	json_put_key(out, "cost_max_usd");
 	json_put_decimal(out, v->cost_max);
 	plan_put(out, "parameters", buf_text(&parameters));
+	if (!looks)
+		return;
+	json_put_key(out, "looks");
+	json_put_bool(out, true);
 }
 
 /* What a vendor sells is asked for its price first. */
@@ -73,7 +77,7 @@ int plan_quote(struct planner *p, struct err *err)
 		return err_set(err, ERR_RECORD, "more than %lld tasks in one run; run fewer subscriptions at once",
 			       (long long)p->tasks_max);
 	plan_open_task(p, "quote");
-	put_request(&p->out, s, end);
+	put_request(&p->out, s, end, p->looks);
 	plan_close_task(p);
 	p->plan->quotes++;
 	return 0;

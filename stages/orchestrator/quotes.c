@@ -78,7 +78,7 @@ static const char quotes_sql[] =
 	" q.p->>'via' = 'batch', a.attempt, a.result->>'cost_usd', a.result->>'available_start',"
 	" a.result->>'available_end', coalesce(q.p->'refetch', 'false')"
 	" FROM (SELECT DISTINCT ON (subscription, parameters->>'replay_of') task, subscription, state, parameters AS p"
-	"       FROM etl.tasks WHERE run = $1 AND action = 'quote'"
+	"       FROM etl.tasks WHERE run = $1 AND action = 'quote' AND NOT parameters ? 'looks'"
 	"       ORDER BY subscription, parameters->>'replay_of', task DESC) q"
 	" CROSS JOIN LATERAL (SELECT attempt, result FROM etl.attempts WHERE task = q.task AND state = 'done'"
 	"                     AND closed_at IS NOT NULL AND NOT expired ORDER BY attempt DESC LIMIT 1) a"
@@ -175,7 +175,7 @@ static int ask_again(struct planning *p, const struct quote *q, struct err *err)
 
 	clock_format(first->start, 9, start);
 	clock_format(last->until, 9, end);
-	plan_quote_parameters(first->start, last->until, &parameters);
+	plan_quote_parameters(first->start, last->until, false, &parameters);
 	p->asked_again++;
 	return pg_query(p->self->pg,
 			"INSERT INTO etl.tasks (run, subscription, source, action, parameters)"

@@ -140,6 +140,65 @@ def test_only_what_is_missing_is_planned(pipeline, vendor):
     assert plan(pipeline)["nothing_to_do"] is True
 
 
+def forget_looks(pipeline):
+    """As if it were long ago that the vendor said what it has changed."""
+    pipeline.query("UPDATE etl.vendor_days SET read_at = read_at - interval '2 days'")
+
+
+def test_what_the_vendor_changed_is_missing(pipeline, vendor):
+    """A day that is covered is planned again where the vendor has changed it since, and only it; then nobody is asked any more."""
+    fill(pipeline)
+    first = plan(pipeline)
+    assert first["nothing_to_do"] is True
+    vendor.simulator.control("POST", "corrections", dataset="XNAS.ITCH", modified="2024-06-01", start="2024-03-12", end="2024-03-13")
+    assert plan(pipeline)["nothing_to_do"] is True, "asked a moment ago"
+    forget_looks(pipeline)
+    calls, billed = vendor.calls(), vendor.billed()
+    made = plan(pipeline)
+    assert (made["symbol_days"], made["corrected_days"], made["windows"], made["stretches"]) == (3, 3, 1, 1), made
+    asked = vendor.calls() - calls
+    text = pipeline.cli("backfill", "minutes", *DAYS).stdout
+    assert "  corrected             3  of those days: they are here, but the vendor has changed them since\n" in text
+    assert vendor.billed() == billed and 0 < asked < 10
+    run = approve(pipeline, made)
+    assert_good(run)
+    assert run["updated"] > 900 and run["updated"] + run["unchanged"] == run["fetched"] == made["records"]
+    spent, known = vendor.spent(), untouched(pipeline)
+    assert plan(pipeline)["nothing_to_do"] is True
+    assert (vendor.spent(), untouched(pipeline)) == (spent, known), "not one call"
+    # and when it is long ago again, the two calls that cost nothing
+    forget_looks(pipeline)
+    calls, billed = vendor.calls(), vendor.billed()
+    said = pipeline.cli("backfill", "minutes", *DAYS).stdout
+    assert said == "nothing to do: every day of it is covered\n"
+    assert (vendor.calls() - calls, vendor.billed()) == (2, billed)
+    assert [entry["action"] for entry in pipeline.cli_json("audit", "--limit", "1")["audit"]] == ["backfill.look"]
+    assert pipeline.cli_json("backfills", "--limit", "1")["backfills"][0]["state"] == "looked"
+
+
+def test_changed_and_missing_at_once(pipeline, vendor):
+    """Both stand in one plan, and the plan tells them apart; what failed or all there is says nothing of it."""
+    fill(pipeline, "--symbols", "AAPL", days=("--from", "2024-03-11", "--to", "2024-03-15"))
+    vendor.simulator.control("POST", "conditions", dataset="XNAS.ITCH", date="2024-03-13", condition="degraded")
+    forget_looks(pipeline)
+    week = ("--from", "2024-03-11", "--to", "2024-03-17")
+    assert plan(pipeline, "--reprocess", "failed", days=week)["nothing_to_do"] is True
+    made = plan(pipeline, "--symbols", "AAPL,MSFT", days=week)
+    assert (made["symbol_days"], made["corrected_days"]) == (7 + 2 + 1, 1)
+    assert_good(approve(pipeline, made))
+    assert plan(pipeline, "--symbols", "AAPL,MSFT", days=week)["nothing_to_do"] is True
+    assert plan(pipeline, "--reprocess", "all", days=week)["corrected_days"] == 0
+
+
+def test_a_look_that_fails_says_why(pipeline, vendor):
+    fill(pipeline)
+    forget_looks(pipeline)
+    vendor.simulator.fault(path="/v0/metadata.get_dataset_condition", count=1, status=403, message="not for you")
+    said = pipeline.cli("backfill", "minutes", *DAYS, code=1).stderr
+    assert "1 of 1 quotes failed" in said and "not for you" in said
+    assert plan(pipeline)["nothing_to_do"] is True
+
+
 def test_newest_first(pipeline, vendor):
     _, run = fill(pipeline, "--newest-first")
     assert [day for day, _ in windows(pipeline, run["run"])] == ["2024-03-18", "2024-03-11", "2024-03-04"]

@@ -32,7 +32,8 @@ static const char find_sql[] =
 	"   FROM etl.tasks t WHERE t.run = r.run AND t.subscription = b.subscription AND t.quote IS NOT NULL"
 	"   AND t.state IN ('pending', 'dispatched') AND (t.parameters->>'start')::timestamptz < (b.asked->>'to')::timestamp AT TIME ZONE 'UTC'"
 	"   AND (t.parameters->>'until')::timestamptz > (b.asked->>'from')::timestamp AT TIME ZONE 'UTC')"
-	"   OR r.status = 'pending' AND EXISTS (SELECT 1 FROM etl.backfills o WHERE o.run = r.run AND o.subscription = b.subscription))"
+	"   OR r.status = 'pending' AND EXISTS (SELECT 1 FROM etl.backfills o WHERE o.run = r.run AND o.subscription = b.subscription)),"
+	" split_part(b.asked->>'request', ' ', 1)"
 	" FROM etl.backfills b WHERE b.hash = $1 ORDER BY b.backfill DESC LIMIT 1 FOR UPDATE OF b";
 /* clang-format on */
 enum {
@@ -49,7 +50,8 @@ enum {
 	AFFORDED,
 	COST,
 	COST_MAX,
-	BUSY
+	BUSY,
+	DATASET
 };
 
 /* False: the response says why not. */
@@ -87,7 +89,8 @@ static int check_coverage(struct api_call *call, const struct pg_result *plan, c
 					      .request = pg_text(plan, 0, REQUEST),
 					      .from = clock_day_of(from),
 					      .to = clock_day_of(to),
-					      .reprocess = pg_text(plan, 0, REPROCESS) };
+					      .reprocess = pg_text(plan, 0, REPROCESS),
+					      .dataset = pg_text(plan, 0, DATASET) };
 
 	if (backfill_missing(call->pg, &asked, &now, err))
 		return -1;

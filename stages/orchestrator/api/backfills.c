@@ -98,25 +98,25 @@ static int add_groups(const struct asking *a, struct planner *p, const struct pg
 
 /* --- a plan is asked for ------------------------------------------------------------------------------------------------ */
 
-static int find_missing(const struct asking *a, struct pg *pg, struct pg_result **ret, struct err *err)
+static struct backfill_asked asked_of(const struct asking *a)
 {
-	const struct backfill_asked asked = { .subscription = a->subscription->name,
-					      .symbols = a->symbols_text,
-					      .request = a->request,
-					      .from = a->from,
-					      .to = a->to,
-					      .reprocess = a->reprocess };
-
-	return backfill_missing(pg, &asked, ret, err);
+	return (struct backfill_asked){ .subscription = a->subscription->name,
+					.symbols = a->symbols_text,
+					.request = a->request,
+					.from = a->from,
+					.to = a->to,
+					.reprocess = a->reprocess,
+					.dataset = a->subscription->dataset };
 }
 
+/* No rows: the vendor is only asked what it says of days. */
 static char *asked_text(const struct asking *a, const struct pg_result *missing)
 {
 	char from[CLOCK_TEXT_MAX], to[CLOCK_TEXT_MAX];
 	CLEANUP(json_freep) json_t *asked = NULL;
 	json_int_t symbols = 0, symbol_days = 0, stretches = 0;
 
-	for (int i = 0; i < pg_rows(missing); i++) {
+	for (int i = 0; missing && i < pg_rows(missing); i++) {
 		CLEANUP(json_freep) json_t *names = json_loads(pg_text(missing, i, MISSING_SYMBOLS), 0, NULL);
 		CLEANUP(json_freep) json_t *spans = json_loads(pg_text(missing, i, MISSING_STRETCHES), 0, NULL);
 
@@ -131,6 +131,10 @@ static char *asked_text(const struct asking *a, const struct pg_result *missing)
 			  json_is_true(json_object_get(a->body, "newest_first")), "request", a->request, "chunk",
 			  window_chunks[a->subscription->vendor.chunk], "symbols_wanting", symbols, "symbol_days",
 			  symbol_days, "stretches", stretches);
+	if (missing)
+		json_object_set_new(asked, "corrected_days", json_integer(pg_int(missing, 0, MISSING_CORRECTED)));
+	else
+		json_object_set_new(asked, "looks", json_true());
 	return json_dumps(asked, JSON_COMPACT | JSON_SORT_KEYS);
 }
 
@@ -150,8 +154,9 @@ static int store(const struct asking *a, const struct pg_result *missing, struct
 		    " INSERT INTO etl.backfills (subscription, requested_by, asked, coverage, quotes, cost_max_usd,"
 		    " budget_calls, budget_usd, planning_run) SELECT $1, $2, $3, $4, $5, $6, nullif($7, '0')::bigint,"
 		    " nullif($8, '')::numeric, run FROM run RETURNING backfill, planning_run",
-		    PG_PARAMS(a->subscription->name, call->principal.name, asked, pg_text(missing, 0, MISSING_COVERAGE),
-			      buf_text(&plan->tasks), cost_max, INT_TEXT(a->budget_calls), a->budget_usd),
+		    PG_PARAMS(a->subscription->name, call->principal.name, asked,
+			      missing ? pg_text(missing, 0, MISSING_COVERAGE) : "", buf_text(&plan->tasks), cost_max,
+			      INT_TEXT(a->budget_calls), a->budget_usd),
 		    &r, err))
 		return -1;
 	*ret_backfill = pg_int(r, 0, 0);
@@ -167,13 +172,15 @@ static char *audit_detail(const struct asking *a)
 	return json_dumps(detail, JSON_COMPACT | JSON_SORT_KEYS);
 }
 
-static void answer_plan(struct http_response *response, int64_t backfill, int64_t run)
+static void answer_plan(struct http_response *response, int64_t backfill, int64_t run, bool looks)
 {
 	struct json_out out = JSON_OUT(&response->body);
 
 	api_run_accepted(response, &out, run);
 	json_put_key(&out, "backfill");
 	json_put_int(&out, backfill);
+	json_put_key(&out, "looks");
+	json_put_bool(&out, looks);
 	json_put_close(&out, '}');
 }
 
@@ -192,18 +199,59 @@ static void answer_nothing(const struct asking *a)
 	json_put_close(&out, '}');
 }
 
-/* Windows that the vendor is to be asked for, as quotes; ERR_RECORD: more than a plan can hold. */
-static int make_quotes(const struct asking *a, const struct pg_result *missing, struct plan *plan, struct err *err)
+static struct planner planner_of(const struct asking *a, struct plan *plan)
 {
-	struct planner p = {
+	return (struct planner){
 		.plan = plan,
 		.out = JSON_OUT(&plan->tasks),
 		.list = &a->list,
 		.tasks_max = config_int(a->call->cfg, "tasks_max"),
 		.now_ns = a->now_ns,
 	};
+}
+
+/* Windows that the vendor is to be asked for, as quotes; ERR_RECORD: more than a plan can hold. */
+static int make_quotes(const struct asking *a, const struct pg_result *missing, struct plan *plan, struct err *err)
+{
+	struct planner p = planner_of(a, plan);
 
 	return add_groups(a, &p, missing, err);
+}
+
+/* One that asks for no price: what the vendor says of days is the same for all symbols. */
+static int make_look(const struct asking *a, int32_t from, int32_t to, struct plan *plan, struct err *err)
+{
+	struct planner p = planner_of(a, plan);
+	struct subscription part = *a->subscription;
+	struct window w = { .start = from * NS_PER_DAY, .until = to * NS_PER_DAY };
+
+	if (w.until > a->now_ns)
+		w.until = a->now_ns;
+	part.vendor.symbol_count = 1;
+	p.looks = true;
+	p.subscription = &part;
+	json_put_open(&p.out, '[');
+	if (add_quote(&p, &part, &w, err))
+		return -1;
+	json_put_close(&p.out, ']');
+	return 0;
+}
+
+/* missing is NULL: the plan is a look. */
+static int make_plan(const struct asking *a, const struct pg_result *missing, struct plan *plan, struct err *err)
+{
+	struct api_call *call = a->call;
+	CLEANUP(freep) char *detail = audit_detail(a);
+	int64_t backfill, run;
+
+	if (pg_begin(call->pg, err) || store(a, missing, plan, &backfill, &run, err) ||
+	    api_audit(call->pg, &call->principal, missing ? "backfill.plan" : "backfill.look", a->subscription->name,
+		      detail, err) ||
+	    pg_commit(call->pg, err))
+		return -1;
+	answer_plan(call->response, backfill, run, !missing);
+	orchestrator_wake();
+	return 0;
 }
 
 int api_backfill(struct api_call *call, struct err *err)
@@ -211,23 +259,20 @@ int api_backfill(struct api_call *call, struct err *err)
 	CLEANUP(asking_release) struct asking a = { .call = call, .list = SUBSCRIPTIONS_INIT };
 	CLEANUP(pg_result_freep) struct pg_result *missing = NULL;
 	CLEANUP(plan_release) struct plan plan = PLAN_INIT;
-	CLEANUP(freep) char *detail = NULL;
-	int64_t backfill, run;
+	struct backfill_asked asked;
+	int32_t from, to;
+	bool unread;
 
 	if (!asking_read(&a))
 		return 0;
-	if (find_missing(&a, call->pg, &missing, err))
+	asked = asked_of(&a);
+	if (backfill_unread(call->pg, &asked, config_int(call->cfg, "backfill_look_s"), &unread, &from, &to, err))
+		return -1;
+	if (unread)
+		return make_look(&a, from, to, &plan, err) ? -1 : make_plan(&a, NULL, &plan, err);
+	if (backfill_missing(call->pg, &asked, &missing, err))
 		return -1;
 	if (pg_rows(missing) == 0)
 		return answer_nothing(&a), 0;
-	if (make_quotes(&a, missing, &plan, err))
-		return -1;
-	detail = audit_detail(&a);
-	if (pg_begin(call->pg, err) || store(&a, missing, &plan, &backfill, &run, err) ||
-	    api_audit(call->pg, &call->principal, "backfill.plan", a.subscription->name, detail, err) ||
-	    pg_commit(call->pg, err))
-		return -1;
-	answer_plan(call->response, backfill, run);
-	orchestrator_wake();
-	return 0;
+	return make_quotes(&a, missing, &plan, err) ? -1 : make_plan(&a, missing, &plan, err);
 }

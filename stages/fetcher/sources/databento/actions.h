@@ -6,8 +6,9 @@
 #include "stages/fetcher/sources/sources.h"
 
 /* No records: what a window would cost, and what the vendor has of it. */
+/* conditions_only: what the vendor says of days, and no price. */
 int databento_open_quote(struct source **ret, const struct source_env *env, const struct fetch_task *task,
-			 struct err *err);
+			 bool conditions_only, struct err *err);
 
 /* A window's records, decoded while they arrive. */
 int databento_open_stream(struct source **ret, const struct source_env *env, const struct fetch_task *task,

@@ -34,10 +34,13 @@ static int open_action(struct source **ret, const struct source_env *env, const 
 	const char *action = value ? json_string_value(value) : "fetch";
 
 	if (action && strcmp(action, "quote") == 0)
-		return databento_open_quote(ret, env, task, err);
+		return databento_open_quote(ret, env, task, false, err);
+	if (action && strcmp(action, "conditions") == 0)
+		return databento_open_quote(ret, env, task, true, err);
 	if (action && strcmp(action, "fetch") == 0)
 		return open_fetch(ret, env, task, resume, parameters, err);
-	return err_set(err, ERR_RECORD, "databento: action '%.40s' is not one of fetch, quote", action ? action : "");
+	return err_set(err, ERR_RECORD, "databento: action '%.40s' is not one of fetch, quote, conditions",
+		       action ? action : "");
 }
 
 static int databento_open(struct source **ret, const struct source_env *env, const struct fetch_task *task,

@@ -35,6 +35,7 @@ struct quote {
 	struct source base;
 	const struct fetch_task *task;
 	struct databento_call call;
+	bool conditions_only;
 	const struct quote_step *step; /* behind the last one: all is known */
 	int64_t available_start, available_end;
 	int64_t start, end; /* of what can be had of the window */
@@ -156,6 +157,8 @@ static bool is_needed(const struct quote *q)
 		return true;
 	if (q->end <= q->start) /* the vendor has nothing of it */
 		return false;
+	if (q->conditions_only)
+		return q->step->take == take_conditions;
 	if (q->step->sold)
 		return !databento_is_mappings(q->task);
 	return q->step->take != take_symbols || !databento_is_all_symbols(q->task);
@@ -277,13 +280,14 @@ static const struct source_ops quote_ops = {
 };
 
 int databento_open_quote(struct source **ret, const struct source_env *env, const struct fetch_task *task,
-			 struct err *err)
+			 bool conditions_only, struct err *err)
 {
 	struct quote *q = mem_zalloc(1, sizeof(*q));
 
 	(void)err;
 	q->base.ops = &quote_ops;
 	q->task = task;
+	q->conditions_only = conditions_only;
 	q->start = task->start;
 	q->end = task->end;
 	q->result = (struct buf)BUF_INIT(RESULT_MAX);
