@@ -64,6 +64,11 @@ enum job_state job_state(const struct job *job)
 	return job->state;
 }
 
+bool job_has_called(const struct job *job)
+{
+	return job->calls && job->calls->made > 0;
+}
+
 const struct cursor *job_cursor(const struct job *job)
 {
 	return &job->cursor;

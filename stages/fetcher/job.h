@@ -52,6 +52,9 @@ int64_t job_ready_ns(const struct job *job);
 int job_work(struct job *job, unsigned items, struct err *err);
 enum job_state job_state(const struct job *job);
 
+/* It called its vendor, and somebody counts that: who goes on with it has to know, whatever came of it. */
+bool job_has_called(const struct job *job);
+
 /* It does nothing for a moment, its source stays open; false: it is about to end. */
 bool job_rest(struct job *job);
 

@@ -190,23 +190,39 @@ static void say_progress(struct slot *slot)
 	slot->next.cursor.starts = slot->items > 0 ? SLOT_STARTS_CAREFUL : 0;
 }
 
+/* Whose the attempt is, and that it was begun. */
+static void say_attempt(struct slot *slot)
+{
+	int64_t starts = slot->next.cursor.starts;
+
+	slot->next.cursor = *job_cursor(slot->job);
+	slot->next.cursor.starts = starts;
+}
+
+/* What is taken back: the start. Not that a vendor was called, which whoever goes on could not know. */
+static bool say_leaving(struct slot *slot)
+{
+	bool counted = slot->next.counted, called = slot->job && job_has_called(slot->job);
+
+	if (counted) {
+		slot->next.cursor.starts--;
+		slot->next.begun = slot->next.counted = false;
+	}
+	if (called)
+		say_attempt(slot);
+	return counted || called;
+}
+
 /* Nothing of the task was done since the last transaction: its starts are all that may change, and whose it is. */
 static bool say_start(struct slot *slot, bool leaving)
 {
 	slot->next = task_place(slot);
-	if (leaving && slot->next.counted) {
-		slot->next.cursor.starts--;
-		slot->next.begun = slot->next.counted = false;
-		return true;
-	}
-	if (leaving || (!slot->count_start && !slot->tell_attempt))
+	if (leaving)
+		return say_leaving(slot);
+	if (!slot->count_start && !slot->tell_attempt)
 		return false;
-	if (slot->tell_attempt) {
-		int64_t starts = slot->next.cursor.starts;
-
-		slot->next.cursor = *job_cursor(slot->job);
-		slot->next.cursor.starts = starts;
-	}
+	if (slot->tell_attempt)
+		say_attempt(slot);
 	if (slot->count_start) {
 		slot->next.cursor.starts++;
 		slot->next.begun = slot->next.counted = true;

@@ -11,6 +11,10 @@ DAYS = ("--from", "2024-03-04", "--to", "2024-03-24")  # three weeks, a window e
 WINDOW_CALLS = 2  # get_record_count, get_range
 
 
+def calls_of(fetcher):
+    return int(sum(value for name, value in fetcher.metrics().items() if name.startswith("penstock_fetcher_vendor_calls_total")))
+
+
 class Vendor:
     """The simulator, and what was asked of it by whom."""
 
@@ -19,7 +23,7 @@ class Vendor:
 
     def calls(self):
         (fetcher,) = self.pipeline.of("fetcher")
-        return int(sum(value for name, value in fetcher.metrics().items() if name.startswith("penstock_fetcher_vendor_calls_total")))
+        return calls_of(fetcher)
 
     def meter(self):
         return self.simulator.control("GET", "meter")

@@ -6,7 +6,7 @@ import pytest
 from harness.bars import assert_good
 from harness.simulator import KEY
 from harness.waiting import remains, wait_until
-from test_backfill import DAYS, WINDOW_CALLS, approve, covered, plan, subscribe, vendor, windows  # noqa: F401
+from test_backfill import DAYS, WINDOW_CALLS, approve, calls_of, covered, plan, subscribe, vendor, windows  # noqa: F401
 
 SLOW = {"path": "/v0/timeseries.get_range", "count": 1, "slow_bytes_per_second": 30_000}
 
@@ -97,6 +97,29 @@ def test_a_killed_fetcher_spends_no_more(pipeline, vendor):
     assert vendor.meter()["requests"] - before <= 6
     (listed,) = pipeline.cli_json("backfills")["backfills"]
     assert listed["calls_spent"] == 6
+    done = pipeline.cli_json("run", "resume", str(run), "--budget", "30calls", "--follow")
+    assert_good(done, fetched=made["records"])
+    assert pipeline.value("SELECT count(*) FROM ohlcv_data") == made["records"]
+
+
+def test_a_fetcher_that_is_stopped_forgets_no_call(pipeline, vendor):
+    """It ends in good order before anything has come: what it called for is spent all the same."""
+    vendor.simulator.fault(path="/v0/timeseries.get_range", count=-1, delay_ms=60_000)
+    made = plan(pipeline, "--budget", "6calls")
+    before = vendor.calls()
+    run = approve(pipeline, made, "--why", "…")["run"]
+    wait_until(lambda: vendor.calls() > before, 60, "the vendor was called")
+    spent = vendor.calls() - before
+    (fetcher,) = pipeline.of("fetcher")
+    assert fetcher.stop() == 0 and shown(pipeline, run)["fetched"] == 0
+    vendor.simulator.control("DELETE", "faults")
+    environment = {"DATABENTO_API_KEY": KEY, "DATABENTO_GATEWAY": vendor.simulator.url}
+    second = pipeline.spawn("fetcher", environment=environment)
+    second.wait_ready()
+    wait_held(pipeline, run, "budget")
+    assert spent + calls_of(second) <= 6
+    (listed,) = pipeline.cli_json("backfills")["backfills"]
+    assert spent + calls_of(second) <= listed["calls_spent"] <= 6
     done = pipeline.cli_json("run", "resume", str(run), "--budget", "30calls", "--follow")
     assert_good(done, fetched=made["records"])
     assert pipeline.value("SELECT count(*) FROM ohlcv_data") == made["records"]
