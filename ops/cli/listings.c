@@ -58,7 +58,7 @@ LISTING(coverage, .command = "coverage", .path = "/api/v1/coverage", .list = "co
 	.columns = "subscription symbol from to days state records reason vendor_condition",
 	.nothing = "nothing is known: this is of vendors' interfaces; what files brought, `penstock ledger` shows")
 LISTING(why, .command = "why", .path = "/api/v1/why", .list = "rows", .words = { "symbol", "time" }, .words_needed = 2,
-	.blocks = true, .nothing = "no table has a row of this symbol at this time")
+	.blocks = true, .nothing = "no table has a row of this symbol at this time, and none was withdrawn")
 LISTING(backfills, .command = "backfills", .path = "/api/v1/backfills", .list = "backfills",
 	.columns = "hash state subscription from to reprocess windows calls records cost_usd run created_at",
 	.nothing = "nothing was planned: `penstock backfill` does")

@@ -191,7 +191,7 @@ def test_what_the_vendor_withdrew_goes(started, pipeline, vendor):
     """That row and no other; it was known until then, and is the only one journaled."""
     other = MINUTES | {"name": "other", "symbols": ["NVDA"]}
     started(MINUTES, other)
-    fetch(pipeline)
+    first = fetch(pipeline)
     before, gone = rows(pipeline), rows(pipeline, AT)
     assert len(gone) == 1
     between = now()
@@ -204,6 +204,14 @@ def test_what_the_vendor_withdrew_goes(started, pipeline, vendor):
     (made,) = listed(pipeline, "withdrawals")
     assert (made["run"], made["withdrawn"], made["stored"] - made["delivered"], made["why"]) == (run["run"], 1, 1, "")
     assert pipeline.api.get("/api/v1/withdrawals").json()["withdrawals"] == [made]
+    (why,) = pipeline.cli_json("why", "AAPL", at(7))["rows"]
+    (attempt,) = pipeline.query("SELECT attempt FROM etl.withdrawals")[0]
+    assert (why["withdrawn_at"], why["withdrawn_as_of"]) == (said["restated_at"], said["new_as_of"])
+    assert (why["withdrawn_by_run"], why["withdrawn_by_attempt"]) == (run["run"], attempt)
+    assert (why["run"], why["row"], why["attempt"]) == (first["run"], said["old_row"], said["old_attempt"])
+    text = pipeline.cli("why", "AAPL", at(7)).stdout
+    assert f"withdrawn_by_attempt {attempt}" in " ".join(text.split()) and f'"volume":{int(gone[0][-1])}' in text.replace(" ", "")
+    assert pipeline.cli_json("why", "AAPL", at(6))["rows"][0]["withdrawn_at"] is None, "one that is there"
     times = [time for time, _ in known(pipeline, "AAPL", "--as-of", between)]
     assert at(7) in times and at(7) not in [time for time, _ in known(pipeline, "AAPL")]
     (check,) = [each for each in run["checks"] if each["name"] == "withdrawals"]
@@ -231,6 +239,8 @@ def test_what_was_withdrawn_does_not_come_back_by_a_replay(started, pipeline, ve
     vendor.control("DELETE", "history")
     run = fetch(pipeline)
     assert run["inserted"] == 2 and rows(pipeline) == before
+    back, gone = pipeline.cli_json("why", "AAPL", at(7))["rows"]
+    assert (back["run"], back["withdrawn_at"]) == (run["run"], None) and gone["withdrawn_at"] and gone["as_of"] < back["as_of"]
     assert pipeline.cli_json("replay", "--schema", "ohlcv-1m", "--stage", "raw", "--from", "earliest", "--to", between, "--follow")["superseded"] == 2
     assert rows(pipeline) == before and len(listed(pipeline)) == 2
 
