@@ -18,3 +18,10 @@ SELECT split_part(request, ' ', 1), day, (array_agg(vendor_condition ORDER BY at
        (array_agg(vendor_last_modified ORDER BY attempt DESC))[1],
        count(DISTINCT (coalesce(vendor_condition, ''), coalesce(vendor_last_modified, '-infinity'))) > 1, max(attempt), '-infinity'
 FROM etl.coverage GROUP BY 1, 2;
+
+-- Keys that nobody asks for any more: of attempts that were closed long ago, or never will be. Those of one that was parked are asked for
+-- when its task is done, however long the run stood still.
+CREATE OR REPLACE FUNCTION etl.forget_seen_keys() RETURNS void LANGUAGE sql AS $$
+    DELETE FROM etl.seen_keys s USING etl.attempts a JOIN etl.tasks t USING (task)
+     WHERE a.attempt = s.attempt AND (a.created_at < now() - interval '30 days'
+           OR (a.closed_at < now() - interval '1 day' AND NOT (t.state IN ('pending', 'dispatched') AND coalesce(a.result ? 'parked', false)))) $$;

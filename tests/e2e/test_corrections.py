@@ -283,6 +283,58 @@ def test_every_type(started, pipeline, vendor):
     assert dict(journal) == aapl
 
 
+def test_a_window_that_was_parked(started, pipeline, vendor):
+    """Its second half is held against the keys of both, however long it stood still: three rows go, before and behind that place."""
+    started(MINUTES)
+    fetch(pipeline)
+    before = rows(pipeline)
+    times = [f"{day}T15:07:00Z" for day in ("2024-03-11", "2024-03-13", "2024-03-15")]
+    for time in times:
+        changed(vendor, "withdrawals", symbol="AAPL", start=time, end=time.replace(":07:", ":08:"))
+    vendor.fault(path="/v0/timeseries.get_range", count=1, slow_bytes_per_second=20_000)
+    run = pipeline.api.start_run(refetch=True)
+    wait_until(lambda: 0 < pipeline.api.run(run)["fetched"] < len(before) - 3, 60, "some of it has arrived")
+    pipeline.cli("run", "pause", run)
+    open_attempts = "SELECT count(*) FROM etl.attempts WHERE run = %s AND closed_at IS NULL"
+    wait_until(lambda: pipeline.value(open_attempts, run) == 0, 60, "it stands still")
+    assert pipeline.value("SELECT count(*) FROM etl.attempts WHERE result ? 'parked' AND fetched > 0") == 1
+    assert rows(pipeline) == before and listed(pipeline) == []
+    pipeline.query("UPDATE etl.attempts SET closed_at = closed_at - interval '2 days' WHERE run = %s", run)
+    pipeline.query("SELECT etl.forget_seen_keys()")
+    done = pipeline.cli_json("run", "resume", run, "--follow")
+    assert (done["status"], done["balanced"], done["withdrawn"], done["inserted"]) == ("success", True, 3, 0), done
+    assert [each["time"] for each in reversed(listed(pipeline))] == times
+    assert rows(pipeline) == [row for row in before if row[0] != "AAPL" or row[1].strftime("%Y-%m-%dT%H:%M:%SZ") not in times]
+    pipeline.query("UPDATE etl.attempts SET closed_at = closed_at - interval '2 days' WHERE run = %s", run)
+    pipeline.query("SELECT etl.forget_seen_keys()")
+    assert pipeline.value("SELECT count(*) FROM etl.seen_keys s JOIN etl.attempts a USING (attempt) WHERE a.run = %s", run) == 0
+
+
+def test_by_batch_job(started, pipeline, vendor):
+    """A job of its own: the files of the one before have the row still."""
+    started(MINUTES | {"via": "batch"})
+    fetch(pipeline)
+    before = rows(pipeline)
+    withdraw(vendor)
+    run = fetch(pipeline)
+    assert (run["withdrawn"], run["inserted"]) == (1, 0)
+    assert len(rows(pipeline)) == len(before) - 1 and rows(pipeline, AT) == []
+    assert fetch(pipeline)["fetched"] == 0
+
+
+def test_a_symbol_of_a_parent(started, pipeline, vendor):
+    """What was delivered for it is known by name, so that one of which nothing is delivered any more is missed."""
+    started(MINUTES | DAY | {"dataset": "GLBX.MDP3", "stype_in": "parent", "symbols": ["ES.FUT"]})
+    fetch(pipeline)
+    before = rows(pipeline)
+    symbols = sorted({row[0] for row in before})
+    assert len(symbols) > 1
+    changed(vendor, "withdrawals", dataset="GLBX.MDP3", symbol=symbols[0], **DAY)
+    fetch(pipeline)
+    assert rows(pipeline) == [row for row in before if row[0] != symbols[0]]
+    assert {each["symbol"] for each in listed(pipeline)} == {symbols[0]}
+
+
 # --- where nothing goes ----------------------------------------------------------------------------------------------------------
 
 
