@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-import pytest
-from harness.simulator import KEY, Simulator
+from harness.selling import started, vendor  # noqa: F401
 from harness.waiting import wait_until
 
 XNAS = "XNAS.ITCH"
@@ -19,30 +18,6 @@ MINUTES = {
     "cost_max_usd": 1000,
     "symbol_mappings": "false",
 } | WEEK
-
-
-@pytest.fixture
-def vendor(tmp_path):
-    with Simulator(tmp_path, "--seed", 7) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def started(pipeline, vendor, monkeypatch):
-    """started(subscription, ...): every worker, of which the fetcher knows the vendor."""
-    monkeypatch.setenv("DATABENTO_API_KEY", KEY)
-    monkeypatch.setenv("DATABENTO_GATEWAY", vendor.url)
-
-    def start(*subscriptions):
-        subscribe(pipeline, *subscriptions)
-        return pipeline.start_all()
-
-    return start
-
-
-def subscribe(pipeline, *subscriptions):
-    pipeline.subscriptions = list(subscriptions)
-    pipeline.write_subscriptions()
 
 
 def changed(vendor, what, modified="2024-06-01", **where):

@@ -7,7 +7,8 @@ from datetime import date, timedelta
 import databento
 import pytest
 from harness.bars import assert_good, simulate
-from harness.simulator import KEY, Simulator
+from harness.selling import started, vendor  # noqa: F401
+from harness.simulator import KEY
 
 MINUTES = {
     "name": "minutes",
@@ -22,26 +23,6 @@ MINUTES = {
     "symbol_mappings": "false",
 }
 COVERED = "SELECT symbol, state, count(*) FROM etl.coverage GROUP BY 1, 2 ORDER BY 1, 2"
-
-
-@pytest.fixture
-def vendor(tmp_path):
-    with Simulator(tmp_path, "--seed", 7) as simulator:
-        yield simulator
-
-
-@pytest.fixture
-def started(pipeline, vendor, monkeypatch):
-    """started(subscription, ...): a pipeline whose fetcher and command line know the simulator."""
-    monkeypatch.setenv("DATABENTO_API_KEY", KEY)
-    monkeypatch.setenv("DATABENTO_GATEWAY", vendor.url)
-
-    def start(*subscriptions):
-        pipeline.subscriptions = list(subscriptions)
-        pipeline.write_subscriptions()
-        return pipeline.start_all()
-
-    return start
 
 
 def billed(vendor):
