@@ -445,13 +445,15 @@ static void store_default(void *self, const struct config_key *key, bool own)
 		store(self, key->name, key->fallback ? key->fallback : "", "default", ORIGIN_DEFAULT);
 }
 
-static const char *default_file(void)
+const char *config_default_file(void)
 {
 	const char *path = getenv(ENV_PREFIX "CONFIG");
 
 	if (path && path[0])
 		return path;
-	return access(FILE_DEFAULT, R_OK) == 0 ? FILE_DEFAULT : NULL;
+	if (access(CONFIG_HERE, R_OK) == 0)
+		return CONFIG_HERE;
+	return access(CONFIG_SYSTEM, R_OK) == 0 ? CONFIG_SYSTEM : NULL;
 }
 
 int config_open(struct config **ret, const struct config_spec *spec, const char *file, struct err *err)
@@ -461,7 +463,7 @@ int config_open(struct config **ret, const struct config_spec *spec, const char 
 	cfg->spec = spec;
 	config_each_key(spec, store_default, cfg);
 	if (!file)
-		file = default_file();
+		file = config_default_file();
 	if ((file && read_file(cfg, file, err)) || read_env(cfg, err))
 		return -1;
 	*ret = STEAL(cfg);

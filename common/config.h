@@ -4,8 +4,8 @@
  * --help, --check and --show-config. Precedence, highest first: --set,
  * environment, file, default.
  *
- * The file ($PENSTOCK_CONFIG, else ./var/penstock.yaml where it exists, or
- * --config FILE) is one for all binaries: sections `kafka`, `database`,
+ * The file (--config FILE, $PENSTOCK_CONFIG, ./var/penstock.yaml of a checkout,
+ * /etc/penstock/penstock.yaml, the first that is said or there) is one for all binaries: sections `kafka`, `database`,
  * `topics`, `log`, `http`, `api` are shared, and a section named after a
  * binary (`loader:`) holds that binary's own keys and may override a shared
  * one (`loader: {log: {level: debug}}`). A key that no table knows is an
@@ -47,6 +47,10 @@ struct config_spec {
 	const struct config_key *const *shared; /* NULL-terminated list of shared tables */
 };
 
+#define CONFIG_HERE "./var/penstock.yaml"
+#define CONFIG_SYSTEM "/etc/penstock/penstock.yaml"
+#define CONFIG_PLACES "$PENSTOCK_CONFIG, else " CONFIG_HERE ", else " CONFIG_SYSTEM
+
 extern const struct config_key config_common_keys[];   /* log.level, topics.*, kafka map, http.* */
 extern const struct config_key config_database_keys[]; /* database.* */
 
@@ -62,6 +66,9 @@ enum config_outcome config_load(struct config **ret_cfg, const struct config_spe
 
 /* The same without a command line: tools that parse their own arguments. `file` may be NULL. */
 int config_open(struct config **ret_cfg, const struct config_spec *spec, const char *file, struct err *err);
+
+/* $PENSTOCK_CONFIG, else the first of the others that is there; NULL: none is. */
+const char *config_default_file(void);
 
 /* "key=value", as --set takes it. */
 int config_set(struct config *cfg, const char *assignment, struct err *err);

@@ -2,7 +2,6 @@
 /* Shared by config.c (where values come from) and config_shown.c (how they are shown). */
 #include "common/config.h"
 
-#define FILE_DEFAULT "./var/penstock.yaml"
 #define ENV_PREFIX "PENSTOCK_"
 
 /* Whence a value came; a higher one wins. */

@@ -25,7 +25,7 @@ void config_print_help(const struct config_spec *spec)
 	printf("penstock-%s: %s\n\n"
 	       "usage: penstock-%s [--config FILE] [--set KEY=VALUE]... [--check | --show-config | --version | --help | --man]\n\n"
 	       "Configuration: --set, then the environment (PENSTOCK_%s_BATCH_MS, PENSTOCK_KAFKA_BOOTSTRAP_SERVERS), then\n"
-	       "the file ($PENSTOCK_CONFIG, else " FILE_DEFAULT "), then the default. Secrets also from a file:\n"
+	       "the file (" CONFIG_PLACES "), then the default. Secrets also from a file:\n"
 	       "PENSTOCK_API_TOKEN_FILE, or api.token_file in the file.\n\nkeys:\n",
 	       spec->binary, spec->summary, spec->binary, "LOADER");
 	config_each_key(spec, print_key, NULL);
@@ -57,7 +57,7 @@ static void man_arguments(void)
 {
 	man_heading("OPTIONS");
 	man_item("--config", "FILE");
-	man_text("The configuration, instead of $PENSTOCK_CONFIG or " FILE_DEFAULT ".");
+	man_text("The configuration, instead of " CONFIG_PLACES ".");
 	man_item("--set", "KEY=VALUE");
 	man_text("One key; stronger than environment and file. May be repeated.");
 	man_item("--check", "");

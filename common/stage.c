@@ -9,6 +9,7 @@
 #include "common/fault.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/notify.h"
 #include "common/stage_internal.h"
 #include "common/worker.h"
 
@@ -28,6 +29,7 @@ static int rewind_patiently(struct stage_loop *loop, struct err *err)
 	for (unsigned tries = 0; places_rewind(&loop->places, err); tries++) {
 		if (err->kind != ERR_RETRY || tries == REWINDS_MAX || worker_stopping())
 			return -1;
+		notify_beat();
 		loop->backoff_ms = worker_backoff(loop->backoff_ms, STAGE_BACKOFF_FIRST_MS, STAGE_BACKOFF_MAX_MS);
 		err_clear(err);
 	}
@@ -282,9 +284,11 @@ static void abandon(struct stage_loop *loop)
 
 static int run(struct stage_loop *loop, struct err *err)
 {
-	while (!worker_stopping() && loop->broken.kind == ERR_OK)
+	while (!worker_stopping() && loop->broken.kind == ERR_OK) {
+		notify_beat();
 		if (step(loop, err) && recover(loop, err))
 			break;
+	}
 	if (loop->broken.kind != ERR_OK)
 		*err = loop->broken;
 	if (err->kind == ERR_OK && stage_batch_commit(loop, err) == 0)

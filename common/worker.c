@@ -19,6 +19,7 @@
 #include "common/kafka.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/notify.h"
 #include "common/registry_remote.h"
 #include "common/worker_status.h"
 
@@ -27,6 +28,7 @@
 #define REGISTRY_BACKOFF_MAX_MS 5000
 #define STOP_SECONDS_MAX 10         /* after SIGTERM, whatever the broker does */
 #define STARTING_STOP_SECONDS_MAX 2 /* the same for a worker that has not begun: it holds nothing */
+#define MISSING_MAX 1024            /* bytes of what is missing, all of it */
 
 struct metric worker_metrics[WORKER_METRICS] = {
 	[WORKER_RECORDS] = { "penstock_records_total", NULL, METRIC_COUNTER, "Messages handled and committed.", 0 },
@@ -92,6 +94,7 @@ static void on_stop(int signal_number)
 	if (!self.stopping)
 		alarm(self.began ? STOP_SECONDS_MAX : STARTING_STOP_SECONDS_MAX);
 	self.stopping = 1;
+	notify_stopping();
 	n = write(self.wake, &one, sizeof(one));
 	(void)n;
 }
@@ -151,6 +154,28 @@ int64_t worker_backoff(int64_t ms, int64_t first_ms, int64_t max_ms)
 
 /* --- HTTP ------------------------------------------------------------------------------------------------------------ */
 
+/* What is waited for, line by line; nothing where all is there. The lock is held. */
+static void put_missing(struct buf *text)
+{
+	if (!self.ready)
+		buf_printf(text, "%s\n", self.missing);
+	for (unsigned i = 0; i < WORKER_NEEDS; i++)
+		if (self.needs[i][0])
+			buf_printf(text, "%s\n", self.needs[i]);
+}
+
+/* The service manager is told just what /readyz answers. The lock is held. */
+static void tell_manager(void)
+{
+	CLEANUP(buf_release) struct buf text = BUF_INIT(MISSING_MAX);
+
+	put_missing(&text);
+	if (worker_stopping() || notify_state(buf_text(&text)))
+		return;
+	log_warning("notify_failed", NULL, "the service manager could not be told at $NOTIFY_SOCKET: %s",
+		    strerror(errno));
+}
+
 void worker_set_ready(bool ready, const char *missing)
 {
 	pthread_mutex_lock(&self.lock);
@@ -158,6 +183,7 @@ void worker_set_ready(bool ready, const char *missing)
 	if (ready)
 		self.began = 1;
 	snprintf(self.missing, sizeof(self.missing), "%s", missing);
+	tell_manager();
 	pthread_mutex_unlock(&self.lock);
 }
 
@@ -165,6 +191,7 @@ void worker_set_missing(enum worker_need need, const char *missing)
 {
 	pthread_mutex_lock(&self.lock);
 	snprintf(self.needs[need], sizeof(self.needs[need]), "%s", missing ? missing : "");
+	tell_manager();
 	pthread_mutex_unlock(&self.lock);
 }
 
@@ -188,21 +215,12 @@ static void serve_health(struct http_response *response)
 
 static void serve_ready(struct http_response *response)
 {
-	bool ready;
-
 	response->content_type = "text/plain";
 	pthread_mutex_lock(&self.lock);
-	ready = self.ready;
-	if (!self.ready)
-		buf_printf(&response->body, "%s\n", self.missing);
-	for (unsigned i = 0; i < WORKER_NEEDS; i++) {
-		ready = ready && !self.needs[i][0];
-		if (self.needs[i][0])
-			buf_printf(&response->body, "%s\n", self.needs[i]);
-	}
+	put_missing(&response->body);
 	pthread_mutex_unlock(&self.lock);
-	response->status = ready ? 200 : 503;
-	if (ready)
+	response->status = response->body.len > 0 ? 503 : 200;
+	if (response->body.len == 0)
 		buf_put_text(&response->body, "ready\n");
 }
 
@@ -375,6 +393,8 @@ int worker_main(const struct worker_spec *spec, int argc, char **argv)
 	}
 	log_open(spec->config.binary, level);
 	fault_open(spec->config.binary);
+	if (!notify_open())
+		log_warning("notify_failed", NULL, "$NOTIFY_SOCKET names no socket: nobody is told when this is ready");
 	install_signals();
 	log_info("started", LOG_FIELDS(log_i64("pid", getpid())), "%s started", spec->config.binary);
 	if (run(spec, cfg, &err)) {

@@ -21,7 +21,7 @@ int cli_usage(FILE *out, int code)
 	fprintf(out,
 		"\n`penstock help COMMAND` shows a command's arguments, `penstock WORKER --help` a worker's settings\n"
 		"lists come in pages: --limit N, --cursor C for the next one, --all; on a terminal through $PAGER, or --no-pager\n"
-		"configuration: $PENSTOCK_CONFIG, else ./var/penstock.yaml\n"
+		"configuration: " CONFIG_PLACES "\n"
 		"exit codes: " EXIT_CODES "\n");
 	return code;
 }
@@ -128,7 +128,7 @@ static void put_page(void)
 	put_commands();
 	man_heading("OPTIONS");
 	man_item("--config", "FILE");
-	man_text("The configuration, instead of $PENSTOCK_CONFIG or ./var/penstock.yaml.");
+	man_text("The configuration, instead of " CONFIG_PLACES ".");
 	man_item("--set", "KEY=VALUE");
 	man_text("One key of the configuration; stronger than environment and file. May be repeated.");
 	man_heading("EXIT STATUS");

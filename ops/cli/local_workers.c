@@ -84,9 +84,11 @@ static bool reads_config(int pid, const char *config, struct buf *text)
 			return false;
 		found = find_text(text, "PENSTOCK_CONFIG=", false);
 	}
-	said = mem_strdup(found && found[0] ? found : CLI_CONFIG_DEFAULT);
+	said = mem_strdup(found && found[0] ? found : CONFIG_HERE);
 	path = said[0] == '/' ? mem_strdup(said) : mem_printf("/proc/%d/cwd/%s", pid, said);
-	return realpath(path, resolved) && strcmp(resolved, config) == 0;
+	if (!realpath(path, resolved))
+		return !found && realpath(CONFIG_SYSTEM, resolved) && strcmp(resolved, config) == 0;
+	return strcmp(resolved, config) == 0;
 }
 
 static int64_t kib_of(struct buf *status, const char *name)

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "common/cleanup.h"
 #include "common/kafka.h"
@@ -79,9 +78,8 @@ int cli_fail(const char *command, const struct err *err)
 {
 	fprintf(stderr, "penstock %s: %s\n", command, err->text);
 	if (no_file && err->kind != ERR_RECORD)
-		fprintf(stderr,
-			"(there is no " CLI_CONFIG_DEFAULT " here, and PENSTOCK_CONFIG is not set: `. var/env` in the "
-			"checkout sets it)\n");
+		fprintf(stderr, "(there is no " CONFIG_HERE " here, and PENSTOCK_CONFIG is not set: `. var/env` in the "
+				"checkout sets it; nor is there a " CONFIG_SYSTEM ")\n");
 	if (usage_is_wrong)
 		return EXIT_USAGE;
 	return err->kind == ERR_RECORD ? EXIT_FAILED : err_exit_code(err);
@@ -97,9 +95,9 @@ const char *cli_config_option(int argc, char **argv)
 
 const char *cli_config_file(const char *said)
 {
-	const char *file = said && said[0] ? said : getenv("PENSTOCK_CONFIG");
+	const char *file = said && said[0] ? said : config_default_file();
 
-	return file && file[0] ? file : CLI_CONFIG_DEFAULT;
+	return file ? file : CONFIG_HERE;
 }
 
 void cli_print_line(void *self, const char *line)
@@ -110,9 +108,9 @@ void cli_print_line(void *self, const char *line)
 
 int cli_config_of(const struct config_spec *spec, struct config **ret, int *argc, char **argv, struct err *err)
 {
-	const char *assignment, *said = cli_option(argc, argv, "--config"), *named = getenv("PENSTOCK_CONFIG");
+	const char *assignment, *said = cli_option(argc, argv, "--config");
 
-	no_file = !said && !(named && named[0]) && access(CLI_CONFIG_DEFAULT, F_OK) != 0;
+	no_file = !said && !config_default_file();
 	if (config_open(ret, spec, said, err))
 		return -1;
 	while ((assignment = cli_option(argc, argv, "--set")))

@@ -8,6 +8,7 @@
 #include "common/dead_letter.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/notify.h"
 #include "stages/fetcher/fetcher_internal.h"
 #include "stages/fetcher/metrics.h"
 
@@ -261,11 +262,13 @@ static int open_outputs(struct fetcher *fetcher, struct worker *worker, struct e
 
 static int loop(struct fetcher *fetcher, struct err *err)
 {
-	while (!worker_stopping())
+	while (!worker_stopping()) {
+		notify_beat();
 		if (step(fetcher, err)) {
 			fetcher_take_back(fetcher);
 			return -1;
 		}
+	}
 	return fetcher_commit_leaving(fetcher, err);
 }
 

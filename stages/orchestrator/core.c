@@ -9,6 +9,7 @@
 #include "common/cleanup.h"
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "stages/orchestrator/backfill.h"
 #include "stages/orchestrator/dispatch.h"
 #include "stages/orchestrator/events.h"
@@ -253,6 +254,7 @@ static int loop(struct orchestrator *self, struct err *err)
 	while (!worker_stopping()) {
 		bool busy = false;
 
+		notify_beat();
 		if (link_ready(&self->database) && turn(self, &busy, err) && recover(self, err))
 			return -1;
 		if (link_ready(&self->database) && !self->database.failing)
