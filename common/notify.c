@@ -13,6 +13,7 @@
 #include "common/clock.h"
 
 #define TEXT_MAX 1024
+#define STATUS_MAX 900 /* bytes of it that are told */
 #define NS_PER_US 1000
 #define BEATS 3 /* in the time of the watchdog */
 
@@ -88,7 +89,11 @@ static bool tell(const char *text, size_t len, int flags)
 /* A line of its own in the datagram, whatever the text says. */
 static void put_status(char status[TEXT_MAX], const char *missing)
 {
-	snprintf(status, TEXT_MAX, "STATUS=%.900s", missing[0] ? missing : "ready");
+	size_t n = strlen(missing);
+
+	while (n > 0 && missing[n - 1] == '\n')
+		n--;
+	snprintf(status, TEXT_MAX, "STATUS=%.*s", n > STATUS_MAX ? STATUS_MAX : (int)n, missing);
 	for (char *p = status; *p; p++)
 		if (*p == '\n')
 			*p = ' ';
@@ -102,7 +107,7 @@ bool notify_state(const char *missing)
 
 	if (self.fd < 0)
 		return true;
-	put_status(status, missing);
+	put_status(status, missing[0] ? missing : "ready");
 	if (!begins && strcmp(status, self.told) == 0)
 		return true;
 	n = snprintf(text, sizeof(text), "%s%s", begins ? "READY=1\n" : "", status);

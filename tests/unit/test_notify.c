@@ -68,7 +68,7 @@ static void readiness_is_told_once_and_its_text_when_it_changes(void **state)
 {
 	(void)state;
 	assert_true(notify_state("waiting for the broker\n"));
-	assert_string_equal(told(), "STATUS=waiting for the broker ");
+	assert_string_equal(told(), "STATUS=waiting for the broker");
 	assert_true(notify_state("waiting for the broker\n"));
 	assert_string_equal(told(), "");
 	assert_true(notify_state(""));
