@@ -11,6 +11,7 @@
 #   PROCESSES=N   make test: how many tests run side by side; they mostly wait
 #   FUZZ_SECONDS  make fuzz, make test: how long each fuzz target runs (30; 0 in make test: none)
 #   YES=1         install missing packages without asking
+#   PREFIX=...    make install: where to (/usr/local); also DESTDIR, SYSCONFDIR (/etc), UNITDIR
 
 SANITIZE  ?=
 FAULTS    ?=
@@ -196,6 +197,23 @@ build/man/penstock.1: build/bin/penstock
 build/man/%.8: build/bin/%
 	@mkdir -p $(@D)
 	@$< --man >$@.new && mv $@.new $@
+
+# --- installing -----------------------------------------------------------------------------------------------------
+# Programs have schemas, migrations, topics and rules compiled in: they find what they need from anywhere.
+PREFIX      ?= /usr/local
+SYSCONFDIR  ?= /etc
+# systemd looks below /usr and /usr/local by itself; for another prefix the units stand where a machine's own do.
+LIBDIR      ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,$(SYSCONFDIR))
+UNITDIR     ?= $(LIBDIR)/systemd/system
+SYSUSERSDIR ?= $(LIBDIR)/sysusers.d
+.PHONY: install uninstall
+install: all man ## programs, manual pages, completion, systemd units, examples (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' SYSUSERSDIR='$(SYSUSERSDIR)' \
+		ops/systemd/install
+
+uninstall: ## what `make install` brought (the same variables); configuration and credentials stay
+	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' SYSUSERSDIR='$(SYSUSERSDIR)' \
+		ops/systemd/install --remove
 
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test fuzz lint

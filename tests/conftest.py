@@ -20,6 +20,7 @@ TOGETHER = (
     "e2e/test_http_limits.py",
     "e2e/test_lag.py",
     "e2e/test_plans.py",
+    "stage/test_install.py",
 )
 
 
