@@ -206,7 +206,7 @@ SYSCONFDIR  ?= /etc
 LIBDIR      ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,$(SYSCONFDIR))
 UNITDIR     ?= $(LIBDIR)/systemd/system
 SYSUSERSDIR ?= $(LIBDIR)/sysusers.d
-.PHONY: install uninstall
+.PHONY: install uninstall deb
 install: all man ## programs, manual pages, completion, systemd units, examples (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' SYSUSERSDIR='$(SYSUSERSDIR)' \
 		ops/systemd/install
@@ -215,8 +215,12 @@ uninstall: ## what `make install` brought (the same variables); configuration an
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' SYSUSERSDIR='$(SYSUSERSDIR)' \
 		ops/systemd/install --remove
 
+deb: ## the Debian package, into build/deb
+	@ops/local/install run deb
+	@ops/deb/build
+
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
-	@ops/local/install run test fuzz lint
+	@ops/local/install run test fuzz lint deb
 
 .PHONY: test check test-registry fuzz chaos bench bench-cost bench-decode bench-looking bench-peers lint headers format clean
 test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
