@@ -206,7 +206,7 @@ SYSCONFDIR  ?= /etc
 LIBDIR      ?= $(if $(filter /usr /usr/local,$(PREFIX)),$(PREFIX)/lib,$(SYSCONFDIR))
 UNITDIR     ?= $(LIBDIR)/systemd/system
 SYSUSERSDIR ?= $(LIBDIR)/sysusers.d
-.PHONY: install uninstall deb
+.PHONY: install uninstall deb test-deb
 install: all man ## programs, manual pages, completion, systemd units, examples (PREFIX=/usr/local DESTDIR= SYSCONFDIR=/etc)
 	@DESTDIR='$(DESTDIR)' PREFIX='$(PREFIX)' SYSCONFDIR='$(SYSCONFDIR)' UNITDIR='$(UNITDIR)' SYSUSERSDIR='$(SYSUSERSDIR)' \
 		ops/systemd/install
@@ -218,6 +218,11 @@ uninstall: ## what `make install` brought (the same variables); configuration an
 deb: ## the Debian package, into build/deb
 	@ops/local/install run deb
 	@ops/deb/build
+
+test-deb: deb ## the package: lintian, then installed into a fresh Debian, booted there, removed (needs root)
+	@ops/local/install run test deb
+	@$(SUBMAKE) all
+	@tests/run -- deb
 
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test fuzz lint deb
