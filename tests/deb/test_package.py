@@ -1,6 +1,7 @@
-"""The Debian package in a fresh image: installed, removed. In this order."""
+"""The Debian package in a fresh image: installed, booted with real servers behind it, removed. In this order."""
 
 import glob
+import json
 import os
 import re
 import subprocess
@@ -9,8 +10,14 @@ import pytest
 from harness.image import make_image
 from harness.pipeline import KINDS
 from harness.servers import TOP
+from harness.waiting import wait_until
 
+SECONDS = 60
+BARS = 500
+ORDER = ("orchestrator", "loader", "transformer", "validator", "fetcher")
+FIRST = [f"penstock-{kind}@1.service" for kind in ORDER]
 CREDENTIALS = "/etc/penstock/credentials"
+TOKEN_FILE = "/root/token"
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +39,22 @@ def image(package, tmp_path_factory):
 
 def install(image):
     image.run("apt-get", "-qq", "install", "--no-install-recommends", "-y", "/root/penstock.deb")
+
+
+def show(image, unit, *names):
+    """Properties of a unit; those that are whole numbers as such."""
+    said = image.run("systemctl", "show", "--property", ",".join(names), unit)
+    values = dict(line.split("=", 1) for line in said.splitlines())
+    found = [int(values[name]) if values[name].isdigit() else values[name] for name in names]
+    return found[0] if len(found) == 1 else found
+
+
+def wait_active(image, unit):
+    wait_until(
+        lambda: show(image, unit, "ActiveState") == "active",
+        SECONDS,
+        lambda: f"{unit} is active:\n{image.run('journalctl', '--no-pager', '-n', '20', '-u', unit)}",
+    )
 
 
 # --- the package -----------------------------------------------------------------------------------------------------
@@ -73,3 +96,117 @@ def test_removing_leaves_what_is_the_users_and_a_purge_nothing(image):
     image.run("apt-get", "-qq", "purge", "-y", "penstock")
     assert image.files() - before == {"/srv/bars.dbn"} and before <= image.files()
     assert image.read("/srv/bars.dbn") == "mine\n"
+
+
+# --- booted ----------------------------------------------------------------------------------------------------------
+def configure(image, servers):
+    name = servers.unique("deb")
+    servers.create_database(name)
+    port = servers.free_port()
+    dsn = re.sub(r"host=\S+", "host=127.0.0.1", servers.dsn(name))
+    secrets = ((f"{CREDENTIALS}/database.dsn", dsn), (f"{CREDENTIALS}/api.token", "image"), (TOKEN_FILE, "image"))
+    for path, text in secrets:
+        image.write(path, text + "\n", 0o600)
+    config = {
+        "kafka": {"bootstrap.servers": servers.kafka},
+        "topics": {"prefix": f"{name}."},
+        "api": {"url": f"http://127.0.0.1:{port}"},
+        "orchestrator": {"http": {"port": port}, "subscriptions": "/etc/penstock/subscriptions.yaml"},
+    }
+    image.write("/etc/penstock/penstock.yaml", json.dumps(config))
+    subscription = {"name": "bars", "source": "file", "path": "/srv/bars.dbn", "symbol_mappings": "false"}
+    image.write("/etc/penstock/subscriptions.yaml", json.dumps({"subscriptions": [subscription]}))
+    simulator = os.path.join(TOP, "build", "bin", "penstock-simulator")
+    write = [simulator, f"--write={image.path('/srv/bars.dbn')}", f"--bars={BARS}"]
+    subprocess.run(write, check=True, stdout=subprocess.DEVNULL)
+
+
+@pytest.fixture(scope="module")
+def machine(image, servers):
+    """The image, installed and booted; nothing of it was started."""
+    install(image)
+    configure(image, servers)
+    yield image.boot()
+    image.shut_down()
+
+
+def run_full(machine):
+    penstock = ("env", f"PENSTOCK_API_TOKEN_FILE={TOKEN_FILE}", "penstock", "run")
+    machine.run(*penstock, "full", "--follow")
+    return json.loads(machine.run(*penstock, "show", "--json"))
+
+
+def test_each_kind_starts_when_those_that_read_from_it_are_ready(machine):
+    assert machine.run("systemctl", "list-units", "--no-legend", "penstock*") == ""
+    machine.run("systemctl", "start", "penstock-setup")
+    machine.run("systemctl", "start", "penstock.target")  # returns when all are
+    began = {unit: show(machine, unit, "ExecMainStartTimestampMonotonic") for unit in FIRST}
+    ready = {unit: show(machine, unit, "ActiveEnterTimestampMonotonic") for unit in FIRST}
+    for before, unit in zip(FIRST, FIRST[1:], strict=False):
+        assert 0 < ready[before] <= began[unit], (before, unit)
+    assert [show(machine, unit, "ActiveState", "StatusText", "User") for unit in FIRST] == [
+        ["active", "ready", "penstock"]
+    ] * len(FIRST)
+
+
+def test_a_killed_worker_is_started_again_alone(machine):
+    before = {unit: show(machine, unit, "MainPID") for unit in FIRST}
+    machine.run("systemctl", "kill", "--signal=KILL", "penstock-loader@1")
+    wait_until(lambda: show(machine, "penstock-loader@1", "NRestarts") == 1, SECONDS, "the loader is started again")
+    wait_active(machine, "penstock-loader@1")
+    after = {unit: show(machine, unit, "MainPID") for unit in FIRST}
+    assert [unit for unit in FIRST if before[unit] != after[unit]] == ["penstock-loader@1.service"]
+    assert run_full(machine)["unchanged"] == BARS
+
+
+@pytest.mark.parametrize(
+    ("kind", "file", "text"),
+    [
+        ("transformer", "/etc/penstock/penstock-transformer@1.env", "PENSTOCK_TRANSFORMER_BATCH_MS=soon\n"),
+        ("orchestrator", f"{CREDENTIALS}/api.token", "\n"),
+    ],
+)
+def test_a_mistake_in_the_configuration_is_not_tried_again(machine, kind, file, text):
+    unit = f"penstock-{kind}@1.service"
+    before = machine.read(file) if os.path.exists(machine.path(file)) else ""
+    machine.write(file, text)
+    machine.run("systemctl", "restart", unit, code=1)
+    assert show(machine, unit, "SubState", "ExecMainStatus", "NRestarts") == ["failed", 2, 0]
+    machine.write(file, before)
+    machine.run("systemctl", "start", unit)
+    assert show(machine, unit, "SubState") == "running"
+
+
+def test_more_of_a_kind_are_enabled_beside_the_first(machine):
+    pid = show(machine, "penstock-validator@1", "MainPID")
+    machine.run("systemctl", "enable", "--now", "penstock-validator@2", "penstock-validator@3")
+    machine.run("systemctl", "reload", "penstock-validator@1")
+    machine.run("systemctl", "restart", "penstock-validator@3")
+    found = [show(machine, f"penstock-validator@{n}", "SubState", "Result", "MainPID") for n in (1, 2, 3)]
+    assert [each[:2] for each in found] == [["running", "success"]] * 3
+    assert found[0][2] == pid and len({each[2] for each in found}) == 3
+
+
+def test_what_is_enabled_runs_after_a_boot(machine):
+    machine.run("systemctl", "enable", "penstock.target", "penstock-setup")
+    machine.shut_down()
+    machine.boot()
+    for unit in ["penstock.target", *FIRST, "penstock-validator@2.service", "penstock-validator@3.service"]:
+        wait_active(machine, unit)
+    assert show(machine, "penstock-setup", "Result", "ExecMainStatus") == ["success", 0]
+    assert show(machine, "penstock-setup", "ExecMainExitTimestampMonotonic") <= show(
+        machine, FIRST[0], "ExecMainStartTimestampMonotonic"
+    )
+    assert show(machine, "penstock-validator@4", "ActiveState") == "inactive"
+
+
+def names_of_processes(machine):
+    return machine.run("sh", "-c", "cat /proc/[0-9]*/comm 2>/dev/null", code=None)
+
+
+def test_removing_ends_every_worker_first(machine):
+    assert "penstock-loader\n" in names_of_processes(machine)
+    machine.run("apt-get", "-qq", "purge", "-y", "penstock")
+    assert "penstock" not in names_of_processes(machine)
+    assert machine.run("systemctl", "list-units", "--no-legend", "penstock*", code=None) == ""
+    assert [name for name in machine.files() if "penstock" in name] == ["/root/penstock.deb"]
