@@ -7,7 +7,7 @@
 #include "common/mem.h"
 
 #define ANSWER_MAX (64 * 1024 * 1024) /* bytes */
-#define TIMEOUT_S 60L
+#define SECONDS 60L
 
 static void cleanup_curlp(CURL **curl)
 {
@@ -51,7 +51,7 @@ static void set_options(CURL *curl, const struct http_json_call *call, struct cu
 	curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_data);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
-	curl_easy_setopt(curl, CURLOPT_TIMEOUT, TIMEOUT_S);
+	curl_easy_setopt(curl, CURLOPT_TIMEOUT, call->seconds ? call->seconds : SECONDS);
 	curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
 	if (call->body)
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, call->body);
@@ -63,21 +63,40 @@ static void set_options(CURL *curl, const struct http_json_call *call, struct cu
 		curl_easy_setopt(curl, CURLOPT_CAINFO, call->ca_file);
 }
 
-int http_json(const struct http_json_call *call, long *ret_status, json_t **ret, struct err *err)
+static int perform(const struct http_json_call *call, struct buf *answer, long *ret_status, struct err *err)
 {
 	CLEANUP(cleanup_curlp) CURL *curl = curl_easy_init();
 	CLEANUP(free_listp) struct curl_slist *headers = make_headers(call);
-	CLEANUP(buf_release) struct buf answer = BUF_INIT(ANSWER_MAX);
 	CURLcode code;
 
-	*ret = NULL;
 	if (!curl)
 		return err_set(err, ERR_FATAL, "libcurl cannot be started");
-	set_options(curl, call, headers, &answer);
+	set_options(curl, call, headers, answer);
 	code = curl_easy_perform(curl);
 	if (code != CURLE_OK)
 		return err_set(err, ERR_RETRY, "%s: %s", call->url, curl_easy_strerror(code));
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
+	return 0;
+}
+
+int http_text(const struct http_json_call *call, long *ret_status, char **ret, struct err *err)
+{
+	CLEANUP(buf_release) struct buf answer = BUF_INIT(ANSWER_MAX);
+
+	*ret = NULL;
+	if (perform(call, &answer, ret_status, err))
+		return -1;
+	*ret = mem_strndup((const char *)answer.data, answer.len);
+	return 0;
+}
+
+int http_json(const struct http_json_call *call, long *ret_status, json_t **ret, struct err *err)
+{
+	CLEANUP(buf_release) struct buf answer = BUF_INIT(ANSWER_MAX);
+
+	*ret = NULL;
+	if (perform(call, &answer, ret_status, err))
+		return -1;
 	*ret = json_loadb((const char *)answer.data, answer.len, 0, NULL);
 	return 0;
 }
