@@ -32,7 +32,7 @@ def test_install_does_nothing_where_nothing_is_missing():
 def test_install_names_an_unknown_group():
     done = call(os.path.join(LOCAL, "install"), "everything")
     assert done.returncode == 1
-    assert "no group everything; there are: run, test, fuzz, lint" in done.stderr
+    assert "no group everything; there are: build, run, test, fuzz, lint" in done.stderr
 
 
 @pytest.mark.parametrize("data", ["none/*.dbn.zst", "none.dbn"])
