@@ -227,7 +227,7 @@ test-deb: deb ## the package: lintian, then installed into a fresh Debian, boote
 install-deps: ## install what building, running, testing and linting need (YES=1 does not ask)
 	@ops/local/install run test fuzz lint deb
 
-.PHONY: test check test-registry fuzz chaos bench bench-cost bench-decode bench-looking bench-peers lint headers format clean
+.PHONY: test check test-registry test-compose fuzz chaos bench bench-cost bench-decode bench-looking bench-peers lint headers format clean
 test: ## every test: units, units under ASan and UBSan, fuzz targets, stages, end to end, a part of the chaos
 	@ops/local/install run test
 	@ops/local/install fuzz || echo '  the fuzz targets will be skipped: the fuzzer could not be installed'
@@ -254,6 +254,10 @@ test-registry: ## the same records through a schema registry of another make (Ap
 	@$(SUBMAKE) all
 	@ops/local/install registry
 	@tests/run -- e2e/test_other_registry.py
+
+test-compose: ## the containers of compose/: built, started, a full ETL, scaled, killed, three brokers (needs a Docker engine)
+	@ops/local/install test
+	@cd tests && ../build/venv/bin/python -m pytest -s compose
 
 chaos: ## workers killed, stopped, cut off, servers too: 300 faults (CHAOS="--seed 7 --faults 50", CHAOS=--list)
 	@ops/local/install run test

@@ -1,4 +1,4 @@
-"""compose/ without an engine: the files agree with each other and with the programs. `make test-compose` starts them."""
+"""compose/ without an engine: its files agree with each other and the programs. `make test-compose` starts them."""
 
 import os
 import re
