@@ -187,6 +187,25 @@ def test_more_of_a_kind_are_enabled_beside_the_first(machine):
     assert found[0][2] == pid and len({each[2] for each in found}) == 3
 
 
+def last(lines, beginning):
+    return max(number for number, line in enumerate(lines) if line.startswith(beginning + " "))
+
+
+def test_stopping_goes_the_other_way_round(machine):
+    machine.run("systemctl", "stop", "penstock.target")
+    units = [*FIRST, "penstock-validator@2.service", "penstock-validator@3.service"]
+    for unit in units:
+        wait_until(lambda one=unit: show(machine, one, "ActiveState") == "inactive", SECONDS, f"{unit} has ended")
+    said = machine.run("journalctl", "--no-pager", "-o", "cat", "_PID=1").splitlines()
+    said = said[last(said, f"Stopping {FIRST[-1]}") :]
+    told = {unit: last(said, f"Stopping {unit}") for unit in units}
+    gone = {unit: last(said, f"Stopped {unit}") for unit in units}
+    assert [line for line in said if "Failed" in line or "killed" in line] == []
+    for unit, before in zip(FIRST, FIRST[1:], strict=False):
+        assert gone[before] < told[unit], (before, unit)
+    assert max(gone[unit] for unit in units[5:]) < told["penstock-transformer@1.service"]
+
+
 def test_what_is_enabled_runs_after_a_boot(machine):
     machine.run("systemctl", "enable", "penstock.target", "penstock-setup")
     machine.shut_down()
