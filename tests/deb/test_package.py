@@ -149,6 +149,16 @@ def test_each_kind_starts_when_those_that_read_from_it_are_ready(machine):
     ] * len(FIRST)
 
 
+def test_a_run_under_systemd(machine):
+    run = run_full(machine)
+    assert (run["status"], run["balanced"], run["inserted"]) == ("success", True, BARS), run
+    uid = machine.run("id", "-u", "penstock").strip()
+    units = [f"_SYSTEMD_UNIT={unit}" for unit in FIRST]
+    lines = machine.run("journalctl", "--boot", "--no-pager", "-o", "cat", *units, f"_UID={uid}").splitlines()
+    assert [line for line in lines if not line.startswith("{")] == []
+    assert {json.loads(line)["component"] for line in lines} == set(KINDS)
+
+
 def test_a_killed_worker_is_started_again_alone(machine):
     before = {unit: show(machine, unit, "MainPID") for unit in FIRST}
     machine.run("systemctl", "kill", "--signal=KILL", "penstock-loader@1")
