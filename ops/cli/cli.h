@@ -39,7 +39,6 @@ int cli_config(struct config **ret, int *argc, char **argv, struct err *err);
 /* The same of a program's own configuration, for commands that do what it does. */
 int cli_config_of(const struct config_spec *spec, struct config **ret, int *argc, char **argv, struct err *err);
 
-
 /* What --config says, left where it is; NULL: nothing. */
 const char *cli_config_option(int argc, char **argv);
 /* The configuration's file: as said, else $PENSTOCK_CONFIG, else the usual one. "" or NULL: nothing is said. */
