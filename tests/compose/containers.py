@@ -139,7 +139,7 @@ class Containers:
         assert left == ["", "", ""]
 
     def logs(self):
-        return self.compose("logs", "--no-color", "--tail=25", code=None).stdout
+        return self.compose("logs", "--no-color", "--tail=8", code=None).stdout
 
     def cli(self, *words, service="orchestrator", **options):
         return self.compose("exec", "-T", service, "penstock", *words, **options).stdout
