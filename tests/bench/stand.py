@@ -99,7 +99,10 @@ def direct_copy(pipeline, paths, rows, table="ohlcv_data"):
 
 
 class Watch:
-    """A worker from the first records that it has done to the last: records a second, CPU microseconds a record."""
+    """A worker from the first records that it has done to the last: records a second, CPU microseconds a record.
+
+    Where all were done between two looks, from when it was watched.
+    """
 
     def __init__(self, worker, records):
         self.worker = worker
@@ -107,6 +110,7 @@ class Watch:
         self.base = worker.metrics().get(self.counter, 0)
         self.last = self.base + records
         self.points = []
+        self.begun = (self.base, time.monotonic(), cpu_seconds(worker.pid))
 
     def look(self):
         done = self.worker.metrics().get(self.counter, 0)
@@ -116,6 +120,6 @@ class Watch:
 
     def wait(self, seconds=RUN_SECONDS):
         wait_until(self.look, seconds, lambda: f"{self.worker.name} has done {self.last}: {self.points[-1:]}\n{self.worker.tail()}")
-        (first, began, cpu), (last, ended, cpu_end) = self.points[0], self.points[-1]
-        assert last > first, "too few records to measure"
+        first, began, cpu = self.points[0] if len(self.points) > 1 else self.begun
+        last, ended, cpu_end = self.points[-1]
         return {"rate": (last - first) / (ended - began), "cpu_us": (cpu_end - cpu) / (last - first) * 1e6}

@@ -85,7 +85,7 @@ def bash_completes(scripts, line, cwd=None):
     [
         ("penstock ru", ["run", "runs", "rules"]),
         ("penstock run ", ["full", "show", "pause", "resume", "cancel", "retry"]),
-        ("penstock dlq re", ["review", "reviews", "resolve", "replay"]),
+        ("penstock dlq re", ["review", "reviews", "resolve", "replay", "reopen"]),
         ("penstock off", ["offsets"]),
         ("penstock fet", ["fetcher"]),
         ("penstock help tok", ["token"]),

@@ -414,10 +414,11 @@ def test_a_gap_that_opens_under_a_reader_of_events(pipeline, files):
     orchestrator = pipeline.start("orchestrator")
     wait_until(lambda: pipeline.value("SELECT count(*) FROM etl.offsets"), 20, "events are read")
     orchestrator.pause()
-    fill(pipeline, EVENTS, 10)
-    delete_below(pipeline, EVENTS, 10)
+    for through in (10, 20):  # a request of its may be at the broker already: that one is answered with the first ten
+        fill(pipeline, EVENTS, 10)
+        delete_below(pipeline, EVENTS, through)
     orchestrator.resume()
-    wait_alarm(pipeline, EVENTS, "begins at 10")
+    wait_alarm(pipeline, EVENTS, "begins at 20")
     pipeline.cli("offsets", "skip", "penstock.orchestrator", EVENTS, 0, "--why", "test")
     wait_no_alarm(pipeline)
     assert orchestrator.running
