@@ -7,7 +7,7 @@ const struct config_key orchestrator_keys[] = {
 	{ "tasks_per_slot", CONFIG_INT, "16", 1, 100, "tasks",
 	  "Attempts outstanding in one slot at most; two while it does not get more done in a second." },
 	{ "backfill_in_flight_max", CONFIG_INT, "20000", 1, 1000000000, "records",
-	  "Backfills rest while more of their records are on the way, so that what is live is not behind them." },
+	  "No more records of backfills are on the way at once, so that what is live is not behind them." },
 	{ "backfill_look_s", CONFIG_INT, "21600", 1, 8640000, "s",
 	  "A plan asks the vendor which days it has changed, where what it said of those that are covered is older." },
 	{ "attempts_max", CONFIG_INT, "5", 1, 1000, "attempts", "A task that is abandoned this often fails." },
