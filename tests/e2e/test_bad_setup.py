@@ -8,14 +8,13 @@ import pytest
 from confluent_kafka.admin import AdminClient
 from harness.pipeline import AGAIN, CLI_SECONDS, KAFKA_SECONDS, KINDS
 from harness.waiting import remains, wait_until
-from harness.worker import Worker
+from harness.worker import STOP_SECONDS, Worker
 from test_thread import simulate
 
 WRONG = 2  # wrong arguments or configuration
 NEVER = 4  # do not start me again before someone looked
 STAGES = tuple(kind for kind in KINDS if kind != "orchestrator")
 WITH_DATABASE = ("loader", "orchestrator")
-STOP_SECONDS = 10
 RUN_SECONDS = 60
 
 
