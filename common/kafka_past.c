@@ -11,9 +11,10 @@
 
 #define BATCH 1024 /* messages taken at once */
 #define POLL_MS 200
-#define QUEUE_FULL 40000 /* messages: the client may think that it has enough */
-#define QUEUE_LOW 20000  /* then it is to ask for more */
 #define NUDGE_MS 20
+#define QUEUE_RANGE_KIB 2048 /* of each range, as a fetcher has a client for each of its tasks … */
+#define QUEUE_KIB_MAX 8192   /* … and others read a topic by one; a client takes some four times as much for them */
+#define QUEUE_FULL_PER_KIB 5 /* messages: the client may think that it has enough */
 #define FETCH_MIN 65536 /* bytes */
 #define FETCH_MAX (1024 * 1024)
 #define ENTRY_BYTES 128  /* about; the broker answers with a batch at least */
@@ -28,6 +29,7 @@ struct kafka_past {
 	unsigned last;
 	rd_kafka_message_t *batch[BATCH];
 	ssize_t held, at;  /* so many were taken; the next one to look at */
+	size_t full;       /* messages */
 	bool was_full;     /* the client may have stopped asking the broker */
 	int64_t nudged_ns; /* last time */
 };
@@ -72,14 +74,20 @@ static int64_t fetch_bytes(const struct kafka_past *past)
 						: most * ENTRY_BYTES;
 }
 
+static unsigned queue_kib(const struct kafka_past *past)
+{
+	return past->count < QUEUE_KIB_MAX / QUEUE_RANGE_KIB ? past->count * QUEUE_RANGE_KIB : QUEUE_KIB_MAX;
+}
+
 static int open_client(struct kafka_past *past, const struct config *cfg, struct err *err)
 {
 	CLEANUP(freep) char *bytes = mem_printf("%" PRId64, fetch_bytes(past));
+	CLEANUP(freep) char *kib = mem_printf("%u", queue_kib(past));
 	const struct kafka_property defaults[] = {
 		{ "fetch.wait.max.ms", "10" },
 		{ "fetch.message.max.bytes", bytes },
-		{ "queued.min.messages", "10000000" },    /* bytes alone say what is enough */
-		{ "queued.max.messages.kbytes", "8192" }, /* a client takes some four times as much for them */
+		{ "queued.min.messages", "10000000" }, /* bytes alone say what is enough */
+		{ "queued.max.messages.kbytes", kib },
 		{ 0 },
 	};
 	static const struct kafka_property fixed[] = {
@@ -212,8 +220,8 @@ static void nudge(struct kafka_past *past)
 	const struct kafka_range *range = &past->ranges[past->last];
 	int64_t low, high, now_ns;
 
-	past->was_full |= queued > QUEUE_FULL;
-	if (!past->was_full || queued > QUEUE_LOW)
+	past->was_full |= queued > past->full;
+	if (!past->was_full || queued > past->full / 2) /* it has room, and is to ask */
 		return;
 	now_ns = clock_monotonic_ns();
 	if (now_ns - past->nudged_ns < NUDGE_MS * NS_PER_MS)
@@ -240,6 +248,7 @@ int kafka_past_open(struct kafka_past **ret, const struct config *cfg, const str
 
 	past->ranges = ranges;
 	past->count = count;
+	past->full = (size_t)queue_kib(past) * QUEUE_FULL_PER_KIB;
 	if (open_client(past, cfg, err) || begin(past, err))
 		return -1;
 	*ret = STEAL(past);
