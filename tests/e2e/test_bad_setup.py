@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from confluent_kafka.admin import AdminClient
 from harness.pipeline import AGAIN, CLI_SECONDS, KAFKA_SECONDS, KINDS
-from harness.waiting import remains, wait_until
+from harness.waiting import patient, remains, wait_until
 from harness.worker import STOP_SECONDS, Worker
 from test_thread import simulate
 
@@ -27,7 +27,7 @@ def call(pipeline, kind, *arguments, env=None, seconds=CLI_SECONDS):
         text=True,
         capture_output=True,
         stdin=subprocess.DEVNULL,
-        timeout=seconds,
+        timeout=patient(seconds),
     )
 
 
@@ -229,7 +229,7 @@ def test_a_connection_string_that_is_none_is_not_repeated(pipeline):
     done = [call(pipeline, kind, env=env, seconds=20) for kind in WITH_DATABASE]
     argv = [pipeline.program("penstock"), "db", "migrate"]
     env = pipeline.environment() | env
-    done.append(subprocess.run(argv, env=env, cwd=pipeline.folder, text=True, capture_output=True, timeout=20))
+    done.append(subprocess.run(argv, env=env, cwd=pipeline.folder, text=True, capture_output=True, timeout=patient(20)))
     for each in done:
         assert each.returncode == NEVER, each.stderr
         assert "database.dsn" in each.stderr and "hush" not in each.stderr

@@ -14,7 +14,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 from harness.pipeline import KAFKA_SECONDS, KINDS, Pipeline
 from harness.records import Codec
-from harness.waiting import wait_until
+from harness.waiting import patient, wait_until
 from test_thread import dbn_version, simulate
 
 BARS, BROKEN = 200, 13
@@ -84,7 +84,7 @@ def test_where_no_configuration_is_found_that_is_said(loaded, tmp_path):
     environment = loaded.environment() | {"PENSTOCK_API_URL": "http://127.0.0.1:1"}
     del environment["PENSTOCK_CONFIG"]
     words = [loaded.program("penstock"), "status"]
-    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=patient(60))
     assert done.returncode == 3 and "there is no ./var/penstock.yaml here, and PENSTOCK_CONFIG is not set" in done.stderr
     assert "var/penstock.yaml" not in loaded.cli("status", "--set", "api.url=http://127.0.0.1:1", code=3).stderr
 
@@ -480,7 +480,7 @@ def test_cat_follow_shows_what_comes(pipeline):
     try:
         wait_until(lambda: "before" in open(path).read(), KAFKA_SECONDS, "the first message is shown")
         pipeline.produce("etl.dlq", [{"value": b"after", "partition": 1}])
-        assert process.wait(KAFKA_SECONDS) == 0, "ends after -n messages"
+        assert process.wait(patient(KAFKA_SECONDS)) == 0, "ends after -n messages"
     finally:
         process.kill()
         process.wait()
@@ -684,7 +684,7 @@ def test_a_closed_pipe_ends_quietly(pipeline, tmp_path, command):
     try:
         json.loads(process.stdout.readline())
         process.stdout.close()
-        assert process.wait(KAFKA_SECONDS) in (0, -signal.SIGPIPE)
+        assert process.wait(patient(KAFKA_SECONDS)) in (0, -signal.SIGPIPE)
         assert process.stderr.read() == b""
     finally:
         process.kill()

@@ -14,7 +14,7 @@ import fastavro
 import psycopg
 import pytest
 from harness.bars import loaded
-from harness.waiting import wait_until
+from harness.waiting import patient, wait_until
 from psycopg import sql
 
 BARS, BROKEN = 300, 13
@@ -319,7 +319,7 @@ def test_watch_shows_what_comes(up):
         assert first["id"] > before
     finally:
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(patient(20)) == 0
 
 
 def test_tokens_from_the_command_line(up, tmp_path):
@@ -353,7 +353,7 @@ def on_a_terminal(up, *words, **environment):
     except OSError:  # the other end is closed
         pass
     os.close(master)
-    assert process.wait(30) == 0
+    assert process.wait(patient(30)) == 0
     return shown.decode()
 
 

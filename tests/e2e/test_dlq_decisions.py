@@ -2,6 +2,7 @@
 
 import pytest
 from harness.bars import loaded
+from harness.waiting import patient
 
 BARS, BROKEN = 300, 13
 DISCARDS, RESOLUTIONS, REOPENINGS = (f"/api/v1/dead-letters/{what}" for what in ("discards", "resolutions", "reopenings"))
@@ -165,5 +166,5 @@ def test_two_who_decide_at_once(up, letters):
         process = up.background("dlq", "resolve", "--run", "1")
         up.wait_blocked()
         first.commit()
-    _, said = process.communicate(timeout=30)
+    _, said = process.communicate(timeout=patient(30))
     assert process.returncode == 1 and f"decided upon already: {BROKEN} discarded" in said

@@ -8,7 +8,7 @@ from harness.pipeline import Pipeline
 from harness.records import Codec, lineage
 from harness.servers import TOP
 from harness.simulator import KEY, Simulator
-from harness.waiting import wait_until
+from harness.waiting import patient, wait_until
 
 BARS, BROKEN = 400, 39  # three of each kind
 RELAXED = "VOLUME_OUT_OF_RANGE"
@@ -296,7 +296,7 @@ def test_two_operators_one_wins(loaded):
         both = [up.background("dlq", "replay", "--where", "stage = 'validator'") for _ in range(2)]
         up.wait_blocked(2)
         gate.commit()
-    said = [(process.communicate(timeout=30), process.returncode) for process in both]
+    said = [(process.communicate(timeout=patient(30)), process.returncode) for process in both]
     assert sorted(code for _, code in said) == [0, 1]
     (lost,) = [text for (_, text), code in said if code == 1]
     total = len(letters(up, "stage = 'validator'"))

@@ -6,6 +6,7 @@ import subprocess
 
 import pytest
 from harness.bars import loaded
+from harness.waiting import patient
 
 RUNS = 3
 
@@ -84,7 +85,7 @@ def test_those_that_come(up, number):
         assert json.loads(process.stdout.readline())["run"] == run
     finally:
         process.send_signal(number)
-        said = process.communicate(timeout=20)
+        said = process.communicate(timeout=patient(20))
     assert process.returncode == 0 and said == ("", "")
 
 
@@ -92,7 +93,7 @@ def test_a_reader_that_goes_ends_it(up):
     process = follow(up, "-n", "1")
     assert process.stdout.readline() and process.stdout.readline()
     process.stdout.close()
-    assert process.wait(20) == 0
+    assert process.wait(patient(20)) == 0
     process.stderr.close()
 
 

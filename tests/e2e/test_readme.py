@@ -8,6 +8,7 @@ import subprocess
 import pytest
 from harness.pipeline import Pipeline
 from harness.servers import TOP
+from harness.waiting import patient
 
 SUBSCRIPTION = "demo-bars"
 
@@ -51,7 +52,7 @@ def run(pipeline, command):
     }
     words = ["bash", "-o", "pipefail", "-c", command]
     done = subprocess.run(
-        words, env=environment, cwd=pipeline.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60
+        words, env=environment, cwd=pipeline.folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=patient(60)
     )
     assert done.returncode in (0, 141), done.stdout  # 141: `head` had enough
     return done.stdout.replace(pipeline.prefix, "").splitlines()

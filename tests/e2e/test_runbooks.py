@@ -7,7 +7,7 @@ import subprocess
 import pytest
 from harness.bars import loaded
 from harness.servers import TOP
-from harness.waiting import wait_until
+from harness.waiting import patient, wait_until
 
 RUNBOOKS = os.path.join(TOP, "ops", "runbooks")
 RULES = os.path.join(TOP, "stages", "validator", "rules")
@@ -70,7 +70,7 @@ def run(pipeline, line, folder):
     line = line.replace("var/log", pipeline.folder)
     line = line.replace("psql ", f"psql '{pipeline.servers.dsn(pipeline.database)}' ")
     words = ["bash", "-o", "pipefail", "-c", line]
-    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=60)
+    return subprocess.run(words, cwd=folder, env=environment, capture_output=True, text=True, timeout=patient(60))
 
 
 @pytest.mark.parametrize("line", list(commands()))

@@ -1,6 +1,7 @@
 """The orchestrator's HTTP API, as a client that is not ours sees it."""
 
 import requests
+from harness.waiting import patient
 
 TIMEOUT_SECONDS = 30
 
@@ -12,7 +13,7 @@ class Api:
         self.session.headers["Authorization"] = f"Bearer {token}"
 
     def request(self, method, path, **options):
-        return self.session.request(method, self.url + path, timeout=TIMEOUT_SECONDS, **options)
+        return self.session.request(method, self.url + path, timeout=patient(TIMEOUT_SECONDS), **options)
 
     def get(self, path, **options):
         return self.request("GET", path, **options)
@@ -22,7 +23,7 @@ class Api:
 
     def anonymous(self, method, path, **options):
         """Without the token."""
-        return requests.request(method, self.url + path, timeout=TIMEOUT_SECONDS, **options)
+        return requests.request(method, self.url + path, timeout=patient(TIMEOUT_SECONDS), **options)
 
     def start_run(self, subscriptions=None, **switches):
         """Its id. Fails where the orchestrator does not accept it."""

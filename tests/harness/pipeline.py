@@ -19,7 +19,7 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 
 from harness.api import Api
 from harness.servers import TOP
-from harness.waiting import POLL_SECONDS, wait_until
+from harness.waiting import POLL_SECONDS, patient, wait_until
 from harness.worker import Worker
 
 KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
@@ -122,7 +122,7 @@ class Pipeline:
             text=True,
             capture_output=True,
             stdin=subprocess.DEVNULL,
-            timeout=seconds,
+            timeout=patient(seconds),
         )
         if code is not None:
             said = f"penstock {' '.join(map(str, arguments))}: exit code {done.returncode}\n{done.stdout}{done.stderr}"

@@ -7,9 +7,14 @@ POLL_SECONDS = 0.05
 PATIENCE = float(os.environ.get("PENSTOCK_PATIENCE", "1"))  # deadlines are for what never comes, not for slow machines
 
 
+def patient(seconds):
+    """The deadline of a process or a call that is waited for in another way."""
+    return seconds * PATIENCE
+
+
 def wait_until(condition, seconds, what, every=POLL_SECONDS):
     """The condition's first true value. `what` says in the failure what was waited for; it may be a callable."""
-    seconds *= PATIENCE
+    seconds = patient(seconds)
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() >= deadline:

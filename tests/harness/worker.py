@@ -8,7 +8,7 @@ import subprocess
 
 import requests
 
-from harness.waiting import wait_until
+from harness.waiting import patient, wait_until
 
 READY_SECONDS = 30
 STOP_SECONDS = 15
@@ -113,9 +113,9 @@ class Worker:
     # --- its end -----------------------------------------------------------------------------------------------------
     def wait_exit(self, seconds=STOP_SECONDS):
         try:
-            return self.process.wait(seconds)
+            return self.process.wait(patient(seconds))
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"{self.name} did not end within {seconds} s:\n{self.tail()}") from None
+            raise AssertionError(f"{self.name} did not end within {patient(seconds)} s:\n{self.tail()}") from None
 
     def stop(self, seconds=STOP_SECONDS):
         """Asks it to end, as an operator does; its exit code."""

@@ -10,7 +10,7 @@ import subprocess
 import pytest
 from harness.pipeline import KINDS
 from harness.servers import TOP
-from harness.waiting import wait_until
+from harness.waiting import patient, wait_until
 from harness.worker import die_with_parent
 
 PROGRAMS = os.environ.get("PENSTOCK_BIN") or os.path.join(TOP, "build", "bin")
@@ -19,7 +19,7 @@ ZSH_SECONDS = 30
 
 def program(name, *words, code=0):
     done = subprocess.run(
-        [os.path.join(PROGRAMS, name), *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=30
+        [os.path.join(PROGRAMS, name), *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=patient(30)
     )
     assert done.returncode == code, (done.stdout, done.stderr)
     return done
@@ -73,7 +73,7 @@ def bash_completes(scripts, line, cwd=None):
         ["bash", "--norc", "-c", code + '; printf "%s\\n" "${COMPREPLY[@]}"'],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=patient(30),
         cwd=cwd,
     )
     assert done.returncode == 0 and done.stderr == "", done.stderr
@@ -208,7 +208,7 @@ def pages(tmp_path_factory):
 
 
 def lint(*words):
-    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(words, capture_output=True, text=True, timeout=patient(60))
     return done.returncode, done.stdout + done.stderr
 
 
@@ -230,7 +230,7 @@ def read(pages, name):
     """As a reader sees it, in one line."""
     page = pages / f"{name}.{PAGES[name]}"
     done = subprocess.run(
-        ["groff", "-man", "-Tutf8", "-P-cbou", "-rHY=0", page], capture_output=True, text=True, timeout=60, check=True
+        ["groff", "-man", "-Tutf8", "-P-cbou", "-rHY=0", page], capture_output=True, text=True, timeout=patient(60), check=True
     )
     return " ".join(done.stdout.replace("\N{HYPHEN}", "-").split())
 

@@ -9,6 +9,7 @@ import pytest
 from harness.bars import assert_good
 from harness.pipeline import KINDS
 from harness.servers import TOP
+from harness.waiting import patient
 
 MAKE_SECONDS = 300
 EXPOSURE_MAX = 1.5
@@ -57,7 +58,7 @@ class Installed:
             env=os.environ | {"MANPATH": os.path.join(self.prefix, "share", "man"), "SYSTEMD_LOG_LEVEL": "warning"},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=patient(120),
         )
 
 
@@ -124,7 +125,7 @@ def test_the_examples_are_good_for_every_program(installed, tmp_path):
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=patient(30),
         )
         assert done.returncode == 0, done.stdout + done.stderr
         shown = dict(re.findall(r"^(\S+)\s+(\S+)\s+# (?:/|PENSTOCK)", done.stdout, re.M))

@@ -14,7 +14,7 @@ import sys
 import pytest
 
 from harness.servers import STACK
-from harness.waiting import wait_until
+from harness.waiting import patient, wait_until
 from local_stack.process import PidFile, start_time
 
 KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
@@ -59,7 +59,7 @@ class StandIns:
             [sys.executable, STACK, "--dir", self.folder, *arguments],
             capture_output=True,
             text=True,
-            timeout=90,
+            timeout=patient(90),
             env=os.environ | {"PENSTOCK_BIN": str(self.bin)},
         )
         assert done.returncode == code, done.stdout + done.stderr

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from harness.servers import TOP
+from harness.waiting import patient
 from local_stack.process import choose_port
 
 LOCAL = os.path.join(TOP, "ops", "local")
@@ -17,7 +18,7 @@ LOCAL = os.path.join(TOP, "ops", "local")
 
 def call(*arguments, env=None):
     return subprocess.run(
-        arguments, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60, env=os.environ | (env or {})
+        arguments, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=patient(60), env=os.environ | (env or {})
     )
 
 
