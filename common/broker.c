@@ -22,6 +22,11 @@ void broker_works(void)
 	worker_set_missing(WORKER_BROKER, NULL);
 }
 
+bool broker_is_away(void)
+{
+	return away;
+}
+
 void broker_ask(struct kafka_consumer *consumer)
 {
 	if (away && kafka_consumer_answers(consumer))

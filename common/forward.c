@@ -9,6 +9,7 @@ static int run_stage(const struct forward *forward, struct worker *worker, struc
 	CLEANUP(freep) char *group_base = mem_printf("penstock.%s", forward->stage);
 	struct data_topics topics;
 	struct stage stage = {
+		.name = forward->stage,
 		.group = topics_group(worker->topics, group_base),
 		.topics = topics.names,
 		.topic_count = DATA_TYPES,
@@ -22,7 +23,7 @@ static int run_stage(const struct forward *forward, struct worker *worker, struc
 	data_topics_open(&topics, worker->topics, forward->reads);
 	if (forward->open(&self, worker, commit_kafka_producer(commit), &stage.ops, err))
 		return -1;
-	r = stage_run(&stage, worker->cfg, err);
+	r = stage_run(&stage, worker, err);
 	forward->close(self);
 	return r;
 }

@@ -15,7 +15,7 @@
 #define QUEUE_RANGE_KIB 2048 /* of each range, as a fetcher has a client for each of its tasks … */
 #define QUEUE_KIB_MAX 8192   /* … and others read a topic by one; a client takes some four times as much for them */
 #define QUEUE_FULL_PER_KIB 5 /* messages: the client may think that it has enough */
-#define FETCH_MIN 65536 /* bytes */
+#define FETCH_MIN 65536      /* bytes */
 #define FETCH_MAX (1024 * 1024)
 #define ENTRY_BYTES 128  /* about; the broker answers with a batch at least */
 #define SILENCE_MS 30000 /* without any word of the broker */
@@ -84,11 +84,9 @@ static int open_client(struct kafka_past *past, const struct config *cfg, struct
 	CLEANUP(freep) char *bytes = mem_printf("%" PRId64, fetch_bytes(past));
 	CLEANUP(freep) char *kib = mem_printf("%u", queue_kib(past));
 	const struct kafka_property defaults[] = {
-		{ "fetch.wait.max.ms", "10" },
-		{ "fetch.message.max.bytes", bytes },
+		{ "fetch.wait.max.ms", "10" },         { "fetch.message.max.bytes", bytes },
 		{ "queued.min.messages", "10000000" }, /* bytes alone say what is enough */
-		{ "queued.max.messages.kbytes", kib },
-		{ 0 },
+		{ "queued.max.messages.kbytes", kib }, { 0 },
 	};
 	static const struct kafka_property fixed[] = {
 		{ "group.id", "penstock.reader" }, /* a name is required; nothing is committed under it */

@@ -30,6 +30,7 @@ static int rewind_patiently(struct stage_loop *loop, struct err *err)
 		if (err->kind != ERR_RETRY || tries == REWINDS_MAX || worker_stopping())
 			return -1;
 		notify_beat();
+		stage_trouble_lasts(loop->trouble, err->text, loop->backoff_ms);
 		loop->backoff_ms = worker_backoff(loop->backoff_ms, STAGE_BACKOFF_FIRST_MS, STAGE_BACKOFF_MAX_MS);
 		err_clear(err);
 	}
@@ -54,6 +55,7 @@ static int recover(struct stage_loop *loop, struct err *err)
 	if (err->kind != ERR_RETRY || ++loop->dropped > DROPPED_MAX)
 		return -1;
 	log_warning("batch_dropped", LOG_FIELDS(log_i64("records", loop->open.records)), "%s; trying again", why.text);
+	stage_trouble_lasts(loop->trouble, why.text, loop->backoff_ms);
 	if (stage_batch_drop(loop, err))
 		return err_wrap(err, "after '%s'", why.text);
 	fenced = commit->fenced && commit->fenced(commit->self);
@@ -301,10 +303,11 @@ static void loop_freep(struct stage_loop **loop)
 {
 	kafka_consumer_freep(&(*loop)->consumer); /* it may still call back */
 	places_clear(&(*loop)->places);
+	stage_trouble_freep(&(*loop)->trouble);
 	freep(loop);
 }
 
-int stage_run(const struct stage *stage, const struct config *cfg, struct err *err)
+int stage_run(const struct stage *stage, const struct worker *worker, struct err *err)
 {
 	CLEANUP(loop_freep) struct stage_loop *loop = mem_zalloc(1, sizeof(*loop));
 	const struct kafka_rebalance rebalance = stage_rebalance(loop);
@@ -312,8 +315,10 @@ int stage_run(const struct stage *stage, const struct config *cfg, struct err *e
 	loop->stage = loop->places.stage = stage;
 	loop->backoff_ms = STAGE_BACKOFF_FIRST_MS;
 	loop->records_max = stage->batch_records_max;
+	stage_trouble_open(&loop->trouble, worker, stage->name);
 	worker_set_ready(false, "waiting for partitions");
-	if (kafka_consumer_new(&loop->consumer, cfg, stage->group, stage->topics, stage->topic_count, &rebalance, err))
+	if (kafka_consumer_new(&loop->consumer, worker->cfg, stage->group, stage->topics, stage->topic_count,
+			       &rebalance, err))
 		return -1;
 	loop->places.consumer = loop->consumer;
 	return run(loop, err);

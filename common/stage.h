@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include "common/kafka.h"
+#include "common/worker.h"
 
 /* Why a message is rejected: handle() said so, or the stage crashed on it again and again, so nobody looked into it. */
 enum stage_refusal { STAGE_NOT_HANDLED, STAGE_CRASHED };
@@ -104,6 +105,7 @@ struct commit_ops {
 };
 
 struct stage {
+	const char *name; /* "loader" */
 	const char *group;
 	const char *const *topics;
 	unsigned topic_count;
@@ -114,4 +116,4 @@ struct stage {
 };
 
 /* Until SIGTERM (0: the open batch was committed) or an error that only a new start mends. */
-int stage_run(const struct stage *stage, const struct config *cfg, struct err *err);
+int stage_run(const struct stage *stage, const struct worker *worker, struct err *err);

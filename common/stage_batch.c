@@ -21,6 +21,7 @@ static void count_arrived(struct stage_loop *loop)
 	stage_careful_grow(loop);
 	loop->backoff_ms = STAGE_BACKOFF_FIRST_MS;
 	loop->dropped = loop->fenced = 0;
+	stage_trouble_over(loop->trouble);
 	histogram_observe(&worker_histograms[WORKER_COMMIT_NS], now_ns - batch->committing_ns);
 	histogram_observe(&worker_histograms[WORKER_BATCH_NS], now_ns - batch->began_ns);
 	histogram_observe(&worker_histograms[WORKER_BATCH_RECORDS], batch->records);

@@ -7,6 +7,7 @@
  */
 #include "common/places.h"
 #include "common/stage.h"
+#include "common/stage_trouble.h"
 #include "common/worker.h"
 
 #define STAGE_BACKOFF_FIRST_MS 100
@@ -31,6 +32,7 @@ struct stage_loop {
 	int64_t records_max;             /* of a batch; fewer while careful */
 	unsigned singles;                /* batches of one message since then */
 	struct places places;
+	struct stage_trouble *trouble; /* owned */
 	int64_t backoff_ms;
 	unsigned dropped;  /* batches in a row */
 	unsigned fenced;   /* likewise */

@@ -91,7 +91,7 @@ const struct command cli_commands[] = {
 	  command_backfill },
 	{ "backfills", "[--subscription NAME] [--hash HASH]" PAGES, "the plans of backfills, the newest first",
 	  command_backfills },
-	{ "breaker ls", "[--kind subscription|source] [--state closed|open|half_open]" PAGES,
+	{ "breaker ls", "[--kind subscription|source|stage] [--state closed|open|half_open]" PAGES,
 	  "what is held back because too much of it went wrong, or was", command_breaker_ls },
 	{ "breaker reset", "NAME --why TEXT [--kind subscription|source] [--json]",
 	  "let what is held back go on now; a record of it stays in the audit", command_breaker_reset },

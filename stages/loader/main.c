@@ -35,6 +35,7 @@ static int run(struct worker *worker, struct err *err)
 	if (commit_pg_open(&commit, worker->cfg, group, owner, &effects, err))
 		return -1;
 	const struct stage stage = {
+		.name = "loader",
 		.group = group,
 		.topics = topics,
 		.topic_count = DATA_TYPES + 1,
@@ -44,7 +45,7 @@ static int run(struct worker *worker, struct err *err)
 		.commit = commit_pg_ops(commit),
 	};
 
-	if (stage_run(&stage, worker->cfg, err))
+	if (stage_run(&stage, worker, err))
 		return -1;
 	return loader_close(loader, err);
 }

@@ -1,6 +1,6 @@
 #pragma once
 /*
- * What fetchers say about their attempts: read from etl.events, booked in the
+ * What fetchers say about their attempts, and stages about themselves: read from etl.events, booked in the
  * transaction that moves the offset in etl.offsets.
  */
 #include <stdbool.h>
@@ -34,6 +34,6 @@ struct task_event;
 /* What one event says of its attempt; inside a transaction. */
 int event_book(struct orchestrator *self, const struct task_event *event, struct err *err);
 
-/* An attempt that runs says nothing of a result: a stage tells of it there which rule set it judges it by. */
+/* An attempt that runs says nothing of a result: a stage tells there which rule set it judges it by, or, of no attempt, of its breaker. */
 bool event_is_note(const struct task_event *event);
 int event_book_note(struct orchestrator *self, const struct task_event *event, struct err *err);

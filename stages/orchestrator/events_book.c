@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/control.h"
 #include "common/json_in.h"
 #include "common/log.h"
@@ -62,13 +63,41 @@ bool event_is_note(const struct task_event *event)
 	return event->state == ATTEMPT_RUNNING && event->result[0];
 }
 
+/* A try's time is counted from when it was said: a worker whose last word is old may be gone. */
+static const char breaker_sql[] =
+	"INSERT INTO etl.stage_breakers AS b (stage, worker, state, openings, probe_at, reason)"
+	" VALUES ($1, $2, $3, ($3 = 'open')::integer, to_timestamp($4::bigint / 1000.0), $5)"
+	" ON CONFLICT (stage, worker) DO UPDATE SET state = EXCLUDED.state, probe_at = EXCLUDED.probe_at,"
+	"  since = CASE WHEN b.state = EXCLUDED.state THEN b.since ELSE now() END,"
+	"  openings = b.openings + (EXCLUDED.state = 'open' AND b.state = 'closed')::integer,"
+	"  reason = CASE WHEN EXCLUDED.state = 'open' THEN EXCLUDED.reason ELSE b.reason END";
+
+/* What a stage says of itself (common/stage_trouble.c). */
+static int book_breaker(struct orchestrator *self, const struct task_event *event, const json_t *breaker,
+			struct err *err)
+{
+	const char *stage = json_string_value(json_object_get(breaker, "stage"));
+	int64_t next_ms = json_integer_value(json_object_get(breaker, "next_ms"));
+	bool open = json_is_true(json_object_get(breaker, "open"));
+
+	if (!stage)
+		return 0;
+	return pg_query(self->pg, breaker_sql,
+			PG_PARAMS(stage, event->worker, open ? "open" : "closed",
+				  INT_TEXT(event->ts / NS_PER_MS + next_ms), event->message),
+			NULL, err);
+}
+
 /* Of an attempt that is not ours nothing is kept. */
 int event_book_note(struct orchestrator *self, const struct task_event *event, struct err *err)
 {
 	CLEANUP(json_freep) json_t *note = json_loads(event->result, JSON_REJECT_DUPLICATES, NULL);
 	const char *record_type = json_string_value(json_object_get(note, "record_type"));
 	const char *rule_set = json_string_value(json_object_get(note, "rule_set"));
+	const json_t *breaker = json_object_get(note, "breaker");
 
+	if (breaker)
+		return book_breaker(self, event, breaker, err);
 	if (!record_type || !rule_set)
 		return 0;
 	return pg_query(self->pg,

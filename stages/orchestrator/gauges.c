@@ -16,7 +16,8 @@
 #define ALARMS_RAISED "penstock_orchestrator_alarms_raised_total"
 #define ALARMS_HELP "Alarms about an attempt's account."
 #define BREAKERS "penstock_orchestrator_breakers"
-#define BREAKERS_HELP "Subscriptions and sources that are held back, or tried with one task."
+#define BREAKERS_HELP \
+	"Subscriptions and sources that are held back, or tried with one task; workers of a stage that stand still."
 
 struct metric orchestrator_metrics[GAUGES] = {
 	[GAUGE_LEADER] = { "penstock_orchestrator_leader", NULL, METRIC_GAUGE, "1: active, 0: standing by.", 0 },
@@ -37,6 +38,7 @@ struct metric orchestrator_metrics[GAUGES] = {
 			 "Partitions that a group cannot go on in by itself.", 0 },
 	[GAUGE_BREAKERS_SUBSCRIPTION] = { BREAKERS, "kind=\"subscription\"", METRIC_GAUGE, BREAKERS_HELP, 0 },
 	[GAUGE_BREAKERS_SOURCE] = { BREAKERS, "kind=\"source\"", METRIC_GAUGE, BREAKERS_HELP, 0 },
+	[GAUGE_BREAKERS_STAGE] = { BREAKERS, "kind=\"stage\"", METRIC_GAUGE, BREAKERS_HELP, 0 },
 	[GAUGE_BREAKERS_OPENED] = { "penstock_orchestrator_breakers_opened_total", NULL, METRIC_COUNTER,
 				    "Times that a subscription or a source was held back.", 0 },
 	[GAUGE_DISPATCHED] = { "penstock_orchestrator_dispatched_total", NULL, METRIC_COUNTER, "Attempts sent.", 0 },
@@ -136,7 +138,8 @@ static const char refresh_sql[] =
 	" o.attempts, o.in_flight, (SELECT count(*) FROM etl.alarms),"
 	" (SELECT count(*) FROM etl.gaps),"
 	" (SELECT count(*) FROM etl.breakers WHERE state <> 'closed' AND kind = 'subscription'),"
-	" (SELECT count(*) FROM etl.breakers WHERE state <> 'closed' AND kind = 'source')"
+	" (SELECT count(*) FROM etl.breakers WHERE state <> 'closed' AND kind = 'source'),"
+	" (SELECT count(*) FROM etl.stage_breakers_now WHERE state <> 'closed')"
 	" FROM (SELECT count(*) AS attempts,"
 	"       coalesce(sum(a.fetched - coalesce((SELECT sum(l.records) FROM etl.ledger l"
 	"                                          WHERE l.attempt = a.attempt), 0)), 0)::bigint AS in_flight"
@@ -145,11 +148,11 @@ static const char refresh_sql[] =
 
 int gauges_refresh(struct orchestrator *self, struct err *err)
 {
-	static const enum gauge columns[] = { GAUGE_RUNS_PENDING,   GAUGE_RUNS_RUNNING,
-					      GAUGE_TASKS_PENDING,  GAUGE_ATTEMPTS_OPEN,
-					      GAUGE_IN_FLIGHT,      GAUGE_ALARMS,
-					      GAUGE_GAPS,           GAUGE_BREAKERS_SUBSCRIPTION,
-					      GAUGE_BREAKERS_SOURCE };
+	static const enum gauge columns[] = {
+		GAUGE_RUNS_PENDING,    GAUGE_RUNS_RUNNING,  GAUGE_TASKS_PENDING, GAUGE_ATTEMPTS_OPEN,
+		GAUGE_IN_FLIGHT,       GAUGE_ALARMS,        GAUGE_GAPS,          GAUGE_BREAKERS_SUBSCRIPTION,
+		GAUGE_BREAKERS_SOURCE, GAUGE_BREAKERS_STAGE
+	};
 	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
 
 	if (pg_query(self->pg, refresh_sql, PG_NO_PARAMS, &r, err))

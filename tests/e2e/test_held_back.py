@@ -1,9 +1,10 @@
-"""Breakers, with every worker: a subscription whose every record breaks a rule, and a vendor that does not work."""
+"""Breakers, with every worker: a subscription whose every record breaks a rule, a vendor that does not work, a stage that cannot go on."""
 
 import json
 import os
 
 from harness.bars import assert_good, simulate
+from harness.full_disk import fill_disk, free_disk
 from harness.servers import TOP
 from harness.simulator import KEY, Simulator
 from harness.waiting import wait_until
@@ -165,3 +166,55 @@ def test_a_running_transfer_is_parked_and_bought_once(pipeline, tmp_path):
         vendor.raw(**asked)
         whole = vendor.control("GET", "meter")["billed_bytes"] - bought
         assert bought < whole * 1.5, (bought, whole)
+
+
+def stage_breaker(pipeline, state):
+    """The loader's, once it is in that state."""
+    found = []
+
+    def look():
+        found[:] = pipeline.cli_json("breaker", "ls", "--kind", "stage", "--state", state)["breakers"]
+        return found
+
+    wait_until(look, 60, lambda: f"a stage's breaker is {state}: {pipeline.cli_json('breaker', 'ls')}")
+    return found[0]
+
+
+def test_a_stage_that_cannot_go_on_says_so_and_goes_on_by_itself(pipeline, tmp_path):
+    simulate(pipeline, tmp_path, "bars.dbn", bars=300, symbols=3, broken=0)
+    pipeline.subscribe("bars", tmp_path / "bars.dbn")
+    (loader,) = pipeline.start_all().of("loader")
+    fill_disk(pipeline)
+    run = pipeline.api.start_run()
+    shown = stage_breaker(pipeline, "open")
+    assert shown["name"].startswith("loader ") and "no space left" in shown["reason"] and shown["openings"] == 1
+    assert shown["probe_at"] and shown["tasks_waiting"] == 0
+    status = pipeline.cli("status", code=1).stdout
+    assert "loader" in status and "stands still" in status and "no space left" in status
+    assert any(alarm["name"] == "breaker_open" for alarm in pipeline.cli_json("alarms")["alarms"])
+    (orchestrator,) = pipeline.of("orchestrator")
+    gauge = 'penstock_orchestrator_breakers{kind="stage"}'
+    wait_until(lambda: orchestrator.metrics()[gauge] == 1, 20, "the gauge")
+    assert [e["message"] for e in loader.events("breaker_opened")], loader.tail()
+    assert "goes on by itself" in pipeline.cli("breaker", "reset", shown["name"], "--why", "now", code=1).stderr
+
+    # whoever is started anew meets the same trouble, and nobody forgets meanwhile
+    loader.kill()
+    orchestrator.kill()
+    pipeline.start("loader")
+    pipeline.start("orchestrator", settings={"http.port": pipeline.api_port})
+    assert stage_breaker(pipeline, "open")["name"] == shown["name"]
+    free_disk(pipeline)
+    assert_good(pipeline.wait_run(run), fetched=300)
+    assert stage_breaker(pipeline, "closed")["name"] == shown["name"]
+    assert pipeline.api.get("/api/etl/status").json()["alarms"] == []
+    assert pipeline.value("SELECT count(*) FROM ohlcv_data") == 300
+
+
+def test_a_stage_that_is_gone_stands_still_no_longer(pipeline):
+    """It cannot say that it is over."""
+    pipeline.start("orchestrator")
+    words = "INSERT INTO etl.stage_breakers (stage, worker, state, openings, probe_at, reason) VALUES ('loader', %s, 'open', 1, now() - %s::interval, 'x')"
+    pipeline.query(words, "gone", "121 seconds")
+    pipeline.query(words, "slow", "60 seconds")
+    assert {b["name"]: b["state"] for b in pipeline.cli_json("breaker", "ls")["breakers"]} == {"loader gone": "closed", "loader slow": "open"}

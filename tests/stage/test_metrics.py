@@ -7,10 +7,11 @@ import subprocess
 import pytest
 from confluent_kafka import Producer
 import requests
+from harness.full_disk import fill_disk, free_disk
 from harness.bars import assert_good, simulate
 from harness.pipeline import KINDS
 from harness.records import Codec, clean_bar, messages
-from harness.waiting import wait_until
+from harness.waiting import patient, wait_until
 from harness.windows import send, task, wait_over
 from harness.worker import die_with_parent
 
@@ -54,7 +55,7 @@ class Prometheus:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(patient(30))
 
     def query(self, expression):
         """Labels (without those that the scrape adds to tell targets apart) and value of each series."""
@@ -88,7 +89,7 @@ class Prometheus:
 def check(worker):
     """promtool says nothing at all of text that follows the conventions."""
     text = worker.get("/metrics").content
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=30)
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=patient(30))
     said = (done.stdout + done.stderr).decode()
     assert (done.returncode, said) == (0, ""), f"{worker.name}: {said}"
 
@@ -115,7 +116,7 @@ def test_promtool_has_nothing_to_say(pipeline, tmp_path):
 def test_promtool_would_complain(tmp_path):
     """The check above can fail."""
     text = b"# HELP penstock_things Things.\n# TYPE penstock_things counter\npenstock_things 1\n"
-    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=30)
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, timeout=patient(30))
     assert done.returncode != 0 and b"_total" in done.stdout + done.stderr
 
 
@@ -228,21 +229,14 @@ def test_a_transaction_that_stays_open_is_seen(pipeline):
     wait_until(lambda: age("etl.clean.ohlcv") == 0, 30, "it is over")
 
 
-FULL_DISK = """
-    CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN RAISE EXCEPTION 'no space left' USING ERRCODE = 'disk_full'; END $$;
-    CREATE TRIGGER full_disk BEFORE INSERT ON ohlcv_data FOR EACH ROW EXECUTE FUNCTION full_disk()
-"""
-
-
 def test_the_breaker_is_open_while_the_database_takes_nothing(pipeline):
-    pipeline.query(FULL_DISK)
+    fill_disk(pipeline)
     loader = pipeline.start("loader")
     assert loader.metrics()["penstock_breaker_open"] == 0
     pipeline.produce("etl.clean.ohlcv", messages(Codec("ohlcv_clean"), [clean_bar(ATTEMPT, n) for n in range(1, 11)]))
     wait_until(lambda: loader.metrics()["penstock_breaker_open"] == 1, 30, lambda: loader.tail())
     assert loader.metrics()["penstock_batches_dropped_total"] > 0
-    pipeline.query("DROP TRIGGER full_disk ON ohlcv_data")
+    free_disk(pipeline)
     wait_until(lambda: loader.metrics()["penstock_records_total"] == 10, 60, lambda: loader.tail())
     assert loader.metrics()["penstock_breaker_open"] == 0
     assert pipeline.value("SELECT count(*) FROM ohlcv_data") == 10

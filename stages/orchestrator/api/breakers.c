@@ -78,7 +78,8 @@ static const char reset_sql[] =
 static bool may_reset(struct reset *reset, const struct pg_result *found)
 {
 	if (pg_rows(found) == 0)
-		api_problem(reset->call->response, 404, "nothing of the name '%.200s' was ever held back", reset->name);
+		api_problem(reset->call->response, 404,
+			    "nothing of the name '%.200s' was ever held back; a stage goes on by itself", reset->name);
 	else if (strcmp(pg_text(found, 0, 1), "closed") == 0)
 		api_problem(reset->call->response, 409, "%s %.200s is not held back", pg_text(found, 0, 0),
 			    reset->name);
