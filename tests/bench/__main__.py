@@ -13,7 +13,7 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, growth, latency, live, mixed, parts, replay, report, starting, whole
+from bench import alone, growth, latency, live, mixed, parts, plan, replay, report, starting, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
 from bench.workloads import ROWS
@@ -26,6 +26,7 @@ PARTS = {
     "latency": latency.measure,
     "live": live.measure,
     "growth": growth.measure,
+    "plan": plan.measure,
     "starting": starting.measure,
     "recovery": starting.measure_recovery,
     "peers": peers.measure,
@@ -79,6 +80,7 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=10, help="latency: how long records come at each rate (10)")
     parser.add_argument("--largest", type=int, default=10**7, help="growth: larger sizes are left out (10000000 rows)")
+    parser.add_argument("--growing", choices=growth.KINDS, help="growth: only this of " + ", ".join(growth.KINDS))
     parser.add_argument("--output", default=os.path.join(TOP, "bench"))
     parser.add_argument("--strict", action="store_true", help="exit code 1 where a bar does not hold")
     options = parser.parse_args()

@@ -16,6 +16,7 @@ RECORDS = (10**5, 10**6, 10**7)
 SYMBOLS = (10, 10**3, 10**5)
 TASKS = (10, 10**4)
 THERE = (0, 10**7, 10**8)
+KINDS = ("records", "symbols", "tasks", "there")
 SYMBOLS_USUAL = 500
 SYMBOLS_FEW = 100  # each small file begins with a list of them
 LEAST_THERE = grown.SYMBOLS * 10  # that grown.py makes
@@ -67,7 +68,7 @@ class Size:
                     os.unlink(os.path.join(stack.pipeline.folder, file))
 
 
-def sizes(rows, largest):
+def sizes(rows, largest, kind):
     """As they are asked for with as many --rows as there are by default; less with less."""
 
     def scaled(size):
@@ -78,7 +79,7 @@ def sizes(rows, largest):
     found += [Size("symbols", n, common, symbols=scaled(n)) for n in SYMBOLS]
     found += [Size("tasks", n, common, symbols=SYMBOLS_FEW, files=scaled(n)) for n in TASKS]
     found += [Size("there", n, common, there=max(scaled(n), LEAST_THERE) if n else 0) for n in THERE]
-    return [size for size in found if size.size <= largest]
+    return [size for size in found if size.size <= largest and kind in (None, size.kind)]
 
 
 def stacks(make_pipeline, found, say):
@@ -104,7 +105,7 @@ def against_smallest(costs):
 
 
 def measure(make_pipeline, options, say):
-    found = sizes(options.rows, options.largest)
+    found = sizes(options.rows, options.largest, options.growing)
     made = stacks(make_pipeline, found, say)
     for there, stack in made.items():  # warms up
         next(size for size in found if size.there == there).measure(stack, 1)

@@ -7,11 +7,11 @@ import sys
 
 import pytest
 from harness.servers import SHARED, TOP
-from harness.waiting import PATIENCE
+from harness.waiting import patient
 
 pytestmark = pytest.mark.alone
 SECONDS = 300
-PARTS = ("whole", "mixed", "alone", "replay", "latency", "growth", "starting")
+PARTS = ("whole", "mixed", "alone", "replay", "latency", "growth", "plan", "starting")
 KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
 FIGURES = [
     "end_to_end_vs_copy",
@@ -27,6 +27,7 @@ FIGURES = [
     "replay_vs_first",
     "rules_try_records_per_s",
     "sustained_per_s",
+    "plan_seconds",
     *(f"latency_{name}_ms_at_{share}" for name in ("p50", "p99", "p999") for share in (1, 50, 90)),
     *(f"{size}_vs_smallest" for size in ("records_1e7", "symbols_1e5", "tasks_1e4", "there_1e7")),
     *(f"{part}_memory_mib" for part in PARTS[:-1]),
@@ -42,7 +43,7 @@ def test_every_part_leaves_its_figures(servers, tmp_path):
         env=os.environ | {SHARED: servers.folder},
         capture_output=True,
         text=True,
-        timeout=SECONDS * PATIENCE,
+        timeout=patient(SECONDS),
     )
     assert done.returncode == 0, done.stdout + done.stderr
     latest = json.loads((tmp_path / "latest.json").read_text())
