@@ -10,7 +10,7 @@ from xdist.scheduler import LoadScopeScheduling
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 
 from harness.interrupt import clean_up_on_sigterm  # noqa: E402
-from harness.pipeline import Pipeline  # noqa: E402
+from harness.pipeline import making  # noqa: E402
 from harness.servers import SHARED, TOP, Servers, sweep  # noqa: E402
 
 TOGETHER = (
@@ -20,6 +20,7 @@ TOGETHER = (
     "e2e/test_http_limits.py",
     "e2e/test_lag.py",
     "e2e/test_plans.py",
+    "e2e/test_secured",  # several files, one broker
     "stage/test_install.py",
 )
 
@@ -82,16 +83,8 @@ def servers():
 @pytest.fixture
 def make_pipeline(servers, request, tmp_path_factory):
     """make_pipeline() as often as a test needs one; all are closed at its end."""
-    request.node.pipelines = []
-
-    def make(**options):
-        pipeline = Pipeline(servers, tmp_path_factory.mktemp("pipeline"), **options)
-        request.node.pipelines.append(pipeline)
-        return pipeline
-
-    yield make
-    for pipeline in request.node.pipelines:
-        pipeline.close()
+    with making(servers, request, tmp_path_factory) as make:
+        yield make
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import os
 import secrets
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
@@ -46,6 +47,7 @@ class Pipeline:
         self.config_path = os.path.join(self.folder, "penstock.yaml")
         self.subscriptions_path = os.path.join(self.folder, "subscriptions.yaml")
         self.settings = {}
+        self.variables = {}  # of its programs' environment
         self.subscriptions = []
         self.workers = []
         self.started = dict.fromkeys(KINDS, 0)
@@ -107,7 +109,7 @@ class Pipeline:
         foreign = ("PENSTOCK_", "PG")
         return {k: v for k, v in os.environ.items() if not k.startswith(foreign)} | {
             "PENSTOCK_CONFIG": self.config_path
-        }
+        } | self.variables
 
     # --- programs ----------------------------------------------------------------------------------------------------
     def program(self, name):
@@ -345,3 +347,18 @@ class Pipeline:
         names = [name for name in admin.list_topics(timeout=KAFKA_SECONDS).topics if name.startswith(self.prefix)]
         for future in (admin.delete_topics(names) if names else {}).values():
             future.result(KAFKA_SECONDS)
+
+
+@contextmanager
+def making(servers, request, folders):
+    """make(options) as often as a test needs a pipeline; all are closed at its end. folders: tmp_path_factory."""
+    request.node.pipelines = []
+
+    def make(**options):
+        pipeline = Pipeline(servers, folders.mktemp("pipeline"), **options)
+        request.node.pipelines.append(pipeline)
+        return pipeline
+
+    yield make
+    for pipeline in request.node.pipelines:
+        pipeline.close()

@@ -72,6 +72,7 @@ COORDINATOR = "org.apache.kafka.coordinator.common.runtime.CoordinatorRuntime"
 
 class Kafka:
     name = "kafka"
+    jvm_options = format_options = ()  # of a broker that a test sets up in its own way
 
     def __init__(self, place):
         self.place = place
@@ -105,6 +106,7 @@ class Kafka:
             "-XX:-UsePerfData",
             "-Xshare:auto",
             *jit,
+            *self.jvm_options,
             "-Djava.awt.headless=true",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
             f"-Dorg.slf4j.simpleLogger.log.{COORDINATOR}=info",
@@ -139,7 +141,7 @@ class Kafka:
         cluster = "A" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
         with open(self.log, "ab") as output:
             done = subprocess.run(
-                [*self.command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties],
+                [*self.command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties, *self.format_options],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
