@@ -21,6 +21,12 @@ static const char *const binaries[] = { "fetcher", "validator", "transformer", "
 
 const struct config_key config_common_keys[] = {
 	{ "kafka", CONFIG_MAP, NULL, 0, 0, NULL, "Straight to librdkafka: bootstrap.servers, security.protocol, …" },
+	{ "oauth.url", CONFIG_TEXT, "", 0, 0, NULL,
+	  "Token endpoint (https) for kafka.sasl.mechanism OAUTHBEARER, by client credentials." },
+	{ "oauth.client_id", CONFIG_TEXT, "", 0, 0, NULL, "What this client is called there." },
+	{ "oauth.client_secret", CONFIG_SECRET, NULL, 0, 0, NULL, "That client's secret." },
+	{ "oauth.scope", CONFIG_TEXT, "", 0, 0, NULL, "What is asked for there, words apart; empty: its default." },
+	{ "oauth.ca_file", CONFIG_TEXT, "", 0, 0, NULL, "CA certificates for it (PEM); empty: the system's." },
 	{ "topics.prefix", CONFIG_TEXT, "", 0, 0, NULL,
 	  "In front of every topic and group, so that pipelines can share a broker." },
 	{ "topics.replication_factor", CONFIG_INT, "1", 1, 32, NULL,

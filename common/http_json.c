@@ -73,6 +73,8 @@ static int perform(const struct http_json_call *call, struct buf *answer, long *
 		return err_set(err, ERR_FATAL, "libcurl cannot be started");
 	set_options(curl, call, headers, answer);
 	code = curl_easy_perform(curl);
+	if (answer->overflow)
+		return err_set(err, ERR_RETRY, "%s: an answer of more than %zu bytes", call->url, answer->max);
 	if (code != CURLE_OK)
 		return err_set(err, ERR_RETRY, "%s: %s", call->url, curl_easy_strerror(code));
 	curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, ret_status);
@@ -81,7 +83,7 @@ static int perform(const struct http_json_call *call, struct buf *answer, long *
 
 int http_text(const struct http_json_call *call, long *ret_status, char **ret, struct err *err)
 {
-	CLEANUP(buf_release) struct buf answer = BUF_INIT(ANSWER_MAX);
+	CLEANUP(buf_release) struct buf answer = BUF_INIT(call->answer_max ? call->answer_max : ANSWER_MAX);
 
 	*ret = NULL;
 	if (perform(call, &answer, ret_status, err))
@@ -92,7 +94,7 @@ int http_text(const struct http_json_call *call, long *ret_status, char **ret, s
 
 int http_json(const struct http_json_call *call, long *ret_status, json_t **ret, struct err *err)
 {
-	CLEANUP(buf_release) struct buf answer = BUF_INIT(ANSWER_MAX);
+	CLEANUP(buf_release) struct buf answer = BUF_INIT(call->answer_max ? call->answer_max : ANSWER_MAX);
 
 	*ret = NULL;
 	if (perform(call, &answer, ret_status, err))

@@ -11,6 +11,7 @@ struct http_json_call {
 	const char *bearer;       /* token; NULL: none */
 	const char *user, *password;
 	const char *ca_file; /* PEM; NULL or "": the system's */
+	size_t answer_max;   /* bytes; 0: 64 MiB */
 	long seconds;        /* until it is given up; 0: 60 */
 };
 

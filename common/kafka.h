@@ -35,6 +35,13 @@ struct kafka_offset {
 /* Whether librdkafka knows every key of the `kafka:` map and takes its value; ERR_FATAL names the key and its place. */
 int kafka_check(const struct config *cfg, struct err *err);
 
+/*
+ * Before a worker begins: ERR_FATAL, with the way out, where the brokers
+ * refuse it for good (a certificate, a password) or are too old. Where none
+ * answers yet that is said in the log, and is no error.
+ */
+int kafka_reach(const struct config *cfg, struct err *err);
+
 /* What all producers of the process did. */
 enum kafka_metric { KAFKA_PRODUCED, KAFKA_PRODUCED_BYTES, KAFKA_COMMITTED, KAFKA_ABORTED, KAFKA_METRICS };
 extern struct metric kafka_metrics[KAFKA_METRICS];

@@ -11,6 +11,7 @@
 
 struct kafka_admin {
 	const struct config *cfg;
+	bool reached; /* a broker answered: what refuses it from now on may be mended */
 	rd_kafka_t *rk;
 	rd_kafka_t
 		*stable; /* the same, for which a partition ends before the first open transaction; opened when asked */
@@ -52,7 +53,7 @@ static void destroy_eventp(rd_kafka_event_t **event)
 		rd_kafka_event_destroy(*event);
 }
 
-static rd_kafka_AdminOptions_t *options_new(struct kafka_admin *admin, rd_kafka_admin_op_t op)
+rd_kafka_AdminOptions_t *kafka_admin_options(struct kafka_admin *admin, rd_kafka_admin_op_t op)
 {
 	rd_kafka_AdminOptions_t *options = rd_kafka_AdminOptions_new(admin->rk, op);
 	char text[KAFKA_ERRSTR];
@@ -61,14 +62,24 @@ static rd_kafka_AdminOptions_t *options_new(struct kafka_admin *admin, rd_kafka_
 	return options;
 }
 
-/* The answer to the call that was just made. */
-static int await(struct kafka_admin *admin, rd_kafka_event_t **ret, struct err *err)
+rd_kafka_t *kafka_admin_client(struct kafka_admin *admin)
+{
+	return admin->rk;
+}
+
+rd_kafka_queue_t *kafka_admin_queue(struct kafka_admin *admin)
+{
+	return admin->queue;
+}
+
+int kafka_admin_await(struct kafka_admin *admin, rd_kafka_event_t **ret, struct err *err)
 {
 	*ret = rd_kafka_queue_poll(admin->queue, 2 * REQUEST_TIMEOUT_MS);
 	if (!*ret)
-		return err_set(err, ERR_RETRY, "kafka: no answer within %d s", 2 * REQUEST_TIMEOUT_MS / 1000);
+		return kafka_fail(err, RD_KAFKA_RESP_ERR__TIMED_OUT, "no answer within %d s",
+				  2 * REQUEST_TIMEOUT_MS / 1000);
 	if (rd_kafka_event_error(*ret))
-		return err_set(err, ERR_RETRY, "kafka: %s", rd_kafka_event_error_string(*ret));
+		return kafka_fail_as(err, rd_kafka_event_error(*ret), "admin call", rd_kafka_event_error_string(*ret));
 	return 0;
 }
 
@@ -98,7 +109,8 @@ static enum err_kind creation_kind(rd_kafka_resp_err_t e)
 
 int kafka_admin_create(struct kafka_admin *admin, const struct kafka_topic_spec *spec, struct err *err)
 {
-	CLEANUP(destroy_optionsp) rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
+	CLEANUP(destroy_optionsp)
+	rd_kafka_AdminOptions_t *options = kafka_admin_options(admin, RD_KAFKA_ADMIN_OP_CREATETOPICS);
 	CLEANUP(destroy_new_topicp) rd_kafka_NewTopic_t *topic = NULL;
 	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
 	const rd_kafka_topic_result_t **results;
@@ -112,7 +124,7 @@ int kafka_admin_create(struct kafka_admin *admin, const struct kafka_topic_spec 
 	for (unsigned i = 0; spec->config[i]; i += 2)
 		rd_kafka_NewTopic_set_config(topic, spec->config[i], spec->config[i + 1]);
 	rd_kafka_CreateTopics(admin->rk, &topic, 1, options, admin->queue);
-	if (await(admin, &event, err))
+	if (kafka_admin_await(admin, &event, err))
 		return err_wrap(err, "creating topic %s", spec->name);
 	results = rd_kafka_CreateTopics_result_topics(rd_kafka_event_CreateTopics_result(event), &n);
 	e = n ? rd_kafka_topic_result_error(results[0]) : RD_KAFKA_RESP_ERR_NO_ERROR;
@@ -130,11 +142,12 @@ static void destroy_metadatap(const struct rd_kafka_metadata **metadata)
 
 static int read_metadata(struct kafka_admin *admin, const struct rd_kafka_metadata **ret, struct err *err)
 {
-	rd_kafka_resp_err_t e = rd_kafka_metadata(admin->rk, 1, NULL, ret, REQUEST_TIMEOUT_MS);
+	int r = kafka_metadata(admin->rk, true, REQUEST_TIMEOUT_MS, ret, err);
 
-	return e ? err_set(err, ERR_RETRY, "kafka: no broker answers: %s; look at kafka.bootstrap.servers",
-			   rd_kafka_err2str(e))
-		 : 0;
+	if (r && admin->reached)
+		err->kind = ERR_RETRY;
+	admin->reached |= r == 0;
+	return r;
 }
 
 /* 0 where there is no such topic. */
@@ -166,7 +179,7 @@ int kafka_admin_topic_config(struct kafka_admin *admin, const char *topic, const
 			     char value[KAFKA_CONFIG_VALUE_MAX], struct err *err)
 {
 	CLEANUP(destroy_optionsp)
-	rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+	rd_kafka_AdminOptions_t *options = kafka_admin_options(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
 	CLEANUP(destroy_resourcep)
 	rd_kafka_ConfigResource_t *resource = rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topic);
 	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
@@ -176,7 +189,7 @@ int kafka_admin_topic_config(struct kafka_admin *admin, const char *topic, const
 
 	value[0] = '\0';
 	rd_kafka_DescribeConfigs(admin->rk, &resource, 1, options, admin->queue);
-	if (await(admin, &event, err))
+	if (kafka_admin_await(admin, &event, err))
 		return err_wrap(err, "configuration of topic %s", topic);
 	resources = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &n);
 	entries = n ? rd_kafka_ConfigResource_configs(resources[0], &count) : NULL;
@@ -232,7 +245,7 @@ int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kaf
 			struct err *err)
 {
 	CLEANUP(destroy_optionsp)
-	rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
+	rd_kafka_AdminOptions_t *options = kafka_admin_options(admin, RD_KAFKA_ADMIN_OP_LISTCONSUMERGROUPOFFSETS);
 	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = list_of(offsets, count);
 	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
 	rd_kafka_ListConsumerGroupOffsets_t *request = rd_kafka_ListConsumerGroupOffsets_new(group, list);
@@ -241,7 +254,7 @@ int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kaf
 
 	rd_kafka_ListConsumerGroupOffsets(admin->rk, &request, 1, options, admin->queue);
 	rd_kafka_ListConsumerGroupOffsets_destroy(request);
-	if (await(admin, &event, err))
+	if (kafka_admin_await(admin, &event, err))
 		return err_wrap(err, "offsets of group %s", group);
 	results = rd_kafka_ListConsumerGroupOffsets_result_groups(rd_kafka_event_ListConsumerGroupOffsets_result(event),
 								  &n);
@@ -257,7 +270,7 @@ int kafka_admin_set_offsets(struct kafka_admin *admin, const char *group, const 
 			    unsigned count, struct err *err)
 {
 	CLEANUP(destroy_optionsp)
-	rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
+	rd_kafka_AdminOptions_t *options = kafka_admin_options(admin, RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS);
 	CLEANUP(destroy_listp) rd_kafka_topic_partition_list_t *list = list_of(offsets, count);
 	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
 	rd_kafka_AlterConsumerGroupOffsets_t *request = rd_kafka_AlterConsumerGroupOffsets_new(group, list);
@@ -266,7 +279,7 @@ int kafka_admin_set_offsets(struct kafka_admin *admin, const char *group, const 
 
 	rd_kafka_AlterConsumerGroupOffsets(admin->rk, &request, 1, options, admin->queue);
 	rd_kafka_AlterConsumerGroupOffsets_destroy(request);
-	if (await(admin, &event, err))
+	if (kafka_admin_await(admin, &event, err))
 		return err_wrap(err, "offsets of group %s", group);
 	results = rd_kafka_AlterConsumerGroupOffsets_result_groups(
 		rd_kafka_event_AlterConsumerGroupOffsets_result(event), &n);
@@ -276,14 +289,14 @@ int kafka_admin_set_offsets(struct kafka_admin *admin, const char *group, const 
 int kafka_admin_members(struct kafka_admin *admin, const char *group, unsigned *ret_members, struct err *err)
 {
 	CLEANUP(destroy_optionsp)
-	rd_kafka_AdminOptions_t *options = options_new(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
+	rd_kafka_AdminOptions_t *options = kafka_admin_options(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONSUMERGROUPS);
 	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
 	const rd_kafka_ConsumerGroupDescription_t **groups;
 	size_t n;
 
 	*ret_members = 0;
 	rd_kafka_DescribeConsumerGroups(admin->rk, &group, 1, options, admin->queue);
-	if (await(admin, &event, err))
+	if (kafka_admin_await(admin, &event, err))
 		return err_wrap(err, "members of group %s", group);
 	groups = rd_kafka_DescribeConsumerGroups_result_groups(rd_kafka_event_DescribeConsumerGroups_result(event), &n);
 	if (n == 0)

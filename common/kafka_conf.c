@@ -1,10 +1,13 @@
 #include "common/kafka_internal.h"
 
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
+#include "common/kafka_oauth.h"
+#include "common/kafka_trouble.h"
 #include "common/log.h"
 #include "common/mem.h"
 
@@ -87,7 +90,7 @@ int kafka_check(const struct config *cfg, struct err *err)
 {
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = rd_kafka_conf_new();
 
-	return config_map(cfg, "kafka", set_any, conf, err);
+	return config_map(cfg, "kafka", set_any, conf, err) || kafka_oauth_check(conf, cfg, err) ? -1 : 0;
 }
 
 /* --- clients --------------------------------------------------------------------------------------------------------- */
@@ -96,6 +99,10 @@ int kafka_check(const struct config *cfg, struct err *err)
 static void on_log(const rd_kafka_t *client, int level, const char *facility, const char *text)
 {
 	(void)client;
+	if (strcmp(facility, "FAIL") == 0 && level < 7) /* 7: what is said again there */
+		kafka_trouble_log(text);
+	else if (strcmp(facility, "APIVERSION") == 0)
+		kafka_reach_hear(text);
 	log_write(level <= 4 ? LOG_WARNING : LOG_DEBUG, "kafka_client", LOG_FIELDS(log_str("facility", facility)), "%s",
 		  text);
 }
@@ -115,9 +122,24 @@ int kafka_conf_new(rd_kafka_conf_t **ret, rd_kafka_type_t type, const struct con
 
 	rd_kafka_conf_set_log_cb(conf, on_log);
 	if (set_all(conf, common_defaults, err) || set_all(conf, defaults, err) || set_user(conf, type, cfg, err) ||
-	    set_all(conf, fixed, err))
+	    set_all(conf, fixed, err) || kafka_oauth_set(conf, cfg, err))
 		return -1;
 	*ret = STEAL(conf);
+	return 0;
+}
+
+int kafka_new(rd_kafka_t **ret, rd_kafka_type_t type, rd_kafka_conf_t **conf, struct err *err)
+{
+	CLEANUP(kafka_client_freep) rd_kafka_t *rk = NULL;
+	char text[KAFKA_ERRSTR];
+
+	rk = rd_kafka_new(type, *conf, text, sizeof(text));
+	if (!rk)
+		return err_set(err, ERR_FATAL, "kafka: %s", text);
+	*conf = NULL; /* the client owns it now */
+	if (kafka_oauth_attach(rk, err))
+		return -1;
+	*ret = STEAL(rk);
 	return 0;
 }
 
@@ -138,18 +160,15 @@ int kafka_client_new(rd_kafka_t **ret, const struct config *cfg, const char *iso
 		 * offsets while the group's coordinator is coming up (librdkafka issue 5040).
 		 */
 		{ "group.id", "penstock.admin" },
+		{ "log.connection.close", "true" }, /* not for the log: a port that hangs up is only told there */
 		{ 0 },
 	};
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
-	char text[KAFKA_ERRSTR];
 
-	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, NULL, fixed, err))
-		return -1;
-	*ret = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
-	if (!*ret)
-		return err_set(err, ERR_FATAL, "kafka: %s", text);
-	conf = NULL; /* the client owns it now */
-	return 0;
+	return kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, NULL, fixed, err) ||
+			       kafka_new(ret, RD_KAFKA_CONSUMER, &conf, err)
+		       ? -1
+		       : 0;
 }
 
 void kafka_client_freep(rd_kafka_t **client)
@@ -157,6 +176,59 @@ void kafka_client_freep(rd_kafka_t **client)
 	if (*client)
 		rd_kafka_destroy(*client);
 	*client = NULL;
+}
+
+/* --- errors ---------------------------------------------------------------------------------------------------------- */
+
+#define DENIED "; this user may not: `penstock acls check` tells what is missing"
+
+static bool is_denied(rd_kafka_resp_err_t e)
+{
+	switch (e) {
+	case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+	case RD_KAFKA_RESP_ERR_TRANSACTIONAL_ID_AUTHORIZATION_FAILED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Of the connection, not of what was asked. */
+static bool is_unreached(rd_kafka_resp_err_t e)
+{
+	switch (e) {
+	case RD_KAFKA_RESP_ERR__TRANSPORT:
+	case RD_KAFKA_RESP_ERR__TIMED_OUT:
+	case RD_KAFKA_RESP_ERR__TIMED_OUT_QUEUE:
+	case RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN:
+	case RD_KAFKA_RESP_ERR__RESOLVE:
+	case RD_KAFKA_RESP_ERR__SSL:
+	case RD_KAFKA_RESP_ERR__AUTHENTICATION:
+		return true;
+	default:
+		return false;
+	}
+}
+
+int kafka_fail_as(struct err *err, rd_kafka_resp_err_t e, const char *what, const char *why)
+{
+	bool final = is_denied(e) || e == RD_KAFKA_RESP_ERR__UNSUPPORTED_FEATURE;
+
+	err_set(err, final ? ERR_FATAL : ERR_RETRY, "kafka: %s: %s%s", what, why, is_denied(e) ? DENIED : "");
+	return is_unreached(e) ? kafka_trouble_explain(what, err) : -1;
+}
+
+int kafka_fail(struct err *err, rd_kafka_resp_err_t e, const char *fmt, ...)
+{
+	char what[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(what, sizeof(what), fmt, ap);
+	va_end(ap);
+	return kafka_fail_as(err, e, what, rd_kafka_err2str(e));
 }
 
 /*
@@ -168,7 +240,7 @@ int kafka_take_error(rd_kafka_error_t *error, const char *what, struct err *err)
 {
 	if (!error)
 		return 0;
-	err_set(err, ERR_RETRY, "kafka: %s: %s", what, rd_kafka_error_string(error));
+	kafka_fail_as(err, rd_kafka_error_code(error), what, rd_kafka_error_string(error));
 	rd_kafka_error_destroy(error);
 	return -1;
 }

@@ -83,17 +83,14 @@ static int open_consumer(struct kafka_consumer *consumer, const struct config *c
 		{ 0 },
 	};
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
-	char text[KAFKA_ERRSTR];
 
 	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, defaults, fixed, err))
 		return -1;
 	rd_kafka_conf_set_opaque(conf, consumer);
 	if (consumer->rebalance.assigned)
 		rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
-	consumer->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
-	if (!consumer->rk)
-		return err_set(err, ERR_FATAL, "kafka: %s", text);
-	conf = NULL; /* the client owns it now */
+	if (kafka_new(&consumer->rk, RD_KAFKA_CONSUMER, &conf, err))
+		return -1;
 	rd_kafka_poll_set_consumer(consumer->rk);
 	consumer->queue = rd_kafka_queue_get_consumer(consumer->rk);
 	return 0;
@@ -180,6 +177,16 @@ static bool is_offset_gone(const rd_kafka_message_t *m)
 	       (m->err == RD_KAFKA_RESP_ERR__AUTO_OFFSET_RESET || m->err == RD_KAFKA_RESP_ERR_OFFSET_OUT_OF_RANGE);
 }
 
+/* The library's text names the topic, but not the group. */
+static void meet_denial(const struct kafka_consumer *consumer, const rd_kafka_message_t *m, struct err *err)
+{
+	char what[KAFKA_ERRSTR] = "group ";
+	size_t size = sizeof(what) - strlen(what);
+
+	rd_kafka_conf_get(rd_kafka_conf(consumer->rk), "group.id", what + strlen(what), &size);
+	kafka_fail_as(err, m->err, what, rd_kafka_message_errstr(m));
+}
+
 static enum kafka_poll poll_error(const struct kafka_consumer *consumer, rd_kafka_message_t *m,
 				  struct kafka_message *ret, struct err *err)
 {
@@ -189,6 +196,9 @@ static enum kafka_poll poll_error(const struct kafka_consumer *consumer, rd_kafk
 	}
 	if (m->err == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 		err_set(err, ERR_RETRY, "kafka: %s; run `penstock topics apply`", rd_kafka_message_errstr(m));
+	else if (m->err == RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED ||
+		 m->err == RD_KAFKA_RESP_ERR_GROUP_AUTHORIZATION_FAILED)
+		meet_denial(consumer, m, err);
 	else if (m->rkt)
 		err_set(err, kind_of(m->err), "kafka: %s [%d] at offset %lld: %s", rd_kafka_topic_name(m->rkt),
 			m->partition, (long long)m->offset, rd_kafka_message_errstr(m));
@@ -328,8 +338,7 @@ int kafka_consumer_committed(struct kafka_consumer *consumer, const char *topic,
 	if (!e)
 		e = p->err;
 	if (e)
-		return err_set(err, ERR_RETRY, "kafka: committed offset of %s [%d]: %s", topic, partition,
-			       rd_kafka_err2str(e));
+		return kafka_fail(err, e, "committed offset of %s [%d]", topic, partition);
 	*ret_offset = p->offset < 0 ? KAFKA_OFFSET_NONE : p->offset;
 	*ret_metadata = p->metadata && p->metadata_size ? mem_strndup(p->metadata, p->metadata_size) : NULL;
 	return 0;
@@ -372,6 +381,6 @@ int kafka_watermarks(struct kafka_consumer *consumer, const char *topic, int32_t
 	if (e == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || e == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
 		ask_for_topics_anew(consumer);
 	if (e)
-		return err_set(err, ERR_RETRY, "kafka: offsets of %s [%d]: %s", topic, partition, rd_kafka_err2str(e));
+		return kafka_fail(err, e, "offsets of %s [%d]", topic, partition);
 	return 0;
 }

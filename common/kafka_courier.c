@@ -39,8 +39,7 @@ static int count_partitions(struct kafka_courier *courier, struct err *err)
 	if (!e && metadata->topic_cnt == 1)
 		e = metadata->topics[0].err;
 	if (e || metadata->topic_cnt != 1 || metadata->topics[0].partition_cnt == 0)
-		return err_set(err, ERR_RETRY, "kafka: metadata of topic %s: %s", rd_kafka_topic_name(courier->topic),
-			       rd_kafka_err2str(e));
+		return kafka_fail(err, e, "metadata of topic %s", rd_kafka_topic_name(courier->topic));
 	courier->partitions = metadata->topics[0].partition_cnt;
 	return 0;
 }
@@ -60,17 +59,12 @@ static int open_client(struct kafka_courier *courier, const struct config *cfg, 
 		{ 0 },
 	};
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
-	char text[KAFKA_ERRSTR];
 
 	if (kafka_conf_new(&conf, RD_KAFKA_PRODUCER, cfg, defaults, fixed, err))
 		return -1;
 	rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
 	rd_kafka_conf_set_opaque(conf, courier);
-	courier->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
-	if (!courier->rk)
-		return err_set(err, ERR_FATAL, "kafka: %s", text);
-	conf = NULL; /* the client owns it now */
-	return 0;
+	return kafka_new(&courier->rk, RD_KAFKA_PRODUCER, &conf, err);
 }
 
 int kafka_courier_new(struct kafka_courier **ret, const struct config *cfg, const char *topic, struct err *err)

@@ -95,14 +95,10 @@ static int open_client(struct kafka_past *past, const struct config *cfg, struct
 		{ "enable.partition.eof", "true" },      { 0 },
 	};
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
-	char text[KAFKA_ERRSTR];
 
-	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, defaults, fixed, err))
+	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, defaults, fixed, err) ||
+	    kafka_new(&past->rk, RD_KAFKA_CONSUMER, &conf, err))
 		return -1;
-	past->rk = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
-	if (!past->rk)
-		return err_set(err, ERR_FATAL, "kafka: %s", text);
-	conf = NULL; /* the client owns it now */
 	rd_kafka_poll_set_consumer(past->rk);
 	past->queue = rd_kafka_queue_get_consumer(past->rk);
 	return 0;

@@ -33,14 +33,10 @@ static int open_client(rd_kafka_t **ret, const struct config *cfg, struct err *e
 		{ "queued.max.messages.kbytes", "64" },  { 0 },
 	};
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
-	char text[KAFKA_ERRSTR];
 
-	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, NULL, fixed, err))
+	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, NULL, fixed, err) ||
+	    kafka_new(ret, RD_KAFKA_CONSUMER, &conf, err))
 		return -1;
-	*ret = rd_kafka_new(RD_KAFKA_CONSUMER, conf, text, sizeof(text));
-	if (!*ret)
-		return err_set(err, ERR_FATAL, "kafka: %s", text);
-	conf = NULL; /* the client owns it now */
 	rd_kafka_poll_set_consumer(*ret);
 	return 0;
 }

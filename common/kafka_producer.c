@@ -46,17 +46,19 @@ struct kafka_producer {
 
 static int init_transactions(struct kafka_producer *producer, struct err *err)
 {
-	char servers[KAFKA_ERRSTR] = "";
-	size_t size = sizeof(servers);
+	char servers[KAFKA_ERRSTR] = "", id[KAFKA_ERRSTR] = "";
+	size_t size = sizeof(servers), id_size = sizeof(id);
 	int64_t deadline = clock_monotonic_ns() + 3 * INIT_TIMEOUT_MS * INT64_C(1000000);
 
 	rd_kafka_conf_get(producer->conf, "bootstrap.servers", servers, &size);
+	rd_kafka_conf_get(producer->conf, "transactional.id", id, &id_size);
 	for (;;) {
 		rd_kafka_error_t *error = rd_kafka_init_transactions(producer->rk, INIT_TIMEOUT_MS);
 		bool again = error && rd_kafka_error_is_retriable(error) && clock_monotonic_ns() < deadline;
 
 		if (!again && kafka_take_error(error, "starting transactions", err))
-			return err_wrap(err, "kafka.bootstrap.servers=%s", servers);
+			return err->kind == ERR_FATAL ? err_wrap(err, "transactional id %s", id)
+						      : err_wrap(err, "kafka.bootstrap.servers=%s", servers);
 		if (!again)
 			return 0;
 		log_warning("broker_unavailable", NULL, "kafka.bootstrap.servers=%s: %s; trying again", servers,
@@ -68,13 +70,8 @@ static int init_transactions(struct kafka_producer *producer, struct err *err)
 static int open_client(struct kafka_producer *producer, struct err *err)
 {
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = rd_kafka_conf_dup(producer->conf);
-	char text[KAFKA_ERRSTR];
 
-	producer->rk = rd_kafka_new(RD_KAFKA_PRODUCER, conf, text, sizeof(text));
-	if (!producer->rk)
-		return err_set(err, ERR_FATAL, "kafka: %s", text);
-	conf = NULL; /* the client owns it now */
-	return init_transactions(producer, err);
+	return kafka_new(&producer->rk, RD_KAFKA_PRODUCER, &conf, err) || init_transactions(producer, err) ? -1 : 0;
 }
 
 int kafka_producer_new(struct kafka_producer **ret, const struct config *cfg, const char *transactional_id,
@@ -158,7 +155,7 @@ static int open_topic(struct kafka_producer *producer, struct kafka_topic *topic
 	if (e == RD_KAFKA_RESP_ERR_UNKNOWN_TOPIC_OR_PART)
 		return err_set(err, ERR_RETRY, "kafka: topic %s does not exist; run `penstock topics apply`", name);
 	if (e || metadata->topic_cnt != 1)
-		return err_set(err, ERR_RETRY, "kafka: metadata of topic %s: %s", name, rd_kafka_err2str(e));
+		return kafka_fail(err, e, "metadata of topic %s", name);
 	topic->partitions = metadata->topics[0].partition_cnt;
 	return 0;
 }

@@ -361,7 +361,8 @@ static int run(const struct worker_spec *spec, struct config *cfg, struct err *e
 	log_info("http_listening",
 		 LOG_FIELDS(log_str("address", config_text(cfg, "http.bind")), log_i64("port", http_server_port(http))),
 		 "listening on %s:%d", config_text(cfg, "http.bind"), http_server_port(http));
-	if (join_registry(cfg, err))
+	worker_set_ready(false, "waiting for the broker");
+	if (kafka_reach(cfg, err) || join_registry(cfg, err))
 		return -1;
 	return worker_stopping() ? 0 : spec->run(&worker, err);
 }

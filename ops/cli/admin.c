@@ -5,6 +5,7 @@
 #include "common/cleanup.h"
 #include "common/datasets_pg.h"
 #include "common/embed.h"
+#include "common/kafka.h"
 #include "common/log.h"
 #include "common/pg.h"
 #include "common/topics.h"
@@ -22,7 +23,8 @@ int command_topics_apply(int argc, char **argv)
 	if (cli_leftover("topics apply", argc, argv, 0))
 		return EXIT_USAGE;
 	log_open("penstock", LOG_ERROR); /* what the client tries meanwhile, the error sums up */
-	if (topics_open(&topics, cfg, &err) || topics_apply(topics, cfg, dry_run, cli_print_line, NULL, &err))
+	if (kafka_reach(cfg, &err) || topics_open(&topics, cfg, &err) ||
+	    topics_apply(topics, cfg, dry_run, cli_print_line, NULL, &err))
 		return cli_fail("topics apply", &err);
 	return EXIT_OK;
 }
@@ -39,7 +41,8 @@ int command_topics_check(int argc, char **argv)
 	if (cli_leftover("topics check", argc, argv, 0))
 		return EXIT_USAGE;
 	log_open("penstock", LOG_ERROR);
-	if (topics_open(&topics, cfg, &err) || topics_check(topics, cfg, cli_print_line, NULL, &differences, &err))
+	if (kafka_reach(cfg, &err) || topics_open(&topics, cfg, &err) ||
+	    topics_check(topics, cfg, cli_print_line, NULL, &differences, &err))
 		return cli_fail("topics check", &err);
 	printf("%u topics, %u differences\n", topics_count(topics), differences);
 	return differences ? EXIT_FAILED : EXIT_OK;

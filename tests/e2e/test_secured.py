@@ -5,11 +5,14 @@ import os
 
 import confluent_kafka
 import pytest
-from harness.authority import SECRET
+from harness.authority import SECRET, Authority
 from harness.bars import simulate
 from harness.pipeline import KINDS
 from harness.secured import ADMIN, password_of
+from harness.tokens import CLIENT, CLIENT_SECRET
 from harness.waiting import wait_until
+
+TOKEN_SECONDS = 5  # a token lives so long: several are needed in a run
 
 
 def load(pipeline, folder, bars=1000, broken=13):
@@ -92,3 +95,106 @@ def test_a_full_run_by_scram(secured, guarded, newer_library, tmp_path):
     for worker in guarded.workers:
         with open(f"/proc/{worker.pid}/maps") as file:
             assert newer_library in file.read(), worker.name
+
+
+# --- tokens ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def bearer(secured, guarded, tokens):
+    """A pipeline whose programs fetch tokens."""
+    secured.speak(guarded, secured.sasl("OAUTHBEARER"))
+    guarded.configure(
+        "oauth",
+        url=tokens.url,
+        client_id=CLIENT,
+        client_secret_file=guarded.secret("client-secret", CLIENT_SECRET),
+        scope="kafka.write kafka.read",
+        ca_file=secured.authority.certificate,
+    )
+    return guarded
+
+
+def test_a_run_by_tokens_that_expire_meanwhile(bearer, tokens, tmp_path):
+    """The broker closes connections whose token is over, and takes none that is."""
+    tokens.lifetime = TOKEN_SECONDS
+    load(bearer, tmp_path)
+    first = len(tokens.asked)
+    begun = {worker.name: worker.pid for worker in bearer.workers}
+    assert tokens.asked[0] == {"grant_type": "client_credentials", "scope": "kafka.write kafka.read"}
+    # Idle workers, which poll seldom, have new ones all the same.
+    wait_until(lambda: len(tokens.asked) >= first + 4 * len(begun), 60, "each worker fetched tokens while it was idle")
+    simulate(bearer, tmp_path, name="more.dbn.zst", bars=500, symbols=3, seed=9)
+    bearer.subscribe("more", tmp_path / "more.dbn.zst")
+    run = bearer.run(["more"])
+    assert (run["status"], run["balanced"], run["fetched"]) == ("success", True, 500), run
+    assert {worker.name: worker.pid for worker in bearer.workers if worker.running} == begun
+    assert len(bearer.cli("cat", "etl.clean.ohlcv", "-n", "3").stdout.splitlines()) == 3
+    assert_not_told(bearer, CLIENT_SECRET)
+
+
+def test_tokens_are_fetched_once_for_all_clients_of_a_program(bearer, tokens):
+    """A worker has several; `topics check` asks for each topic."""
+    bearer.prepare()
+    tokens.asked.clear()
+    worker = bearer.start("fetcher")
+    assert len(tokens.asked) == 1
+    assert worker.stop() == 0
+
+
+def test_an_endpoint_that_is_away_for_a_while_is_waited_for(bearer, tokens):
+    bearer.prepare()
+    tokens.instead = (503, {"error": "temporarily_unavailable"})
+    worker = bearer.spawn("validator")
+    wait_until(lambda: "503" in worker.log(), 20, lambda: f"it says what is wrong:\n{worker.tail()}")
+    assert worker.running and not worker.is_ready()
+    tokens.instead = None
+    worker.wait_ready(60)
+
+
+REFUSALS = {
+    "another secret": (None, ("401", "invalid_client", "oauth.client_id", "oauth.client_secret")),
+    "another scope": ((400, {"error": "invalid_scope"}), ("400", "invalid_scope", "oauth.scope")),
+    "no JSON": ((200, b"<html>welcome</html>"), ("no JSON", "oauth.url")),
+    "no token": ((200, {"token_type": "Bearer"}), ("access_token", "oauth.url")),
+    "no end": ((200, {"access_token": "opaque"}), ("expires_in", "oauth.url")),
+    "too much": ((200, b'{"access_token": "' + b"x" * 2_000_000 + b'"}'), ("oauth.url",)),
+}
+
+
+@pytest.mark.parametrize("case", REFUSALS)
+def test_a_refused_token_is_said(bearer, tokens, case):
+    instead, names = REFUSALS[case]
+    tokens.instead = instead
+    if case == "another secret":
+        bearer.configure("oauth", client_secret_file=bearer.secret("other-secret", "hush-other"))
+    done = bearer.cli("topics", "check", code=None)
+    assert done.returncode in (3, 4) and tokens.url in done.stderr, done.stderr
+    assert all(name in done.stderr for name in names), done.stderr
+    assert "hush" not in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+WRONG_KEYS = {
+    "no endpoint": ({"url": ""}, "oauth.url"),
+    "no TLS": ({"url": "http://token.example/token"}, "https"),
+    "no client": ({"client_id": ""}, "oauth.client_id"),
+    "no secret": ({"client_secret_file": None}, "oauth.client_secret"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_KEYS)
+def test_an_incomplete_configuration_is_refused(secured, bearer, case):
+    values, names = WRONG_KEYS[case]
+    bearer.settings["oauth"] |= values
+    bearer.settings["oauth"] = {key: value for key, value in bearer.settings["oauth"].items() if value is not None}
+    bearer.write_config()
+    for kind in KINDS:
+        done = bearer.cli(kind, "--check", code=2)
+        assert names in done.stderr and "kafka.sasl.mechanism" in done.stderr, done.stderr
+
+
+def test_another_authoritys_endpoint_is_not_trusted(secured, bearer, tokens, tmp_path):
+    bearer.configure("oauth", ca_file=Authority(tmp_path / "other", "somebody else's").certificate)
+    done = bearer.cli("topics", "check", code=None)
+    assert done.returncode in (3, 4) and tokens.asked == []
+    assert tokens.url in done.stderr and "certificate" in done.stderr and "oauth.ca_file" in done.stderr, done.stderr
