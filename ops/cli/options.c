@@ -8,7 +8,21 @@
 #include "common/cleanup.h"
 #include "common/kafka.h"
 
-static const struct config_key keys[] = { { 0 } };
+#define PRINCIPAL(worker) \
+	{ \
+		"acls." worker, CONFIG_TEXT, "User:penstock-" worker, 0, 0, NULL, \
+			"Who the broker takes it for: whose rights `penstock acls` writes." \
+	}
+
+static const struct config_key keys[] = {
+	PRINCIPAL("orchestrator"),
+	PRINCIPAL("fetcher"),
+	PRINCIPAL("validator"),
+	PRINCIPAL("transformer"),
+	PRINCIPAL("loader"),
+	PRINCIPAL("cli"),
+	{ 0 },
+};
 static const struct config_key *const shared[] = { config_common_keys, config_database_keys, NULL };
 
 /* Everything is at its default, which is seldom what was meant. */

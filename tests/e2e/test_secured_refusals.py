@@ -6,7 +6,7 @@ import pytest
 from harness.authority import Authority
 from harness.old_broker import TXN_OFFSET_COMMIT, OldBroker
 from harness.pipeline import AGAIN, KINDS
-from harness.secured import ADMIN
+from harness.secured import ADMIN, password_of, user_of
 from harness.waiting import wait_until
 
 NEVER = 4  # do not start me again before someone looked
@@ -175,3 +175,28 @@ def test_a_broker_that_knows_no_versions_is_said_to_be_old(servers, make_pipelin
         wait_until(lambda: worker.events("broker_unavailable") or not worker.running, END_SECONDS, worker.tail)
         said = worker.events("broker_unavailable")[0]["message"]
         assert broker.address in said and "older than Kafka 0.10" in said
+
+
+# --- rights ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_without_rights_says_what_it_lacks(secured, guarded):
+    secured.put_on(guarded, "cli", ADMIN)
+    secured.speak(guarded, secured.login(guarded))
+    guarded.prepare()
+    secured.each_for_itself(guarded)
+    for worker in [guarded.spawn(kind) for kind in ("fetcher", "validator", "transformer", "loader")]:
+        assert worker.wait_exit(2 * END_SECONDS) == NEVER, worker.tail()
+        (end,) = worker.events("stopped_by_error")
+        assert "penstock acls check" in end["message"] and guarded.prefix in end["message"], end
+        assert password_of(user_of(worker.kind)) not in worker.log()
+    said = guarded.cli("acls", "apply", code=NEVER).stderr
+    assert "administrator" in said and len(said.splitlines()) == 1, said
+    done = guarded.cli("acls", "check", code=None)
+    assert done.returncode == 1 and "may not look" in done.stdout or "administrator" in done.stderr, done
+
+
+def test_rights_on_a_broker_without_an_authorizer(make_pipeline):
+    pipeline = make_pipeline()
+    said = pipeline.cli("acls", "apply", code=NEVER).stderr
+    assert "authorizer.class.name" in said and len(said.splitlines()) == 1, said
