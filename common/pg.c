@@ -1,17 +1,15 @@
 #include "common/pg.h"
 
 #include <inttypes.h>
-#include <libpq-fe.h>
-#include <openssl/evp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/cleanup.h"
-#include "common/embed.h"
 #include "common/log.h"
 #include "common/mem.h"
+#include "common/pg_internal.h"
 
 #define COPY_CHUNK (256 * 1024) /* bytes per PQputCopyData */
 
@@ -25,12 +23,6 @@ static struct metric transactions[] = {
 	[ABORTED] = { TRANSACTIONS, "result=\"aborted\"", METRIC_COUNTER, TRANSACTIONS_HELP, 0 },
 };
 struct metric_family pg_transactions = { .rows = transactions, .max = 2, .count = 2 };
-
-struct pg {
-	PGconn *conn;
-	char state[6];     /* SQLSTATE of the last error */
-	char failure[400]; /* with the server's sentence */
-};
 
 struct pg_result {
 	PGresult *r;
@@ -69,7 +61,7 @@ static enum err_kind kind_of(const char *state)
 }
 
 /* libpq ends its texts with a line feed and may put several lines in, with tabs in front. */
-static int set_error(struct err *err, enum err_kind kind, const char *message)
+int pg_set_error(struct err *err, enum err_kind kind, const char *message)
 {
 	char text[400];
 	size_t n = 0;
@@ -92,7 +84,7 @@ static bool is_unmigrated(const char *state)
 	return state && (strcmp(state, "42P01") == 0 || strcmp(state, "42703") == 0 || strcmp(state, "3F000") == 0);
 }
 
-static int fail_result(struct pg *pg, const PGresult *r, struct err *err)
+int pg_fail_result(struct pg *pg, const PGresult *r, struct err *err)
 {
 	const char *state = r ? PQresultErrorField(r, PG_DIAG_SQLSTATE) : NULL;
 	const char *primary = r ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : NULL;
@@ -100,65 +92,21 @@ static int fail_result(struct pg *pg, const PGresult *r, struct err *err)
 	snprintf(pg->state, sizeof(pg->state), "%s", state ? state : "");
 	snprintf(pg->failure, sizeof(pg->failure), "SQLSTATE %s: %s", pg->state, primary ? primary : "no answer");
 	if (PQstatus(pg->conn) != CONNECTION_OK)
-		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
+		return pg_set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
 	/* A check violation that names no constraint: the row's partition is missing, which is not the row's fault. */
 	if (state && strcmp(state, "23514") == 0 && !PQresultErrorField(r, PG_DIAG_CONSTRAINT_NAME))
-		return set_error(err, ERR_RETRY, PQresultErrorMessage(r));
-	set_error(err, kind_of(state), r ? PQresultErrorMessage(r) : PQerrorMessage(pg->conn));
-	return is_unmigrated(state) ? err_wrap(err, "the tables do not fit, run `penstock db migrate`") : -1;
+		return pg_set_error(err, ERR_RETRY, PQresultErrorMessage(r));
+	pg_set_error(err, kind_of(state), r ? PQresultErrorMessage(r) : PQerrorMessage(pg->conn));
+	if (is_unmigrated(state))
+		return err_wrap(err, "the tables do not fit, run `penstock db migrate`");
+	return state && strcmp(state, "42501") == 0
+		       ? err_wrap(err,
+				  "user %s of database.dsn lacks a privilege, `penstock db roles check` tells which",
+				  PQuser(pg->conn))
+		       : -1;
 }
 
 /* --- connection ------------------------------------------------------------------------------------------------------ */
-
-static void ignore_notice(void *self, const char *message)
-{
-	(void)self;
-	(void)message;
-}
-
-/* libpq's own words about a string that it cannot read repeat it, with the password. */
-static int check_dsn(const char *dsn, struct err *err)
-{
-	PQconninfoOption *options;
-
-	if (!strchr(dsn, '=') && !strstr(dsn, "://"))
-		return err_set(err, ERR_FATAL,
-			       "database.dsn is no connection string: KEY=VALUE pairs or postgresql://… is needed");
-	options = PQconninfoParse(dsn, NULL);
-	if (!options)
-		return err_set(err, ERR_FATAL, "database.dsn cannot be read as a connection string or URI");
-	PQconninfoFree(options);
-	return 0;
-}
-
-int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err)
-{
-	const char *names[] = { "dbname",           "fallback_application_name", "connect_timeout",
-				"tcp_user_timeout", "keepalives_idle",           "keepalives_interval",
-				"keepalives_count", "client_encoding",           NULL };
-	const char *values[] = { config_text(cfg, "database.dsn"),
-				 application_name,
-				 "10",
-				 "15000",
-				 "10", /* a host that is gone while we wait for its answer is noticed in 25 s */
-				 "5",
-				 "3",
-				 "UTF8",
-				 NULL };
-	CLEANUP(pg_freep) struct pg *pg = mem_zalloc(1, sizeof(*pg));
-
-	if (check_dsn(values[0], err))
-		return -1;
-	pg->conn = PQconnectdbParams(names, values, 1);
-	if (PQstatus(pg->conn) != CONNECTION_OK)
-		return set_error(err, ERR_RETRY, PQerrorMessage(pg->conn));
-	PQsetNoticeProcessor(pg->conn, ignore_notice, NULL);
-	/* Not by the parameter `options`: it would take the place of the connection string's. */
-	if (pg_exec(pg, "SET TimeZone = 'UTC'; SET DateStyle = 'ISO'; SET lock_timeout = '30s'", err))
-		return -1;
-	*ret = STEAL(pg);
-	return 0;
-}
 
 void pg_freep(struct pg **pg)
 {
@@ -207,7 +155,7 @@ int pg_exec(struct pg *pg, const char *sql, struct err *err)
 	ExecStatusType status = PQresultStatus(r);
 
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK && status != PGRES_EMPTY_QUERY)
-		return fail_result(pg, r, err);
+		return pg_fail_result(pg, r, err);
 	return 0;
 }
 
@@ -217,7 +165,7 @@ static int take_result(struct pg *pg, PGresult **r, struct pg_result **ret_resul
 	ExecStatusType status = PQresultStatus(*r);
 
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK)
-		return fail_result(pg, *r, err);
+		return pg_fail_result(pg, *r, err);
 	if (ret_result) {
 		pg_result_freep(ret_result);
 		*ret_result = mem_alloc(sizeof(**ret_result));
@@ -248,7 +196,7 @@ int pg_fetch_begin(struct pg *pg, const char *sql, const struct pg_value *params
 	}
 	return PQsendQueryParams(pg->conn, sql, (int)count, NULL, values, lengths, formats, 1)
 		       ? 0
-		       : fail_result(pg, NULL, err);
+		       : pg_fail_result(pg, NULL, err);
 }
 
 int pg_fetch_take(struct pg *pg, struct pg_result **ret_result, struct err *err)
@@ -268,7 +216,7 @@ int pg_fetch(struct pg *pg, const char *sql, const struct pg_value *params, unsi
 }
 
 /* False: no answer yet, ask for it again. What is wrong with the connection shows when the result is taken. */
-static bool answered_within(struct pg *pg, int ms)
+bool pg_answered_within(struct pg *pg, int ms)
 {
 	struct pollfd socket = { .fd = PQsocket(pg->conn), .events = POLLIN };
 
@@ -292,7 +240,7 @@ static int end_blockers(struct pg *pg, const struct config *cfg, const char *who
 	    pg_query(helper,
 		     "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
 		     " WHERE pid = ANY (pg_blocking_pids($1::integer)) AND starts_with(application_name, $2)",
-		     PG_PARAMS(pg_int_text(PQbackendPID(pg->conn), pid), whose), &r, err))
+		     PG_PARAMS(pg_int_text(pg->pid, pid), whose), &r, err))
 		return -1;
 	if (pg_int(r, 0, 0) > 0)
 		log_warning("blockers_ended", LOG_FIELDS(log_i64("sessions", pg_int(r, 0, 0))),
@@ -306,8 +254,8 @@ int pg_query_past_blockers(struct pg *pg, const struct config *cfg, const char *
 	struct err trouble = ERR_INIT;
 
 	if (!PQsendQueryParams(pg->conn, sql, (int)count, NULL, params, NULL, NULL, 0))
-		return fail_result(pg, NULL, err);
-	while (!answered_within(pg, patience_ms))
+		return pg_fail_result(pg, NULL, err);
+	while (!pg_answered_within(pg, patience_ms))
 		if (end_blockers(pg, cfg, whose, &trouble))
 			break; /* lock_timeout ends the wait */
 	return pg_fetch_take(pg, ret_result, err);
@@ -394,7 +342,7 @@ int pg_describe(struct pg *pg, const char *sql, struct pg_result **ret_result, s
 	CLEANUP(clear_resultp) PGresult *described = NULL;
 
 	if (PQresultStatus(prepared) != PGRES_COMMAND_OK)
-		return fail_result(pg, prepared, err);
+		return pg_fail_result(pg, prepared, err);
 	described = PQdescribePrepared(pg->conn, "");
 	return take_result(pg, &described, ret_result, err);
 }
@@ -418,7 +366,7 @@ int pg_commit(struct pg *pg, struct err *err)
 	CLEANUP(clear_resultp) PGresult *r = PQexec(pg->conn, "COMMIT");
 
 	if (PQresultStatus(r) != PGRES_COMMAND_OK)
-		return fail_result(pg, r, err);
+		return pg_fail_result(pg, r, err);
 	if (strcmp(PQcmdStatus(r), "COMMIT") != 0)
 		return err_set(err, ERR_RETRY, "database: the transaction was rolled back at its commit");
 	metric_add(&transactions[COMMITTED], 1);
@@ -439,7 +387,7 @@ void pg_rollback(struct pg *pg)
 
 static int put_bytes(struct pg *pg, struct str bytes, struct err *err)
 {
-	return PQputCopyData(pg->conn, bytes.data, (int)bytes.len) == 1 ? 0 : fail_result(pg, NULL, err);
+	return PQputCopyData(pg->conn, bytes.data, (int)bytes.len) == 1 ? 0 : pg_fail_result(pg, NULL, err);
 }
 
 static int put_rows(struct pg *pg, const struct pg_rows *rows, struct err *err)
@@ -454,7 +402,7 @@ static int put_rows(struct pg *pg, const struct pg_rows *rows, struct err *err)
 			return -1;
 	if (put_bytes(pg, STR_LIT("\377\377"), err))
 		return -1;
-	return PQputCopyEnd(pg->conn, NULL) == 1 ? 0 : fail_result(pg, NULL, err);
+	return PQputCopyEnd(pg->conn, NULL) == 1 ? 0 : pg_fail_result(pg, NULL, err);
 }
 
 int pg_copy_rows(struct pg *pg, const char *sql, const struct pg_rows *rows, int64_t *ret_rows, struct err *err)
@@ -465,11 +413,11 @@ int pg_copy_rows(struct pg *pg, const char *sql, const struct pg_rows *rows, int
 	int r;
 
 	if (PQresultStatus(start) != PGRES_COPY_IN)
-		return fail_result(pg, start, err);
+		return pg_fail_result(pg, start, err);
 	r = put_rows(pg, rows, err);
 	end = PQgetResult(pg->conn);
 	if (PQresultStatus(end) != PGRES_COMMAND_OK)
-		r = fail_result(pg, end, err);
+		r = pg_fail_result(pg, end, err);
 	else if (r == 0 && ret_rows)
 		*ret_rows = strtoll(PQcmdTuples(end), NULL, 10);
 	while ((extra = PQgetResult(pg->conn))) {
@@ -503,95 +451,4 @@ int pg_copy_binary(struct pg *pg, const char *sql, const struct buf *rows, int64
 	struct left left = { rows, 0 };
 
 	return pg_copy_rows(pg, sql, &(struct pg_rows){ next_chunk, &left }, ret_rows, err);
-}
-
-/* --- migrations ------------------------------------------------------------------------------------------------------ */
-
-#define MIGRATION_DIR "schemas/sql/"
-#define SHA256_TEXT 65
-
-static void sha256_text(struct str text, char ret[SHA256_TEXT])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned n = 0;
-
-	EVP_Digest(text.data, text.len, digest, &n, EVP_sha256(), NULL);
-	for (unsigned i = 0; i < n && i < 32; i++)
-		snprintf(ret + 2 * (size_t)i, 3, "%02x", digest[i]);
-}
-
-struct migration {
-	const char *name; /* "0001_etl.sql" */
-	struct str sql;
-	char version[PG_INT_MAX];
-	char hash[SHA256_TEXT];
-};
-
-/* True when it is recorded as applied with the same text. */
-static int is_applied(struct pg *pg, const struct migration *m, bool *ret_applied, struct err *err)
-{
-	CLEANUP(pg_result_freep) struct pg_result *r = NULL;
-
-	if (pg_query(pg, "SELECT sha256 FROM etl.migrations WHERE version = $1", PG_PARAMS(m->version), &r, err))
-		return -1;
-	*ret_applied = pg_rows(r) > 0;
-	if (*ret_applied && strcmp(pg_text(r, 0, 0), m->hash) != 0)
-		return err_set(err, ERR_FATAL,
-			       "migration %s was applied with another text; add a migration instead of changing one",
-			       m->name);
-	return 0;
-}
-
-static int apply(struct pg *pg, const struct migration *m, struct err *err)
-{
-	if (pg_exec(pg, m->sql.data, err) ||
-	    pg_query(pg, "INSERT INTO etl.migrations (version, name, sha256) VALUES ($1, $2, $3)",
-		     PG_PARAMS(m->version, m->name, m->hash), NULL, err))
-		return err_wrap(err, "migration %s", m->name);
-	return 0;
-}
-
-static int migrate_all(struct pg *pg, bool dry_run, void (*report)(void *, const char *), void *self, struct err *err)
-{
-	for (const struct embedded *f = embedded_files; f->path; f++) {
-		struct migration m = { .name = f->path + strlen(MIGRATION_DIR),
-				       .sql = { f->start, (uint32_t)(f->end - f->start) } };
-		CLEANUP(freep) char *line = NULL;
-		bool applied;
-
-		if (strncmp(f->path, MIGRATION_DIR, strlen(MIGRATION_DIR)) != 0)
-			continue;
-		pg_int_text(strtol(m.name, NULL, 10), m.version);
-		sha256_text(m.sql, m.hash);
-		if (is_applied(pg, &m, &applied, err) || (!applied && !dry_run && apply(pg, &m, err)))
-			return -1;
-		line = mem_printf("%s: %s", m.name,
-				  applied   ? "already there"
-				  : dry_run ? "would be applied"
-					    : "applied");
-		if (report)
-			report(self, line);
-	}
-	return 0;
-}
-
-/* One transaction and one lock, so that two who migrate at once do it one after the other. */
-int pg_migrate(struct pg *pg, bool dry_run, void (*report)(void *self, const char *line), void *self, struct err *err)
-{
-	int r;
-
-	if (pg_begin(pg, err))
-		return -1;
-	r = pg_exec(pg,
-		    "SELECT pg_advisory_xact_lock(hashtext('etl.migrations'));"
-		    "CREATE SCHEMA IF NOT EXISTS etl;"
-		    "CREATE TABLE IF NOT EXISTS etl.migrations (version integer PRIMARY KEY, name text NOT NULL,"
-		    " sha256 text NOT NULL, applied_at timestamptz NOT NULL DEFAULT now())",
-		    err);
-	if (r == 0)
-		r = migrate_all(pg, dry_run, report, self, err);
-	if (r == 0 && !dry_run)
-		r = pg_commit(pg, err);
-	pg_rollback(pg);
-	return r;
 }

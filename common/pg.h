@@ -16,7 +16,11 @@
 struct pg;
 struct pg_result;
 
-/* Connects as database.* says, application_name as given. */
+/*
+ * A session as database.* says, application_name as given. ERR_FATAL where
+ * only somebody who changes something can help: a wrong password, a server that
+ * is not who it should be, a pooler that gives no session.
+ */
 int pg_open(struct pg **ret, const struct config *cfg, const char *application_name, struct err *err);
 void pg_freep(struct pg **pg);
 
@@ -110,6 +114,9 @@ const char *pg_int_text(int64_t value, char text[PG_INT_MAX]);
 
 /* Applies every embedded migration that is missing; a migration whose text changed since is refused. */
 int pg_migrate(struct pg *pg, bool dry_run, void (*report)(void *self, const char *line), void *self, struct err *err);
+
+/* Whether the tables are those of this program; else ERR_FATAL, with what is to be done. For its start. */
+int pg_check_migrations(struct pg *pg, struct err *err);
 
 /* What became of this process's transactions, for a worker's table. */
 extern struct metric_family pg_transactions;

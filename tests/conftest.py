@@ -17,6 +17,7 @@ TOGETHER = (
     "chaos/",
     "e2e/test_api.py",
     "e2e/test_cli.py",
+    "e2e/test_database_tls.py",
     "e2e/test_http_limits.py",
     "e2e/test_lag.py",
     "e2e/test_plans.py",

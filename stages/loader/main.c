@@ -16,6 +16,13 @@ static const struct config_key keys[] = {
 };
 static const struct config_key *const shared[] = { config_common_keys, config_database_keys, NULL };
 
+static int check_tables(const struct config *cfg, const char *owner, struct err *err)
+{
+	CLEANUP(pg_freep) struct pg *pg = NULL;
+
+	return pg_open(&pg, cfg, owner, err) || pg_check_migrations(pg, err) ? -1 : 0;
+}
+
 static int run(struct worker *worker, struct err *err)
 {
 	CLEANUP(loader_freep) struct loader *loader = NULL;
@@ -28,7 +35,7 @@ static int run(struct worker *worker, struct err *err)
 	data_topics_open(&clean, worker->topics, DATA_CLEAN);
 	memcpy(topics, clean.names, sizeof(clean.names));
 	topics[DATA_TYPES] = topics_name(worker->topics, "etl.dlq");
-	if (loader_open(&loader, worker, err))
+	if (check_tables(worker->cfg, owner, err) || loader_open(&loader, worker, err))
 		return -1;
 	const struct commit_pg_effects effects = loader_effects(loader);
 

@@ -116,11 +116,16 @@ static int try_to_lead(struct orchestrator *self, struct err *err)
 
 static int connect_database(struct orchestrator *self, struct err *err)
 {
-	if (pg_usable(self->pg))
-		return 0;
-	stand_by(self, "the connection to the database is lost");
-	pg_freep(&self->pg);
-	return pg_open(&self->pg, self->cfg, "penstock-orchestrator", err);
+	if (!pg_usable(self->pg)) {
+		stand_by(self, "the connection to the database is lost");
+		pg_freep(&self->pg);
+		if (pg_open(&self->pg, self->cfg, "penstock-orchestrator", err))
+			return -1;
+	}
+	if (!self->tables_checked && pg_check_migrations(self->pg, err))
+		return -1;
+	self->tables_checked = true;
+	return 0;
 }
 
 static int ask_broker(struct orchestrator *self, struct err *err)

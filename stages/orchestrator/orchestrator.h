@@ -41,6 +41,7 @@ struct orchestrator {
 	const struct topics *topics;
 	const char *instance;
 	struct pg *pg;
+	bool tables_checked; /* at its start; who migrates later starts it anew after that */
 	struct leader leader;
 	struct link database;
 	struct link kafka;
