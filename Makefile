@@ -61,7 +61,7 @@ AVSC      := $(sort $(wildcard schemas/avro/*.avsc))
 VERSIONS  := $(sort $(wildcard schemas/versions/*.avsc))
 EMBEDDED  := $(sort $(AVSC) schemas/registry.lock $(VERSIONS) $(wildcard schemas/sql/*.sql topics/*.yaml \
 	common/*.yaml stages/validator/rules/*.yaml stages/transformer/*.yaml stages/orchestrator/checks/*.sql \
-	stages/orchestrator/api/resources/*.sql stages/orchestrator/api/*.json))
+	stages/orchestrator/api/resources/*.sql stages/orchestrator/api/*.json schemas/*.sql ops/cli/*.sql))
 
 .DEFAULT_GOAL := all
 .PHONY: all help

@@ -21,6 +21,7 @@ TOGETHER = (
     "e2e/test_http_limits.py",
     "e2e/test_lag.py",
     "e2e/test_plans.py",
+    "e2e/test_roles.py",
     "e2e/test_secured",  # several files, one broker
     "stage/test_install.py",
 )

@@ -10,6 +10,7 @@
 #include "common/pg.h"
 #include "common/topics.h"
 #include "ops/cli/cli.h"
+#include "ops/cli/roles.h"
 
 int command_topics_apply(int argc, char **argv)
 {
@@ -59,6 +60,18 @@ static int store_datasets(struct pg *pg, struct err *err)
 		       : 0;
 }
 
+/* New tables are granted to those who should have them. */
+static int refresh_roles(struct pg *pg, struct err *err)
+{
+	int changes;
+
+	if (roles_refresh(pg, &changes, err))
+		return -1;
+	if (changes)
+		printf("roles: %d statements brought them up to date\n", changes);
+	return 0;
+}
+
 int command_db_migrate(int argc, char **argv)
 {
 	CLEANUP(config_freep) struct config *cfg = NULL;
@@ -71,7 +84,7 @@ int command_db_migrate(int argc, char **argv)
 	if (cli_leftover("db migrate", argc, argv, 0))
 		return EXIT_USAGE;
 	if (pg_open(&pg, cfg, "penstock.migrate", &err) || pg_migrate(pg, dry_run, cli_print_line, NULL, &err) ||
-	    (!dry_run && store_datasets(pg, &err)))
+	    (!dry_run && (store_datasets(pg, &err) || refresh_roles(pg, &err))))
 		return cli_fail("db migrate", &err);
 	return EXIT_OK;
 }

@@ -6,6 +6,7 @@
 #include "ops/cli/health.h"
 #include "ops/cli/listing.h"
 #include "ops/cli/replay.h"
+#include "ops/cli/roles.h"
 #include "ops/cli/run_control.h"
 #include "ops/cli/token.h"
 
@@ -156,6 +157,9 @@ const struct command cli_commands[] = {
 	{ "offsets skip", "GROUP TOPIC PARTITION --why TEXT [--to OFFSET] [--dry-run]",
 	  "go on behind records that are gone (--to: or earliest, latest)", command_offsets_skip },
 	{ "db migrate", "[--dry-run]", "bring the database's tables up to date", command_db_migrate },
+	{ "db roles", "apply|check|ls [--dry-run]",
+	  "make the database's roles and grant each what it needs, and no more; check: exit code 1 where it is otherwise",
+	  command_db_roles },
 	{ "help", "[COMMAND...]", "this list, or all that is to be said of some commands", command_help },
 	{ "man", "[PAGE]", "a manual page as roff: penstock man | man -l -", command_man },
 	{ "completion", "bash|zsh", "for the shell: source <(penstock completion bash)", command_completion },

@@ -89,11 +89,26 @@ def test_the_example_says_the_defaults(name):
         assert variable == "KAFKA_CLUSTER_ID" or default == example()[variable]
 
 
-def test_every_secret_is_made_and_used(services):
+def test_every_secret_is_made_and_used(services, tmp_path):
     declared = read("compose.yaml")["secrets"].keys()
     used = {secret for service in services.values() for secret in service.get("secrets", [])}
-    made = set(re.findall(r"^secret (\w+)", (COMPOSE / "setup").read_text(), re.M))
-    assert declared == used == made
+    assert declared == used == set(os.listdir(setup_in(tmp_path)))
+
+
+def test_who_asks_the_database_has_a_role_and_a_password_of_its_own(services, tmp_path):
+    """Each sees its own alone; what its role may do is the table's to say."""
+    folder, users = setup_in(tmp_path), {}
+    for name, service in services.items():
+        if "PENSTOCK_DATABASE_DSN_FILE" in (service.get("environment") or {}):
+            secret = Path(service["environment"]["PENSTOCK_DATABASE_DSN_FILE"]).name
+            assert [each for each in service["secrets"] if each.endswith("_dsn")] == [secret], name
+            users[name] = dict(word.split("=", 1) for word in (folder / secret).read_text().split())
+    assert {name: words["user"] for name, words in users.items()} == {
+        "tables": "penstock", "loader": "loader", "orchestrator": "orchestrator"
+    }  # fmt: skip
+    assert len({words["password"] for words in users.values()}) == 3
+    groups = set(re.findall(r"\('(penstock_\w+)'", (Path(TOP) / "schemas" / "roles.sql").read_text()))
+    assert groups == set(re.findall(r"penstock_\w+", (COMPOSE / "initdb.d" / "penstock.sh").read_text()))
 
 
 @pytest.mark.parametrize("path", DOCKERFILES, ids=lambda path: path.parent.name)
@@ -121,6 +136,11 @@ def test_what_is_copied_into_images_is_let_in():
 def setup(folder, **environment):
     script = COMPOSE / "setup"
     return subprocess.run([script, folder], env=os.environ | environment, capture_output=True, text=True, check=True)
+
+
+def setup_in(folder):
+    setup(folder)
+    return folder / "secrets"
 
 
 def test_setup_makes_secrets_once(tmp_path):
