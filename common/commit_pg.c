@@ -184,11 +184,11 @@ static int unstarted(void *self, struct kafka_consumer *consumer, const struct s
 
 /* --- commit ---------------------------------------------------------------------------------------------------------- */
 
-static bool busy(void *self)
+static bool busy(void *self, int64_t ms)
 {
 	const struct commit_pg *commit = self;
 
-	return errand_busy(commit->writing);
+	return ms ? errand_busy_after(commit->writing, ms) : errand_busy(commit->writing);
 }
 
 /* What was on its way has arrived, or not. */

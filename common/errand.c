@@ -1,5 +1,6 @@
 #include "common/errand.h"
 
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 
@@ -45,7 +46,7 @@ int errand_open(struct errand **ret, errand_fn *work, void *self, const char *wh
 	errand->work = work;
 	errand->self = self;
 	pthread_mutex_init(&errand->lock, NULL);
-	pthread_cond_init(&errand->changed, NULL);
+	thread_cond_init(&errand->changed);
 	if (thread_start(&errand->thread, run, errand, what, err))
 		return -1;
 	errand->running = true;
@@ -83,6 +84,20 @@ void errand_start(struct errand *errand)
 bool errand_busy(const struct errand *errand)
 {
 	return atomic_load(&errand->busy);
+}
+
+bool errand_busy_after(struct errand *errand, int64_t ms)
+{
+	const struct timespec until = thread_in_ms(ms);
+	bool busy;
+
+	pthread_mutex_lock(&errand->lock);
+	while (atomic_load(&errand->busy) &&
+	       pthread_cond_timedwait(&errand->changed, &errand->lock, &until) != ETIMEDOUT)
+		;
+	busy = atomic_load(&errand->busy);
+	pthread_mutex_unlock(&errand->lock);
+	return busy;
 }
 
 void errand_wait(struct errand *errand)

@@ -4,6 +4,7 @@
  * on is the other thread's between errand_start() and errand_wait().
  */
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "common/err.h"
 
@@ -22,6 +23,9 @@ void errand_start(struct errand *errand);
 
 /* Whether it is still at it. */
 bool errand_busy(const struct errand *errand);
+
+/* The same after ms of waiting for its end, if it takes that long. */
+bool errand_busy_after(struct errand *errand, int64_t ms);
 
 /* Until nothing is under way. */
 void errand_wait(struct errand *errand);

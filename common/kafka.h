@@ -137,6 +137,9 @@ enum kafka_poll { KAFKA_MESSAGE, KAFKA_NOTHING, KAFKA_ERROR, KAFKA_OFFSET_GONE, 
 enum kafka_poll kafka_consumer_poll(struct kafka_consumer *consumer, int timeout_ms, struct kafka_message *ret,
 				    struct err *err);
 
+/* Who has not polled for so long (max.poll.interval.ms) is thrown out of the group. */
+int64_t kafka_consumer_patience_ms(const struct kafka_consumer *consumer);
+
 /* Puts the reading position of assigned partitions; the next poll starts there. */
 int kafka_consumer_seek(struct kafka_consumer *consumer, const struct kafka_offset *offsets, unsigned count,
 			struct err *err);

@@ -14,6 +14,7 @@ struct kafka_consumer {
 	rd_kafka_queue_t *queue; /* what it polls */
 	struct kafka_rebalance rebalance;
 	struct err failed; /* of the rebalance callback */
+	int64_t patience_ms;
 };
 
 static void destroy_listp(rd_kafka_topic_partition_list_t **list)
@@ -83,12 +84,16 @@ static int open_consumer(struct kafka_consumer *consumer, const struct config *c
 		{ 0 },
 	};
 	CLEANUP(kafka_conf_freep) rd_kafka_conf_t *conf = NULL;
+	char text[KAFKA_ERRSTR];
+	size_t size = sizeof(text);
 
 	if (kafka_conf_new(&conf, RD_KAFKA_CONSUMER, cfg, defaults, fixed, err))
 		return -1;
 	rd_kafka_conf_set_opaque(conf, consumer);
 	if (consumer->rebalance.assigned)
 		rd_kafka_conf_set_rebalance_cb(conf, on_rebalance);
+	if (rd_kafka_conf_get(conf, "max.poll.interval.ms", text, &size) == RD_KAFKA_CONF_OK)
+		consumer->patience_ms = strtoll(text, NULL, 10);
 	if (kafka_new(&consumer->rk, RD_KAFKA_CONSUMER, &conf, err))
 		return -1;
 	rd_kafka_poll_set_consumer(consumer->rk);
@@ -241,6 +246,11 @@ enum kafka_poll kafka_consumer_poll(struct kafka_consumer *consumer, int timeout
 		.handle = m,
 	};
 	return KAFKA_MESSAGE;
+}
+
+int64_t kafka_consumer_patience_ms(const struct kafka_consumer *consumer)
+{
+	return consumer->patience_ms;
 }
 
 void kafka_consumer_wake(struct kafka_consumer *consumer)

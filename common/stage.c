@@ -20,6 +20,8 @@
 #define DROPPED_MAX 30 /* batches in a row: then a new process, with new clients, has better chances */
 #define FENCED_MAX 5   /* in a row */
 #define REWINDS_MAX 10 /* tries */
+#define HOLD_MS 1000   /* between looks whether to end meanwhile, or to poll */
+#define POLLS 3        /* in the time after which who does not poll is thrown out of its group */
 
 /* --- failures -------------------------------------------------------------------------------------------------------- */
 
@@ -66,6 +68,65 @@ static int recover(struct stage_loop *loop, struct err *err)
 	return 0;
 }
 
+/* --- a batch that takes its time ------------------------------------------------------------------------------------- */
+
+/* That on its way, also after so long. */
+static bool is_slow(const struct stage_loop *loop, int64_t ms)
+{
+	const struct commit_ops *commit = &loop->stage->commit;
+
+	return loop->leaving.there && !fault_defect("waits_without_polling") && commit->busy(commit->self, ms);
+}
+
+static void note_poll(struct stage_loop *loop)
+{
+	loop->poll_ns = clock_monotonic_ns() + kafka_consumer_patience_ms(loop->consumer) * NS_PER_MS / POLLS;
+}
+
+/* Waits for it until the next poll is due; true: it is still on its way. */
+static bool is_slow_until_poll(struct stage_loop *loop)
+{
+	while (is_slow(loop, HOLD_MS)) {
+		notify_beat();
+		if (worker_stopping() || clock_monotonic_ns() >= loop->poll_ns)
+			return true;
+	}
+	return false;
+}
+
+/* A partition is begun between two batches: *ret where those before it do not arrive until a poll is due. */
+static int comes_too_early(struct stage_loop *loop, const struct place *place, bool *ret, struct err *err)
+{
+	*ret = false;
+	if (place->begun)
+		return 0;
+	note_poll(loop);
+	*ret = is_slow_until_poll(loop);
+	if (*ret || !loop->open.there)
+		return 0;
+	if (stage_batch_hand_over(loop, err))
+		return -1;
+	*ret = is_slow_until_poll(loop);
+	return 0;
+}
+
+/* The next poll reads it again. */
+static int put_back(struct stage_loop *loop, const struct kafka_message *m, struct err *err)
+{
+	const struct kafka_offset at = { m->topic, m->partition, m->offset, NULL };
+
+	return kafka_consumer_seek(loop->consumer, &at, 1, err);
+}
+
+static int hand_over(struct stage_loop *loop, struct err *err)
+{
+	loop->open.held = is_slow(loop, 0);
+	if (!loop->open.held)
+		return stage_batch_hand_over(loop, err);
+	note_poll(loop);
+	return 0;
+}
+
 /* --- messages -------------------------------------------------------------------------------------------------------- */
 
 /* The first message of a partition: the start is stored before anybody looks into it. */
@@ -93,8 +154,6 @@ static int handle(struct stage_loop *loop, struct place *place, struct kafka_mes
 {
 	const struct stage_ops *ops = &loop->stage->ops;
 
-	/* Noted first: whatever fails from here on, the message is one to go back to. */
-	place->dirty = true;
 	if (begin_place(loop, place, err) || stage_batch_begin(loop, err))
 		return -1;
 	if (stage_careful_refuses(place))
@@ -129,11 +188,18 @@ static int check_log(struct stage_loop *loop, struct place *place, const struct 
 static int take_message(struct stage_loop *loop, struct kafka_message *m, struct err *err)
 {
 	struct place *place = places_find(&loop->places, m->topic, m->partition);
+	bool early;
 
 	if (!place || place->state == PLACE_STOPPED)
 		return 0;
 	if (place->state == PLACE_PROBING)
 		return check_log(loop, place, m, err);
+	/* Noted first: whatever fails from here on, the message is one to go back to. */
+	place->dirty = true;
+	if (comes_too_early(loop, place, &early, err))
+		return -1;
+	if (early)
+		return put_back(loop, m, err);
 	if (handle(loop, place, m, err))
 		return -1;
 	loop->open.records++;
@@ -203,7 +269,7 @@ static int look_at_leaving(struct stage_loop *loop, struct err *err)
 {
 	const struct commit_ops *commit = &loop->stage->commit;
 
-	return loop->leaving.there && !commit->busy(commit->self) ? stage_batch_settle(loop, err) : 0;
+	return loop->leaving.there && !commit->busy(commit->self, 0) ? stage_batch_settle(loop, err) : 0;
 }
 
 static int meet_error(struct err *err)
@@ -242,6 +308,8 @@ static int step(struct stage_loop *loop, struct err *err)
 
 	if (!loop->open.there && !loop->leaving.there && ops->between && ops->between(ops->self, err))
 		return -1;
+	if (loop->open.held && !is_slow_until_poll(loop))
+		return stage_batch_hand_over(loop, err);
 	switch (poll_next(loop, &m, err)) {
 	case KAFKA_ERROR:
 		if (meet_error(err))
@@ -264,7 +332,7 @@ static int step(struct stage_loop *loop, struct err *err)
 	if (look_at_leaving(loop, err))
 		return -1;
 	if (is_due(loop))
-		return stage_batch_hand_over(loop, err);
+		return hand_over(loop, err);
 	if (loop->open.there || loop->leaving.there)
 		return 0;
 	places_look(&loop->places);

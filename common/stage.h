@@ -13,7 +13,9 @@
  * Where the commit can be left to another thread, one batch is on its way while
  * the next is filled, which ends by time only when that one has arrived; when
  * it fails, both are dropped. Before partitions are given back, and before
- * anything else is asked of the store, it is waited for.
+ * anything else is asked of the store, it is waited for. However long that
+ * takes, the group is polled for meanwhile: who is slow with a batch is not
+ * thrown out.
  *
  * A message that crashes the process is met again by the next start. So the
  * first message of every partition counts the start where the offsets are
@@ -66,11 +68,11 @@ struct commit_ops {
 	int (*commit)(void *self, const struct stage_position *positions, unsigned count, struct err *err);
 	/*
 	 * NULL, or does the same while the stage goes on: returns when the batch is on its way, of which there is one
-	 * at most. busy(): it still is. settle() waits for it; -1: it failed, and nothing of it was done. Without a
-	 * batch on its way it does nothing.
+	 * at most. busy(): it still is, also after ms of waiting for it. settle() waits for it; -1: it failed, and
+	 * nothing of it was done. Without a batch on its way it does nothing.
 	 */
 	int (*hand_over)(void *self, const struct stage_position *positions, unsigned count, struct err *err);
-	bool (*busy)(void *self);
+	bool (*busy)(void *self, int64_t ms);
 	int (*settle)(void *self, struct err *err);
 	/* Drops what is open; -1: this process cannot go on and is to be started again. */
 	int (*abort)(void *self, struct err *err);

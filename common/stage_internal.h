@@ -16,6 +16,7 @@
 /* All zero: there is none. */
 struct stage_batch {
 	bool there;
+	bool held;                       /* it is due, but the one before it is still on its way */
 	int64_t began_ns, committing_ns; /* monotonic: its first message, its commit's begin */
 	int64_t records, bytes;
 };
@@ -26,6 +27,7 @@ struct stage_loop {
 	struct stage_batch open;         /* is being filled */
 	struct stage_batch leaving;      /* was handed over */
 	int64_t deadline_ns;             /* of the open batch */
+	int64_t poll_ns;                 /* at the latest, while a batch on its way is waited for */
 	bool waited;                     /* for the message at hand: it may be later than one thinks */
 	bool quiet;                      /* none came for a while */
 	unsigned unlooked;               /* messages since the last look at the clock */

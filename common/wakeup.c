@@ -1,16 +1,11 @@
 #include "common/wakeup.h"
 
-#include <time.h>
+#include "common/thread.h"
 
 void wakeup_init(struct wakeup *wakeup)
 {
-	pthread_condattr_t monotonic;
-
-	pthread_condattr_init(&monotonic);
-	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
 	pthread_mutex_init(&wakeup->lock, NULL);
-	pthread_cond_init(&wakeup->changed, &monotonic);
-	pthread_condattr_destroy(&monotonic);
+	thread_cond_init(&wakeup->changed);
 	wakeup->woken = wakeup->stopped = false;
 }
 
@@ -48,23 +43,9 @@ bool wakeup_stopped(struct wakeup *wakeup)
 	return stopped;
 }
 
-static struct timespec in_ms(int64_t ms)
-{
-	struct timespec until;
-
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += ms / 1000;
-	until.tv_nsec += ms % 1000 * 1000000;
-	if (until.tv_nsec >= 1000000000) {
-		until.tv_nsec -= 1000000000;
-		until.tv_sec++;
-	}
-	return until;
-}
-
 bool wakeup_wait(struct wakeup *wakeup, int64_t ms)
 {
-	const struct timespec until = in_ms(ms);
+	const struct timespec until = thread_in_ms(ms);
 	bool stopped;
 
 	pthread_mutex_lock(&wakeup->lock);

@@ -102,12 +102,16 @@ static void an_errand_is_done_by_the_time_it_was_waited_for(void **state)
 	errand_wait(errand); /* for nothing */
 	for (int64_t i = 1; i <= ROUNDS / 10; i++) {
 		errand_start(errand);
-		if (i % 2)
+		if (i % 3 == 1)
 			while (errand_busy(errand))
 				sched_yield();
+		else if (i % 3 == 2)
+			while (errand_busy_after(errand, 1))
+				;
 		errand_wait(errand);
 		assert_int_equal(count, i);
 	}
+	assert_false(errand_busy_after(errand, 0));
 	errand_start(errand);
 	errand_freep(&errand); /* waits, too */
 	assert_int_equal(count, ROUNDS / 10 + 1);
