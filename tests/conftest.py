@@ -14,6 +14,8 @@ from harness.pipeline import making  # noqa: E402
 from harness.servers import SHARED, TOP, Servers, sweep  # noqa: E402
 
 TOGETHER = (
+    "chaos/test_brokers.py",
+    "chaos/test_scaling.py",
     "chaos/",
     "e2e/test_api.py",
     "e2e/test_cli.py",

@@ -8,7 +8,7 @@ import os
 import signal
 import time
 
-from harness.waiting import wait_until
+from harness.waiting import POLL_SECONDS, wait_until
 from harness.worker import READY_SECONDS
 
 AGAIN = 3
@@ -117,7 +117,7 @@ class Fleet:
         """Killed by this harness, or by itself at a point of common/fault.h."""
         return pid in self.killed or bool(glob.glob(os.path.join(self.faults_folder, f"*.taken.{pid}")))
 
-    def wait(self, condition, seconds, what):
+    def wait(self, condition, seconds, what, every=POLL_SECONDS):
         """What is found does not go away by waiting."""
 
         def step():
@@ -125,7 +125,7 @@ class Fleet:
             assert not self.findings, "see what was found"
             return condition()
 
-        return wait_until(step, seconds, what)
+        return wait_until(step, seconds, what, every)
 
     def new_round(self):
         """What was found since the last call, by the way."""

@@ -56,8 +56,10 @@ class Decoded:
 
     def symbol(self, record):
         """None where the file does not say whose record it is."""
-        day = record.pretty_ts_event.date()
-        return next((raw for a, end, raw in self.symbols.get(record.instrument_id, ()) if a <= day < end), None)
+        return self.symbol_on(record.instrument_id, record.pretty_ts_event.date())
+
+    def symbol_on(self, instrument, day):
+        return next((raw for a, end, raw in self.symbols.get(instrument, ()) if a <= day < end), None)
 
     def bar(self, record):
         return {
