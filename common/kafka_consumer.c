@@ -373,13 +373,14 @@ void kafka_group_freep(struct kafka_group **group)
 
 /*
  * What the client heard of a topic while the broker was starting, that it is
- * not there, it believes for metadata.max.age.ms: all topics anew replace it.
+ * not there, it believes for metadata.max.age.ms; and 2.0.2 goes on asking who
+ * led a partition before, for five minutes. All topics anew replace it.
  */
 static void ask_for_topics_anew(struct kafka_consumer *consumer)
 {
 	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
 
-	rd_kafka_metadata(consumer->rk, 1, NULL, &metadata, CALL_TIMEOUT_MS);
+	rd_kafka_metadata(consumer->rk, 1, NULL, &metadata, ANSWER_TIMEOUT_MS);
 }
 
 int kafka_watermarks(struct kafka_consumer *consumer, const char *topic, int32_t partition, int64_t *ret_low,
@@ -388,9 +389,9 @@ int kafka_watermarks(struct kafka_consumer *consumer, const char *topic, int32_t
 	rd_kafka_resp_err_t e =
 		rd_kafka_query_watermark_offsets(consumer->rk, topic, partition, ret_low, ret_high, CALL_TIMEOUT_MS);
 
-	if (e == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION || e == RD_KAFKA_RESP_ERR__UNKNOWN_TOPIC)
+	if (e) {
 		ask_for_topics_anew(consumer);
-	if (e)
 		return kafka_fail(err, e, "offsets of %s [%d]", topic, partition);
+	}
 	return 0;
 }
