@@ -173,10 +173,10 @@ UNIT_FOLDERS    := build/unit build/$(subst $(comma),-,$(UNIT_SANITIZERS))/unit 
 demo: ## everything from nothing: install, build, start, load bars, report (DATA=, SCALE=, YES=1)
 	@MAKE='$(MAKE)' ops/local/demo
 
-up: ## start the local Kafka, PostgreSQL and workers (SCALE=2 or SCALE="validator=3 loader=2")
+up: ## start the local Kafka, PostgreSQL and workers (SCALE=2 or SCALE="validator=3 loader=2"; a new one with BROKERS=3)
 	@ops/local/install run
 	@$(SUBMAKE) all
-	@ops/local/stack up $(addprefix --scale=,$(SCALE))
+	@ops/local/stack up $(addprefix --brokers=,$(BROKERS)) $(addprefix --scale=,$(SCALE))
 
 down: ## stop them; what was loaded stays in var/
 	@ops/local/stack down

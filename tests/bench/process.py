@@ -37,8 +37,10 @@ def used(pipeline):
     for worker in pipeline.workers:
         if worker.running:
             found[worker.kind] = found.get(worker.kind, 0) + cpu_seconds(worker.pid)
-    for name in ("kafka", "postgres"):
-        found[name] = tree_cpu_seconds(PidFile(pipeline.servers.place.run(name)).pid())
+    place = pipeline.servers.place
+    for name in (*place.broker_names(), "postgres"):
+        kind = name.split("-")[0]
+        found[kind] = found.get(kind, 0) + tree_cpu_seconds(PidFile(place.run(name)).pid())
     return found
 
 

@@ -1,7 +1,8 @@
 """python -m chaos [--seed N] [--faults N] [--minutes M] [--only NAME,...] [--list]
 
-Rounds of faults until so many were injected, or the time is over. The last line is `faults: N injected, N survived`;
-the exit code is 1 where they differ. The same seed gives the same rounds.
+Rounds of faults until so many were injected, or the time is over; then the parts that are no rounds: how soon a killed
+worker is made up for, workers that come and go, brokers of three that die. The last line is `faults: N injected, N
+survived`; the exit code is 1 where they differ, or a part failed. The same seed gives the same rounds.
 """
 
 import argparse
@@ -21,7 +22,7 @@ from harness.interrupt import clean_up_on_sigterm  # noqa: E402
 from harness.servers import session_folders  # noqa: E402
 
 from chaos import faults as table  # noqa: E402
-from chaos import recovery  # noqa: E402
+from chaos import brokers, recovery, scaling  # noqa: E402
 from chaos.field import GONE, ChaosServers, Field  # noqa: E402
 from chaos.rounds import play  # noqa: E402
 
@@ -40,12 +41,9 @@ def arguments():
     return parser.parse_args()
 
 
-def chosen(only):
+def chosen(only, names):
     words = [word for word in only.split(",") if word]
-    names = [name for name in table.FAULTS if not words or any(name.startswith(word) for word in words)]
-    if not names:
-        sys.exit(f"no fault is called {only}; see --list")
-    return names
+    return [name for name in names if not words or any(name.startswith(word) for word in words)]
 
 
 def possible(place, names):
@@ -86,7 +84,8 @@ def packs(place, names, chance):
 class Report:
     def __init__(self):
         self.injected, self.survived = Counter(), Counter()
-        self.late = []  # what recovered too slowly
+        self.parts = 0  # that were tried
+        self.failed = []  # what they found
 
     def add(self, result):
         names = [fault.name for fault in result.faults]
@@ -97,11 +96,11 @@ class Report:
     def show(self):
         for name in sorted(self.injected):
             print(f"  {name:<36} {self.injected[name]:>4} injected {self.survived[name]:>4} survived")
-        for found in self.late:
-            print(f"too slow: {found}")
+        for found in self.failed:
+            print(f"failed: {found}")
         injected, survived = self.injected.total(), self.survived.total()
         print(f"faults: {injected} injected, {survived} survived", flush=True)
-        return 0 if injected == survived and injected > 0 and not self.late else 1
+        return 0 if injected == survived and injected + self.parts > 0 and not self.failed else 1
 
 
 def explain(result, place, seed):
@@ -127,9 +126,9 @@ def quiet(place):
         assert not result.wrong, f"nothing was done to it: {result.wrong}"
 
 
-def rounds(servers, folder, asked):
+def rounds(servers, folder, asked, report):
     """Fails over to a new pipeline after a failure: what was broken is kept to be looked at."""
-    report, place, played = Report(), None, 0
+    place, played = None, 0
     chance = random.Random(asked.seed)
     end = time.monotonic() + 60 * asked.minutes
     try:
@@ -138,7 +137,7 @@ def rounds(servers, folder, asked):
                 place = Field(servers, folder / f"from-round-{played + 1}", asked.seed, rounds=played)
                 place.fleet.start()
                 quiet(place)
-                names = possible(place, chosen(asked.only))
+                names = possible(place, chosen(asked.only, table.FAULTS))
                 following = packs(place, names, chance)
             result = play(place, next(following))
             played = result.number
@@ -151,37 +150,80 @@ def rounds(servers, folder, asked):
     finally:
         if place:
             place.close()
-    return report
 
 
-def recoveries(servers, folder, report):
+def recoveries(servers, folder):
     for kind in recovery.KINDS:
         place = folder / f"recovery-{kind}"
         place.mkdir()
         found = recovery.measure(servers, place, kind)
         print(f"recovery   {found}", flush=True)
         if found.seconds > recovery.LIMIT_SECONDS:
-            report.late.append(found)
+            yield f"too slow: {found}"
+
+
+def scalings(servers, folder):
+    """Those of a kind that leave do so in good order in one of two runs, by SIGKILL in the other."""
+    for killed in (scaling.SCALED[::2], scaling.SCALED[1::2]):
+        place = folder / f"scaling-{killed[0]}"
+        place.mkdir()
+        yield from scaling.play(servers, place, killed, say=lambda text: print(f"scaling    {text}", flush=True))
+
+
+def deaths_of_brokers(folder):
+    servers = brokers.ThreeBrokers()
+    try:
+        servers.start()
+        place = folder / "brokers"
+        place.mkdir()
+        every = range(1, brokers.BROKERS + 1)
+        yield from brokers.play(servers, place, every, say=lambda text: print(f"brokers    {text}", flush=True))
+    finally:
+        servers.stop()
+
+
+def part(report, found):
+    report.parts += 1
+    try:
+        report.failed += found
+    except AssertionError as failure:
+        report.failed.append(str(failure))
+
+
+def on_two_servers(folder, asked, parts, report):
+    servers = ChaosServers()
+    try:
+        servers.start()
+        if chosen(asked.only, table.FAULTS):
+            rounds(servers, folder, asked, report)
+        for name in set(parts) - {"brokers"}:
+            part(report, PARTS[name](servers, folder))
+    finally:
+        servers.stop()
+
+
+PARTS = {"recovery": recoveries, "scaling": scalings, "brokers": deaths_of_brokers}
 
 
 def main():
     asked = arguments()
     if asked.list:
-        print("\n".join(table.FAULTS))
+        print("\n".join([*table.FAULTS, *PARTS]))
         return 0
+    parts = chosen(asked.only, PARTS)
+    if not parts and not chosen(asked.only, table.FAULTS):
+        sys.exit(f"nothing is called {asked.only}; see --list")
     clean_up_on_sigterm()
     os.makedirs(session_folders(), mode=0o700, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix="chaos-"))
-    servers = ChaosServers()
     report = Report()
     try:
-        servers.start()
-        report = rounds(servers, folder, asked)
-        if not asked.only:
-            recoveries(servers, folder, report)
+        if parts != ["brokers"]:
+            on_two_servers(folder, asked, parts, report)
+        if "brokers" in parts:
+            part(report, deaths_of_brokers(folder))
     finally:
-        servers.stop()
-        if report.injected == report.survived:
+        if report.injected == report.survived and not report.failed:
             shutil.rmtree(folder)
     return report.show()
 

@@ -64,7 +64,7 @@ class Pipeline:
         """As JSON, which is YAML. self.settings are merged over it by section."""
         config = {
             "kafka": {"bootstrap.servers": self.servers.kafka},
-            "topics": {"prefix": self.prefix},
+            "topics": {"prefix": self.prefix, "replication_factor": self.servers.place.brokers},
             "database": {"dsn_file": self.secret("dsn", self.servers.dsn(self.database))},
             "api": {"url": self.api.url, "token_file": self.secret("token", self.token)},
             "orchestrator": {"http": {"port": self.api_port}, "subscriptions": self.subscriptions_path},

@@ -8,6 +8,7 @@ import itertools
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -101,22 +102,25 @@ class Servers:
         self.postgres = Postgres(self.place)
         if not self.place.ports:
             raise RuntimeError(f"PENSTOCK_TEST_STACK={self.folder}: there is no stack")
-        self.kafka = f"127.0.0.1:{self.place.ports['kafka']}"
+        self.kafka = self.place.bootstrap()
 
     def stop(self):
         if not self.shared:
             remove(self.folder)
 
-    def restart(self, name, signal_name="TERM"):
-        """Stops one server (kafka or postgres), hard with KILL, and starts it again on the same port and data."""
-        import signal
-
+    def kill(self, name):
         pid = PidFile(self.place.run(name)).pid()
         assert pid, f"{name} does not run"
+        os.kill(pid, signal.SIGKILL)
+        PidFile(self.place.run(name)).stop([(signal.SIGKILL, STOP_SECONDS)])
+
+    def restart(self, name, signal_name="TERM"):
+        """Stops one server (kafka, kafka-2, postgres), hard with KILL, and starts it again on the same port and data."""
         if signal_name == "KILL":
-            os.kill(pid, signal.SIGKILL)
+            self.kill(name)
         else:
-            PidFile(self.place.run(name)).stop([(signal.SIGTERM if name == "kafka" else signal.SIGINT, 30)])
+            assert PidFile(self.place.run(name)).pid(), f"{name} does not run"
+            PidFile(self.place.run(name)).stop([(signal.SIGTERM if name.startswith("kafka") else signal.SIGINT, 30)])
         refusals = []
         wait_until(lambda: self.comes_up(refusals), START_SECONDS, lambda: f"{name} starts again: {refusals[-1]}")
 

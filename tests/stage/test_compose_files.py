@@ -9,6 +9,8 @@ import pytest
 import yaml
 from harness.pipeline import KINDS
 from harness.servers import TOP
+from local_stack.kafka import Kafka
+from local_stack.place import Place
 
 COMPOSE = Path(TOP) / "compose"
 OVERLAYS = ("postgres.yaml", "three-brokers.yaml")
@@ -170,3 +172,18 @@ def test_the_programs_take_the_configuration(pipeline):
         assert str(config) in values["http.bind"] and "0.0.0.0" in values["http.bind"] and "8000" in values["http.port"]
         for name in (name for name in given if name.startswith("PENSTOCK_")):
             assert any(f"# {name}" in line for line in values.values()), (kind, name)
+
+
+@pytest.mark.parametrize("brokers", [1, 3])
+def test_brokers_are_set_up_as_in_the_local_stack(tmp_path, brokers):
+    """How many have what, and how soon one is missed; the local stack has fewer coordinators, and one broker is back sooner."""
+    place = Place(str(tmp_path))
+    place.brokers = brokers
+    place.ports = place.preferred()
+    local = dict(line.split("=", 1) for line in Kafka(place).configuration().splitlines() if "=" in line)
+    base = read("compose.yaml")["services"]["kafka"]["environment"]
+    own = {} if brokers == 1 else read("three-brokers.yaml")["services"]["kafka"]["environment"]
+    said = {name[6:].lower().replace("_", "."): str(value) for name, value in (base | own).items()}
+    alike = {name for name in said if re.search(r"replica|isr", name) or (brokers > 1 and name.startswith("broker."))}
+    assert len(alike) >= 7 and {name: local[name] for name in alike} == {name: said[name] for name in alike}
+    assert said["controller.quorum.voters"].count("@") == local["controller.quorum.voters"].count("@") == brokers

@@ -12,9 +12,11 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from harness.servers import STACK
 from harness.waiting import patient, wait_until
+from local_stack.place import Place
 from local_stack.process import PidFile, start_time
 
 KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
@@ -183,3 +185,36 @@ def test_a_missing_program_is_named_before_anything_starts(stand_ins):
     (stand_ins.bin / "penstock-loader").unlink()
     assert "penstock-loader is not there; build it first: make" in stand_ins.up(code=1).stderr
     assert stand_ins.supervisor().pid() is None
+
+
+def test_the_number_of_brokers_is_that_of_the_data(stand_ins):
+    """Topics are on as many as there were when they were made."""
+    stand_ins.up("--brokers", "3")
+    data = pathlib.Path(stand_ins.folder) / "kafka" / "data"
+    data.mkdir(parents=True)
+    (data / "meta.properties").write_text("cluster.id=A\n")
+    stand_ins.up()
+    stand_ins.up("--brokers", "3")
+    said = stand_ins.up("--brokers", "1", code=1).stderr
+    assert "this stack has 3 of Kafka's brokers" in said and "down --purge" in said
+    assert [part["name"] for part in json.loads(stand_ins.stack("status", "--json", code=1).stdout)["parts"]][:4] == [
+        "kafka",
+        "kafka-2",
+        "kafka-3",
+        "postgres",
+    ]
+
+
+def test_a_configuration_is_told_of_other_brokers(tmp_path):
+    place = Place(str(tmp_path))
+    place.ports = place.preferred()
+    place.make()
+    place.write_config({})
+    with open(place.config, "a") as file:
+        file.write("loader: {batch.ms: 100}\n")
+    place.settle_brokers(3)
+    place.ports = place.preferred()
+    place.write_config(dict(place.ports))
+    written = yaml.safe_load(pathlib.Path(place.config).read_text())
+    assert written["kafka"]["bootstrap.servers"] == "127.0.0.1:19092,127.0.0.1:19094,127.0.0.1:19096"
+    assert written["topics"]["replication_factor"] == 3 and written["loader"] == {"batch.ms": 100}

@@ -1,4 +1,7 @@
-"""One Kafka broker, its own controller (KRaft), on 127.0.0.1. The recipe's figures stand in ops/local/README.md."""
+"""Kafka on 127.0.0.1: one broker, or three of which one may be away; each is a controller, too (KRaft).
+
+The recipe's figures stand in ops/local/README.md.
+"""
 
 import base64
 import os
@@ -8,6 +11,7 @@ import shutil
 import signal
 import subprocess
 
+from local_stack.place import numbered
 from local_stack.process import KILL, PidFile, Problem, clean_environment, launch, wait_until
 
 POM = os.path.join(os.path.dirname(__file__), "..", "kafka", "pom.xml")
@@ -18,8 +22,8 @@ READY_SECONDS = 90
 PROPERTIES = """\
 # Written by ops/local/stack at every start.
 process.roles=broker,controller
-node.id=1
-controller.quorum.voters=1@127.0.0.1:{controller}
+node.id={number}
+controller.quorum.voters={voters}
 listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}{listener}
 advertised.listeners=PLAINTEXT://127.0.0.1:{port}{advertised}
 controller.listener.names=CONTROLLER
@@ -27,14 +31,15 @@ inter.broker.listener.name=PLAINTEXT
 listener.security.protocol.map=CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT,PROXIED:PLAINTEXT
 log.dirs={data}
 auto.create.topics.enable=false
-default.replication.factor=1
-offsets.topic.replication.factor=1
-offsets.topic.num.partitions=1
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-transaction.state.log.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
+default.replication.factor={brokers}
+min.insync.replicas={insync}
+offsets.topic.replication.factor={brokers}
+offsets.topic.num.partitions={brokers}
+transaction.state.log.replication.factor={brokers}
+transaction.state.log.min.isr={insync}
+transaction.state.log.num.partitions={brokers}
+share.coordinator.state.topic.replication.factor={brokers}
+share.coordinator.state.topic.min.isr={insync}
 share.coordinator.state.topic.num.partitions=1
 group.initial.rebalance.delay.ms=0
 num.network.threads=2
@@ -44,9 +49,15 @@ log.cleaner.dedupe.buffer.size=2097152
 log.index.size.max.bytes=1048576
 log.segment.bytes=67108864
 controlled.shutdown.enable=true
-broker.session.timeout.ms=3000
-broker.heartbeat.interval.ms=500
+broker.session.timeout.ms={session_ms}
+broker.heartbeat.interval.ms={heartbeat_ms}
 """
+
+HEAP_ALONE, HEAP_OF_SEVERAL = "512m", "384m"
+# Of several, Kafka's own: a broker that is only slow must not be taken for dead, as the others would have its partitions
+# to lead. One that is alone is missed by nobody, and is back sooner.
+SESSION_MS, HEARTBEAT_MS = 9000, 2000
+SESSION_ALONE_MS, HEARTBEAT_ALONE_MS = 3000, 500
 
 # For tests, which wait for sessions to be over and for transactions of the dead to be ended.
 IMPATIENT = """\
@@ -71,19 +82,21 @@ COORDINATOR = "org.apache.kafka.coordinator.common.runtime.CoordinatorRuntime"
 
 
 class Kafka:
-    name = "kafka"
     jvm_options = format_options = ()  # of a broker that a test sets up in its own way
 
-    def __init__(self, place):
+    def __init__(self, place, number=1):
         self.place = place
+        self.number = number
+        self.name = numbered("kafka", number)
+        self.port_names = {self.name, numbered("controller", number)}
         self.log = place.log(self.name)
         self.pidfile = PidFile(place.run(self.name))
-        self.properties = place.path("kafka", "server.properties")
-        self.data = place.path("kafka", "data")
+        self.properties = place.path(self.name, "server.properties")
+        self.data = place.path(self.name, "data")
 
     @property
     def address(self):
-        return f"127.0.0.1:{self.place.ports['kafka']}"
+        return f"127.0.0.1:{self.place.ports[self.name]}"
 
     def running(self):
         return self.pidfile.pid()
@@ -101,7 +114,7 @@ class Kafka:
         self.command = [
             java,
             "-Xms128m",
-            "-Xmx512m",
+            f"-Xmx{HEAP_ALONE if self.place.brokers == 1 else HEAP_OF_SEVERAL}",
             "-XX:+UseSerialGC",
             "-XX:-UsePerfData",
             "-Xshare:auto",
@@ -129,16 +142,34 @@ class Kafka:
     def configuration(self):
         ports = self.place.ports
         proxied = self.is_proxied()
+        alone = self.place.brokers == 1
+        controllers = {n: ports[numbered("controller", n)] for n in range(1, self.place.brokers + 1)}
         return PROPERTIES.format(
-            port=ports["kafka"],
-            controller=ports["controller"],
+            number=self.number,
+            voters=",".join(f"{n}@127.0.0.1:{port}" for n, port in controllers.items()),
+            port=ports[self.name],
+            controller=controllers[self.number],
+            brokers=self.place.brokers,
+            insync=1 if alone else self.place.brokers - 1,
+            session_ms=SESSION_ALONE_MS if alone else SESSION_MS,
+            heartbeat_ms=HEARTBEAT_ALONE_MS if alone else HEARTBEAT_MS,
             data=self.data,
             listener=f",PROXIED://127.0.0.1:{ports['proxied']}" if proxied else "",
             advertised=f",PROXIED://127.0.0.1:{ports['proxy']}" if proxied else "",
         )
 
+    def cluster(self):
+        """The id that a broker of this stack has already; a new one where none has."""
+        for name in self.place.broker_names():
+            try:
+                with open(self.place.path(name, "data", "meta.properties")) as file:
+                    return re.search(r"(?m)^cluster\.id=(.*)$", file.read()).group(1)
+            except FileNotFoundError:
+                pass
+        return "A" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
+
     def format(self):
-        cluster = "A" + base64.urlsafe_b64encode(secrets.token_bytes(16)).decode().rstrip("=")[1:]
+        cluster = self.cluster()
         with open(self.log, "ab") as output:
             done = subprocess.run(
                 [*self.command, "kafka.tools.StorageTool", "format", "-t", cluster, "-c", self.properties, *self.format_options],
@@ -154,7 +185,7 @@ class Kafka:
         asked = subprocess.run(
             ["kcat", "-b", self.address, "-L", "-m", "2"], stdin=subprocess.DEVNULL, capture_output=True, text=True
         )
-        return asked.returncode == 0 and "broker 1 at" in asked.stdout
+        return asked.returncode == 0 and f"broker {self.number} at" in asked.stdout
 
     def wait(self):
         wait_until(lambda: not self.running() or self.answers(), READY_SECONDS)
@@ -164,8 +195,13 @@ class Kafka:
         if not self.answers():
             raise Problem(f"Kafka on {self.address} gave no answer within {READY_SECONDS} s", self.log)
 
+    def ask_to_stop(self):
+        """All of several at once: the last ones could not take their leave of a controller that is gone."""
+        if pid := self.running():
+            os.kill(pid, signal.SIGTERM)
+
     def stop(self):
         self.pidfile.stop([(signal.SIGTERM, 20), KILL])
 
     def purge(self):
-        shutil.rmtree(self.place.path("kafka"), ignore_errors=True)
+        shutil.rmtree(self.place.path(self.name), ignore_errors=True)

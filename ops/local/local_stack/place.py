@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import re
 import secrets
 import shlex
 import time
@@ -12,13 +13,22 @@ from local_stack.process import Problem, choose_port, read_json, write_atomic
 TOP = os.path.realpath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 
 PREFERRED = {"kafka": 19092, "controller": 19093, "postgres": 15432, "api": 8000}
+PORTS_OF_BROKER = 2  # each has a controller
 KEPT_SECONDS = 5  # that a former port is waited for
+
+
+def numbered(name, number):
+    """Of the first there may be the only one."""
+    return name if number == 1 else f"{name}-{number}"
+
 
 CONFIG = """\
 # Written by `make up` for this machine's private Kafka and PostgreSQL. Yours to edit: from now on only the ports in it
 # are kept up to date.
 kafka:
-  bootstrap.servers: "127.0.0.1:{kafka}"
+  bootstrap.servers: "{bootstrap}"
+topics:
+  replication_factor: {brokers}
 database:
   dsn_file: "{dir}/dsn"
 api:
@@ -48,6 +58,7 @@ class Place:
         self.id = state.get("id") or secrets.token_hex(16)
         self.ports = state.get("ports") or {}
         self.known_dir = state.get("dir", self.dir)
+        self.brokers = self.known_brokers = state.get("brokers") or 1
 
     def path(self, *parts):
         return os.path.join(self.dir, *parts)
@@ -76,7 +87,32 @@ class Place:
         self.lock_held = file
         self.load()
 
+    # --- brokers -----------------------------------------------------------------------------------------------------
+    def settle_brokers(self, count):
+        """None: as many as there are. What is in them is on so many of them."""
+        if count is None or count == self.brokers:
+            return
+        if os.path.exists(self.path("kafka", "data", "meta.properties")):
+            raise Problem(
+                f"this stack has {self.brokers} of Kafka's brokers, and topics that are on so many: for {count},"
+                " `ops/local/stack down --purge` first, which removes all data"
+            )
+        self.brokers = count
+
+    def broker_names(self):
+        return [numbered("kafka", number) for number in range(1, self.brokers + 1)]
+
+    def bootstrap(self):
+        return ",".join(f"127.0.0.1:{self.ports[name]}" for name in self.broker_names())
+
     # --- ports -------------------------------------------------------------------------------------------------------
+    def preferred(self):
+        found = dict(PREFERRED)
+        for number in range(2, self.brokers + 1):
+            for name in ("kafka", "controller"):
+                found[numbered(name, number)] = PREFERRED[name] + (number - 1) * PORTS_OF_BROKER
+        return found
+
     def settle_ports(self, used, anywhere, proxy=None):
         """Keeps each port that its owner uses or that is free, and chooses another for the rest. used: names in use.
 
@@ -85,7 +121,7 @@ class Place:
         there is not ours.
         """
         before = dict(self.ports)
-        for name, preferred in PREFERRED.items():
+        for name, preferred in self.preferred().items():
             if name in used and name in self.ports:
                 continue
             others = {port for other, port in self.ports.items() if other != name}
@@ -96,9 +132,8 @@ class Place:
         if "proxy" in self.ports and "kafka" not in used:
             others = {port for name, port in self.ports.items() if name != "proxied"}
             self.ports["proxied"] = choose_port(before.get("proxied"), others, KEPT_SECONDS)
-        write_atomic(
-            self.state_file, json.dumps({"id": self.id, "dir": self.dir, "ports": self.ports}, indent=1) + "\n"
-        )
+        state = {"id": self.id, "dir": self.dir, "brokers": self.brokers, "ports": self.ports}
+        write_atomic(self.state_file, json.dumps(state, indent=1) + "\n")
         return before
 
     # --- files -------------------------------------------------------------------------------------------------------
@@ -111,7 +146,7 @@ class Place:
             write_atomic(self.path("subscriptions.yaml"), SUBSCRIPTIONS)
         values = {
             "PENSTOCK_CONFIG": self.config,
-            "KAFKA": f"127.0.0.1:{self.ports['kafka']}",
+            "KAFKA": self.bootstrap(),
             "API": f"http://127.0.0.1:{self.ports['api']}",
             "PGHOST": "127.0.0.1",
             "PGPORT": str(self.ports["postgres"]),
@@ -129,16 +164,32 @@ class Place:
             with open(self.config) as file:
                 text = file.read()
         except FileNotFoundError:
-            write_atomic(self.config, CONFIG.format(dir=self.dir, **self.ports))
+            write_atomic(
+                self.config,
+                CONFIG.format(dir=self.dir, bootstrap=self.bootstrap(), brokers=self.brokers, api=self.ports["api"]),
+            )
             return
         new = text.replace(f'"{self.known_dir}/', f'"{self.dir}/')
-        for name in ("kafka", "api"):
+        for name in (*self.broker_names(), "api"):
             if before.get(name) and before[name] != self.ports[name]:
                 new = new.replace(f"127.0.0.1:{before[name]}", f"127.0.0.1:{self.ports[name]}")
+        if self.brokers != self.known_brokers:
+            new = self.with_brokers(new)
         if before.get("api"):
             new = new.replace(f"port: {before['api']}", f"port: {self.ports['api']}")
         if new != text:
             write_atomic(self.config, new)
+
+    def with_brokers(self, text):
+        """The configuration of a stack that had another number of them."""
+        text, lists = re.subn(r"(?m)^  bootstrap\.servers: .*$", f'  bootstrap.servers: "{self.bootstrap()}"', text)
+        factor = f"  replication_factor: {self.brokers}"
+        text, factors = re.subn(r"(?m)^  replication_factor: .*$", factor, text)
+        if not factors and not re.search(r"(?m)^topics:", text):
+            text, factors = f"{text}topics:\n{factor}\n", 1
+        if not lists or not factors:
+            raise Problem(f"set bootstrap.servers and topics.replication_factor in {self.config} for {self.brokers} brokers")
+        return text
 
     # --- programs ----------------------------------------------------------------------------------------------------
     def programs(self):

@@ -169,7 +169,7 @@ class Supervisor:
             self.tick()
             if time.monotonic() - trimmed > TICK_SECONDS:
                 trimmed = time.monotonic()
-                for name in ("kafka", "postgres", *self.workers):
+                for name in (*self.place.broker_names(), "postgres", *self.workers):
                     trim(self.place.log(name))
         stop(self.workers.values())
         self.report()
