@@ -148,12 +148,13 @@ class Crowd:
         return self.is_over() or all([climb.step() for climb in climbs])
 
 
-def workload(pipeline, folder, bars, files):
-    expected = Bars()
-    simulate(pipeline, folder, bars=bars, symbols=SYMBOLS, files=files, seed=11)
-    for path in sorted(folder.glob("bars*.dbn.zst")):
+def workload(pipeline, folder, bars, files, expected=None, name="bars", start="2024-01-02"):
+    """Files for a subscription of that name; what is to be in the table, with what was expected before."""
+    expected = expected or Bars()
+    simulate(pipeline, folder, f"{name}.dbn.zst", bars=bars, symbols=SYMBOLS, files=files, seed=11, start=start)
+    for path in sorted(folder.glob(f"{name}*.dbn.zst")):
         expected.add(path)
-    pipeline.subscribe("bars", folder / "bars*.dbn.zst")
+    pipeline.subscribe(name, folder / f"{name}*.dbn.zst")
     return expected
 
 
@@ -186,8 +187,13 @@ def finish(crowd, expected, say, seconds=RUN_SECONDS):
     found = list(wrong(crowd, expected))
     if not found:
         wait_until(lambda: not not_committed(pipeline), CAUGHT_UP_SECONDS, lambda: str(not_committed(pipeline)))
+    return found
+
+
+def stop(crowd):
+    """Everybody, in good order; who does not is a finding."""
     crowd.fleet.stop()
-    return found + crowd.fleet.new_round()
+    return crowd.fleet.new_round()
 
 
 def play(servers, folder, killed=(), bars=BARS, files=FILES, settings=None, programs=None, defects=None, say=print):
@@ -204,6 +210,6 @@ def play(servers, folder, killed=(), bars=BARS, files=FILES, settings=None, prog
         climbs = [Climb(crowd, kind, kind in killed) for kind in SCALED]
         wait_until(lambda: crowd.look(climbs), STEPS_SECONDS, lambda: f"all steps: {crowd.members()}", LOOK_SECONDS)
         late = [f"the run was over before {climb.kind} came to {climb.steps}" for climb in climbs if climb.steps]
-        return finish(crowd, expected, say) + late
+        return finish(crowd, expected, say) + late + stop(crowd)
     finally:
         pipeline.close()
