@@ -13,7 +13,7 @@ import tempfile
 from harness.pipeline import Pipeline
 from harness.servers import TOP, Servers
 
-from bench import alone, growth, latency, live, mixed, parts, plan, replay, report, starting, whole
+from bench import alone, growth, latency, live, mixed, parts, plan, replay, report, scaling, starting, whole
 from bench.peers import stand as peers
 from bench.rounds import machine
 from bench.workloads import ROWS
@@ -27,6 +27,7 @@ PARTS = {
     "live": live.measure,
     "growth": growth.measure,
     "plan": plan.measure,
+    "scaling": scaling.measure,
     "starting": starting.measure,
     "recovery": starting.measure_recovery,
     "peers": peers.measure,

@@ -11,8 +11,9 @@ from harness.waiting import patient
 
 pytestmark = pytest.mark.alone
 SECONDS = 300
-PARTS = ("whole", "mixed", "alone", "replay", "latency", "growth", "plan", "starting")
+PARTS = ("whole", "mixed", "alone", "replay", "latency", "growth", "plan", "scaling", "starting")
 KINDS = ("orchestrator", "fetcher", "validator", "transformer", "loader")
+SCALED = ("validators", "transformers", "loaders", "of_each")
 FIGURES = [
     "end_to_end_vs_copy",
     "again_vs_first",
@@ -30,6 +31,8 @@ FIGURES = [
     "plan_seconds",
     *(f"latency_{name}_ms_at_{share}" for name in ("p50", "p99", "p999") for share in (1, 50, 90)),
     *(f"{size}_vs_smallest" for size in ("records_1e7", "symbols_1e5", "tasks_1e4", "there_1e7")),
+    *(f"{count}_{what}_{figure}" for count in (2, 3) for what in SCALED for figure in ("vs_one", "cpu_us", "cpu_vs_one")),
+    *(f"{what}_bytes" for what in ("raw", "valid", "clean", "wal", "row", "copy")),
     *(f"{part}_memory_mib" for part in PARTS[:-1]),
     *(f"{kind}_ready_ms" for kind in KINDS),
 ]
