@@ -1,5 +1,6 @@
 #include "common/kafka_admin.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -197,6 +198,81 @@ int kafka_admin_topic_config(struct kafka_admin *admin, const char *topic, const
 		if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), name) == 0 && rd_kafka_ConfigEntry_value(entries[i]))
 			strncpy(value, rd_kafka_ConfigEntry_value(entries[i]), KAFKA_CONFIG_VALUE_MAX - 1);
 	return 0;
+}
+
+struct resources {
+	rd_kafka_ConfigResource_t **list;
+	size_t count;
+};
+
+static void release_resources(struct resources *resources)
+{
+	rd_kafka_ConfigResource_destroy_array(resources->list, resources->count);
+	free(resources->list);
+}
+
+static struct kafka_topic_settings *settings_of(struct kafka_topic_settings *topics, unsigned count, const char *topic)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (strcmp(topics[i].topic, topic) == 0)
+			return &topics[i];
+	return NULL;
+}
+
+static void take_settings(const rd_kafka_ConfigResource_t *resource, const char *const *names, unsigned name_count,
+			  struct kafka_topic_settings *ret)
+{
+	size_t count = 0;
+	const rd_kafka_ConfigEntry_t **entries = rd_kafka_ConfigResource_configs(resource, &count);
+
+	for (size_t i = 0; i < count; i++)
+		for (unsigned n = 0; n < name_count; n++)
+			if (strcmp(rd_kafka_ConfigEntry_name(entries[i]), names[n]) == 0 &&
+			    rd_kafka_ConfigEntry_value(entries[i]))
+				snprintf(ret->values[n], sizeof(ret->values[n]), "%s",
+					 rd_kafka_ConfigEntry_value(entries[i]));
+}
+
+static int read_settings(struct kafka_admin *admin, struct kafka_topic_settings *topics, unsigned count,
+			 const char *const *names, unsigned name_count, struct err *err)
+{
+	CLEANUP(destroy_optionsp)
+	rd_kafka_AdminOptions_t *options = kafka_admin_options(admin, RD_KAFKA_ADMIN_OP_DESCRIBECONFIGS);
+	CLEANUP(release_resources) struct resources asked = { mem_zalloc(count, sizeof(*asked.list)), 0 };
+	CLEANUP(destroy_eventp) rd_kafka_event_t *event = NULL;
+	const rd_kafka_ConfigResource_t **answers;
+	size_t n;
+
+	for (unsigned i = 0; i < count; i++)
+		if (topics[i].partitions > 0)
+			asked.list[asked.count++] =
+				rd_kafka_ConfigResource_new(RD_KAFKA_RESOURCE_TOPIC, topics[i].topic);
+	if (asked.count == 0)
+		return 0;
+	rd_kafka_DescribeConfigs(admin->rk, asked.list, asked.count, options, admin->queue);
+	if (kafka_admin_await(admin, &event, err))
+		return err_wrap(err, "configuration of the topics");
+	answers = rd_kafka_DescribeConfigs_result_resources(rd_kafka_event_DescribeConfigs_result(event), &n);
+	for (size_t i = 0; i < n; i++) {
+		struct kafka_topic_settings *topic =
+			settings_of(topics, count, rd_kafka_ConfigResource_name(answers[i]));
+
+		if (topic)
+			take_settings(answers[i], names, name_count, topic);
+	}
+	return 0;
+}
+
+int kafka_admin_topic_settings(struct kafka_admin *admin, struct kafka_topic_settings *topics, unsigned count,
+			       const char *const *names, unsigned name_count, struct err *err)
+{
+	CLEANUP(destroy_metadatap) const struct rd_kafka_metadata *metadata = NULL;
+
+	if (read_metadata(admin, &metadata, err))
+		return -1;
+	for (unsigned i = 0; i < count; i++)
+		topics[i].partitions = partitions_of(metadata, topics[i].topic);
+	return read_settings(admin, topics, count, names, name_count, err);
 }
 
 /* --- offsets of groups ----------------------------------------------------------------------------------------------- */

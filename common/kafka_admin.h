@@ -29,6 +29,16 @@ int kafka_admin_partitions(struct kafka_admin *admin, const char *topic, int32_t
 int kafka_admin_topic_config(struct kafka_admin *admin, const char *topic, const char *name,
 			     char value[KAFKA_CONFIG_VALUE_MAX], struct err *err);
 
+/* Of several topics, by two requests: how many partitions (0: there is none of that name) and the settings of these names. */
+#define KAFKA_SETTINGS_MAX 4
+struct kafka_topic_settings {
+	const char *topic;
+	int32_t partitions;
+	char values[KAFKA_SETTINGS_MAX][KAFKA_CONFIG_VALUE_MAX]; /* "": the broker does not tell us */
+};
+int kafka_admin_topic_settings(struct kafka_admin *admin, struct kafka_topic_settings *topics, unsigned count,
+			       const char *const *names, unsigned name_count, struct err *err);
+
 /* The group's committed offsets of these partitions go into `offset`. */
 int kafka_admin_offsets(struct kafka_admin *admin, const char *group, struct kafka_offset *offsets, unsigned count,
 			struct err *err);

@@ -156,6 +156,12 @@ static int open_topic(struct kafka_producer *producer, struct kafka_topic *topic
 		return err_set(err, ERR_RETRY, "kafka: topic %s does not exist; run `penstock topics apply`", name);
 	if (e || metadata->topic_cnt != 1)
 		return kafka_fail(err, e, "metadata of topic %s", name);
+	if (topic->partitions && topic->partitions != metadata->topics[0].partition_cnt)
+		return err_set(
+			err, ERR_FATAL,
+			"kafka: topic %s has %d partitions, and had %d: keys would move to other partitions and lose "
+			"their order; `penstock topics check` shows what the table says",
+			name, metadata->topics[0].partition_cnt, topic->partitions);
 	topic->partitions = metadata->topics[0].partition_cnt;
 	return 0;
 }

@@ -35,7 +35,7 @@ static int on_assigned(void *self, struct kafka_offset *partitions, unsigned cou
 	struct stage_loop *loop = self;
 	const struct commit_ops *commit = &loop->stage->commit;
 
-	if (add_places(loop, partitions, count, err) ||
+	if (worker_verify_topics(partitions, count, err) || add_places(loop, partitions, count, err) ||
 	    (commit->assigned && commit->assigned(commit->self, loop->consumer, loop->places.positions, count, err)))
 		return -1;
 	for (unsigned i = 0; i < count; i++) {

@@ -162,6 +162,14 @@ const char *topics_name(const struct topics *topics, const char *base)
 	abort();
 }
 
+const struct topic *topics_find(const struct topics *topics, const char *name)
+{
+	for (unsigned i = 0; i < topics->count; i++)
+		if (strcmp(topics->list[i].name, name) == 0)
+			return &topics->list[i];
+	return NULL;
+}
+
 const char *topics_group(const struct topics *const_topics, const char *group)
 {
 	struct topics *topics = (struct topics *)const_topics; /* a cache of names, nothing that callers see */
@@ -237,6 +245,18 @@ static int create(struct kafka_admin *admin, const struct topic *topic, const st
 	return kafka_admin_create(admin, &spec, err);
 }
 
+/* A count cannot be taken back: what stands in the topic is where it would be looked for no more. */
+static int check_count(const struct topic *topic, int32_t partitions, struct err *err)
+{
+	if (partitions == 0 || partitions == topic->partitions)
+		return 0;
+	return err_set(
+		err, ERR_FATAL,
+		"topic %s has %d partitions, the table says %d: keys would move to other partitions and lose their "
+		"order; stop the workers, delete the topic, and `penstock topics apply` makes it as it should be",
+		topic->name, partitions, topic->partitions);
+}
+
 static int apply_topic(struct kafka_admin *admin, const struct topic *topic, const struct config *cfg, bool dry_run,
 		       const struct report *report, struct err *err)
 {
@@ -244,11 +264,8 @@ static int apply_topic(struct kafka_admin *admin, const struct topic *topic, con
 
 	if (kafka_admin_partitions(admin, topic->name, &partitions, err))
 		return -1;
-	if (partitions != 0 && partitions != topic->partitions)
-		return err_set(err, ERR_FATAL,
-			       "topic %s has %d partitions, the table says %d: a live topic's count is not changed, as "
-			       "keys would move to other partitions and lose their order",
-			       topic->name, partitions, topic->partitions);
+	if (check_count(topic, partitions, err))
+		return -1;
 	say(report, "topic %s: %s", topic->name,
 	    partitions ? "already there"
 	    : dry_run  ? "would be created"
@@ -384,6 +401,61 @@ int topics_check(const struct topics *topics, const struct config *cfg, topics_r
 		return -1;
 	for (unsigned i = 0; i < topics->count; i++)
 		if (check_topic(admin, &topics->list[i], &report, ret_differences, err))
+			return -1;
+	return 0;
+}
+
+/* --- verify ---------------------------------------------------------------------------------------------------------- */
+
+/* By which records would go too soon, or never. */
+enum { POLICY, CLOCK, RETENTION, VERIFIED };
+static const char *const verified[VERIFIED] = { "cleanup.policy", "message.timestamp.type", "retention.ms" };
+
+/* Longer than the table says is no harm; "": the broker does not tell. */
+static bool is_harmful(const struct topic *topic, unsigned setting, const char *found, const char *wanted)
+{
+	if (!found[0] || strcmp(found, wanted) == 0)
+		return false;
+	if (setting != RETENTION)
+		return true;
+	return topic->retention_ms >= 0 && found[0] != '-' && strtoll(found, NULL, 10) < topic->retention_ms;
+}
+
+static int verify_settings(const struct topic *topic, const struct kafka_topic_settings *found, struct err *err)
+{
+	struct settings s;
+
+	settings_of(topic, &s);
+	const char *const wanted[VERIFIED] = {
+		[POLICY] = topic->retention_ms < 0 ? "compact" : "delete",
+		[CLOCK] = "LogAppendTime",
+		[RETENTION] = s.retention,
+	};
+
+	for (unsigned i = 0; i < VERIFIED; i++)
+		if (is_harmful(topic, i, found->values[i], wanted[i]))
+			return err_set(
+				err, ERR_FATAL,
+				"topic %s has %s=%s, the table says %s: records would go before they are read; set it "
+				"by kafka-configs.sh --alter (`penstock topics check` shows all that differs)",
+				topic->name, verified[i], found->values[i], wanted[i]);
+	return 0;
+}
+
+int topics_verify(const struct topics *topics, const struct config *cfg, struct err *err)
+{
+	CLEANUP(kafka_admin_freep) struct kafka_admin *admin = NULL;
+	CLEANUP(freep)
+	struct kafka_topic_settings *found = mem_zalloc(TOPICS_MAX, sizeof(*found));
+
+	for (unsigned i = 0; i < topics->count; i++)
+		found[i].topic = topics->list[i].name;
+	if (kafka_admin_open(&admin, cfg, err) ||
+	    kafka_admin_topic_settings(admin, found, topics->count, verified, VERIFIED, err))
+		return -1;
+	for (unsigned i = 0; i < topics->count; i++)
+		if (check_count(&topics->list[i], found[i].partitions, err) ||
+		    verify_settings(&topics->list[i], &found[i], err))
 			return -1;
 	return 0;
 }

@@ -45,3 +45,13 @@ int topics_apply(const struct topics *topics, const struct config *cfg, bool dry
 /* Reports each difference; *ret_differences counts them. */
 int topics_check(const struct topics *topics, const struct config *cfg, topics_report_fn *report, void *self,
 		 unsigned *ret_differences, struct err *err);
+
+/* The topic of that name, prefix included, or NULL. */
+const struct topic *topics_find(const struct topics *topics, const char *name);
+
+/*
+ * Whether the topics that are there may be worked with; else ERR_FATAL, with
+ * what is to be done: another number of partitions, or a setting by which
+ * records would go before they are read. ERR_RETRY: the broker does not tell.
+ */
+int topics_verify(const struct topics *topics, const struct config *cfg, struct err *err);

@@ -81,6 +81,8 @@ static struct {
 	char missing[128];
 	char needs[WORKER_NEEDS][400]; /* empty: it is there */
 	const struct worker_spec *spec;
+	const struct worker *worker; /* while it runs */
+	bool topics_verified;
 } self = { .wake = -1, .lock = PTHREAD_MUTEX_INITIALIZER, .missing = "starting" };
 
 /* --- stopping -------------------------------------------------------------------------------------------------------- */
@@ -324,6 +326,32 @@ char *worker_transactional_id(const struct worker *worker, const char *stage, st
 	return NULL;
 }
 
+/* --- topics ---------------------------------------------------------------------------------------------------------- */
+
+static bool any_beyond(const struct kafka_offset *partitions, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++) {
+		const struct topic *topic = topics_find(self.worker->topics, partitions[i].topic);
+
+		if (topic && partitions[i].partition >= topic->partitions)
+			return true;
+	}
+	return false;
+}
+
+/* A broker that does not tell is no reason to stand still: it assigned the partitions, and is asked at the next time. */
+int worker_verify_topics(const struct kafka_offset *partitions, unsigned count, struct err *err)
+{
+	if (self.topics_verified && !any_beyond(partitions, count))
+		return 0;
+	self.topics_verified = topics_verify(self.worker->topics, self.worker->cfg, err) == 0;
+	if (self.topics_verified || err->kind != ERR_RETRY)
+		return self.topics_verified ? 0 : -1;
+	log_warning("topics_not_verified", NULL, "%s", err->text);
+	err_clear(err);
+	return 0;
+}
+
 /* --- main ------------------------------------------------------------------------------------------------------------ */
 
 /* Messages cannot be written without its ids: waits for it as for a broker. */
@@ -364,6 +392,7 @@ static int run(const struct worker_spec *spec, struct config *cfg, struct err *e
 	worker_set_ready(false, "waiting for the broker");
 	if (kafka_reach(cfg, err) || join_registry(cfg, err))
 		return -1;
+	self.worker = &worker;
 	return worker_stopping() ? 0 : spec->run(&worker, err);
 }
 

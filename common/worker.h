@@ -71,6 +71,13 @@ void worker_set_missing(enum worker_need need, const char *missing);
 /* Answers /metrics, /healthz, /readyz; false: another path. */
 bool worker_serve(const struct http_request *request, struct http_response *response);
 
+/*
+ * Of partitions that were assigned: ERR_FATAL where the topics are not what the
+ * table says. They are asked for once, and again for a partition that it has not.
+ */
+struct kafka_offset;
+int worker_verify_topics(const struct kafka_offset *partitions, unsigned count, struct err *err);
+
 /* This process among others: `instance`, else the host's name. */
 const char *worker_instance(const struct config *cfg);
 

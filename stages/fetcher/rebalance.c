@@ -13,6 +13,8 @@ static int on_assigned(void *self, struct kafka_offset *partitions, unsigned cou
 {
 	struct fetcher *fetcher = self;
 
+	if (worker_verify_topics(partitions, count, err))
+		return -1;
 	for (unsigned i = 0; i < count; i++) {
 		struct slot *slot = fetcher_add_slot(fetcher, partitions[i].topic, partitions[i].partition);
 

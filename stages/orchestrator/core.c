@@ -20,6 +20,8 @@
 
 #define REFRESH_NS (5 * NS_PER_SECOND) /* gauges, alarms that the database alone can tell, the broker's health */
 
+#define TOPICS_NS (60 * NS_PER_SECOND) /* between looks whether the topics are as the table says */
+
 #define SLICE_MS 20 /* between looks for events */
 
 struct orchestrator_shared orchestrator_shared = { .wake = -1 };
@@ -153,12 +155,36 @@ static int watch_transactions(struct orchestrator *self, struct err *err)
 	return 0;
 }
 
+/* At its start it refuses what it must not work with. Later it is where people look, and tells: the workers refuse. */
+static int watch_topics(struct orchestrator *self, struct err *err)
+{
+	struct err trouble = ERR_INIT;
+
+	if (!link_ready(&self->kafka) || clock_monotonic_ns() < self->topics_due_ns)
+		return 0;
+	if (topics_verify(self->topics, self->cfg, &trouble) == 0) {
+		self->topics_verified = true;
+		worker_set_missing(WORKER_BROKER, NULL);
+	} else if (trouble.kind == ERR_RETRY) {
+		return orchestrator_trouble(self, &trouble, err);
+	} else if (!self->topics_verified) {
+		*err = trouble;
+		return -1;
+	} else {
+		log_error("topics_differ", NULL, "%s", trouble.text);
+		worker_set_missing(WORKER_BROKER, trouble.text);
+	}
+	self->topics_due_ns = clock_monotonic_ns() + TOPICS_NS;
+	return 0;
+}
+
 static int refresh(struct orchestrator *self, struct err *err)
 {
 	if (self->refreshed_ns && clock_monotonic_ns() - self->refreshed_ns < REFRESH_NS)
 		return 0;
-	if (ask_broker(self, err) || gaps_watch(&self->gaps, self, err) || watch_transactions(self, err) ||
-	    closing_watch(self, err) || dispatch_watch(self->dispatch, self, err) || gauges_refresh(self, err))
+	if (ask_broker(self, err) || watch_topics(self, err) || gaps_watch(&self->gaps, self, err) ||
+	    watch_transactions(self, err) || closing_watch(self, err) || dispatch_watch(self->dispatch, self, err) ||
+	    gauges_refresh(self, err))
 		return -1;
 	self->refreshed_ns = clock_monotonic_ns();
 	return 0;

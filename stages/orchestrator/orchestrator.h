@@ -57,6 +57,8 @@ struct orchestrator {
 	struct gaps gaps;
 	struct open_transactions open_transactions;
 	int64_t refreshed_ns;
+	bool topics_verified; /* once: from then on it tells, and goes on */
+	int64_t topics_due_ns;
 	int64_t events_retry_ns; /* a gap in etl.events: not before this is it looked at again */
 };
 

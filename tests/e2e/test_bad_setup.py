@@ -5,7 +5,7 @@ import os
 import subprocess
 
 import pytest
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic
 from harness.pipeline import AGAIN, CLI_SECONDS, KAFKA_SECONDS, KINDS
 from harness.waiting import patient, remains, wait_until
 from harness.worker import STOP_SECONDS, Worker
@@ -16,6 +16,7 @@ NEVER = 4  # do not start me again before someone looked
 STAGES = tuple(kind for kind in KINDS if kind != "orchestrator")
 WITH_DATABASE = ("loader", "orchestrator")
 RUN_SECONDS = 60
+REFUSAL_SECONDS = 40
 
 
 def call(pipeline, kind, *arguments, env=None, seconds=CLI_SECONDS):
@@ -410,6 +411,111 @@ def test_missing_topics_are_named_with_the_command(bare, kind):
     assert_not_ready(worker)
     created = AdminClient(bare.kafka()).list_topics(timeout=KAFKA_SECONDS).topics
     assert not [name for name in created if name.startswith(bare.prefix)], "no worker creates a topic"
+
+
+# --- tables and topics that are another version's, or that somebody changed --------------------------------------------
+
+
+def refuses(worker, *names):
+    """It ends, not to be started again, with one sentence that has all of that."""
+    assert worker.wait_exit(REFUSAL_SECONDS) == NEVER, worker.tail()
+    said = worker.events("stopped_by_error")
+    assert len(said) == 1 and all(name in said[0]["message"] for name in names), (names, worker.tail())
+
+
+def test_tables_of_a_later_version_are_refused(pipeline):
+    pipeline.query("INSERT INTO etl.migrations (version, name, sha256) VALUES (9999, '9999_later.sql', 'x')")
+    for kind in WITH_DATABASE:
+        refuses(pipeline.spawn(kind), "9999_later.sql", "newer than this program", "install the version that made them")
+    done = pipeline.cli("db", "migrate", code=NEVER)
+    assert "9999_later.sql" in done.stderr and done.stdout == ""
+
+
+def test_tables_of_an_earlier_version_are_refused(pipeline):
+    (name,) = pipeline.query("DELETE FROM etl.migrations WHERE version = (SELECT max(version) FROM etl.migrations) RETURNING name")[0]
+    for kind in WITH_DATABASE:
+        refuses(pipeline.spawn(kind), name, "older than this program", "penstock db migrate")
+
+
+def add_partitions(pipeline, topic, count):
+    admin, name = AdminClient(pipeline.kafka()), pipeline.topic(topic)
+    admin.create_partitions([NewPartitions(name, count)])[name].result(KAFKA_SECONDS)
+    wait_until(lambda: len(pipeline.partitions(topic)) == count, KAFKA_SECONDS, f"{topic} has {count} partitions")
+
+
+def remake(pipeline, topic, partitions):
+    pipeline.delete_topic(topic)
+    admin = AdminClient(pipeline.kafka())
+    new = NewTopic(pipeline.topic(topic), partitions, 1, config={"message.timestamp.type": "LogAppendTime"})
+    admin.create_topics([new])[new.topic].result(KAFKA_SECONDS)
+    wait_until(lambda: len(pipeline.partitions(topic)) == partitions, KAFKA_SECONDS, f"{topic} is made anew")
+
+
+@pytest.mark.parametrize(("change", "count"), [(add_partitions, 8), (remake, 4)])
+def test_another_count_of_partitions_is_refused_and_mended(pipeline, tmp_path, change, count):
+    """Keys would move. Kafka gives no partition back: fewer are a topic made anew."""
+    simulate(pipeline, tmp_path, bars=300)
+    pipeline.subscribe("bars", tmp_path / "bars.dbn.zst")
+    change(pipeline, "etl.raw.ohlcv", count)
+    for worker in [pipeline.spawn(kind) for kind in KINDS]:
+        refuses(worker, pipeline.topic("etl.raw.ohlcv"), f"{count} partitions, the table says 6", "penstock topics apply")
+    assert "the table says 6" in pipeline.cli("topics", "apply", code=NEVER).stderr
+    pipeline.delete_topic("etl.raw.ohlcv")
+    pipeline.apply_topics()
+    pipeline.started["orchestrator"] = 0  # where clients look
+    pipeline.start_all()
+    run = pipeline.run()
+    assert (run["status"], run["balanced"], run["inserted"]) == ("success", True, 300), run
+
+
+def test_partitions_that_are_added_while_it_runs_are_noticed(pipeline, tmp_path):
+    """Nothing was written there, and nobody reads on as if nothing were."""
+    simulate(pipeline, tmp_path, bars=300)
+    pipeline.subscribe("bars", tmp_path / "bars.dbn.zst")
+    pipeline.configure("kafka", **{"topic.metadata.refresh.interval.ms": 1000})
+    pipeline.start_all()
+    assert pipeline.run()["balanced"]
+    add_partitions(pipeline, "etl.valid.ohlcv", 9)
+    (transformer,) = pipeline.of("transformer")
+    refuses(transformer, pipeline.topic("etl.valid.ohlcv"), "9 partitions, the table says 6", "penstock topics apply")
+    assert "9 partitions" in pipeline.cli("topics", "check", code=1).stdout
+
+
+def set_topic(pipeline, topic, key, value):
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource("topic", pipeline.topic(topic), incremental_configs=[entry])
+    admin = AdminClient(pipeline.kafka())
+    admin.incremental_alter_configs([resource])[resource].result(KAFKA_SECONDS)
+    asked = ConfigResource("topic", pipeline.topic(topic))
+
+    def told():
+        return admin.describe_configs([asked])[asked].result(KAFKA_SECONDS)[key].value == value
+
+    wait_until(told, KAFKA_SECONDS, f"{key} of {topic} is {value}")
+
+
+@pytest.mark.parametrize(
+    ("topic", "key", "value", "wanted"),
+    [
+        ("etl.raw.ohlcv", "retention.ms", "60000", "259200000"),
+        ("etl.clean.trades", "cleanup.policy", "compact", "delete"),
+        ("etl.control", "cleanup.policy", "delete", "compact"),
+        ("etl.dlq", "message.timestamp.type", "CreateTime", "LogAppendTime"),
+    ],
+)
+def test_a_topic_that_would_lose_records_is_refused(pipeline, topic, key, value, wanted):
+    set_topic(pipeline, topic, key, value)
+    workers = [pipeline.spawn(kind) for kind in KINDS]
+    for worker in workers:
+        refuses(worker, pipeline.topic(topic), f"{key}={value}, the table says {wanted}", "kafka-configs.sh")
+    set_topic(pipeline, topic, key, wanted)
+    pipeline.spawn("validator").wait_ready()
+
+
+def test_a_topic_that_keeps_records_longer_is_taken(pipeline):
+    set_topic(pipeline, "etl.raw.ohlcv", "retention.ms", "-1")
+    set_topic(pipeline, "etl.clean.ohlcv", "retention.ms", str(400 * 86_400_000))
+    pipeline.start_all()
 
 
 # --- subscriptions -------------------------------------------------------------------------------------------------
