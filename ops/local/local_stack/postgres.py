@@ -1,5 +1,8 @@
 """One private PostgreSQL server on 127.0.0.1 and a unix socket.
 
+PENSTOCK_PG_BINDIR names the programs of another server than the newest that is installed. Where that has TimescaleDB, it is
+loaded with it, so that databases may make the extension.
+
 initdb refuses root, and the unprivileged user that is taken instead cannot enter a 0700 checkout: then the data lies
 under /var/tmp (PENSTOCK_PG_ROOT) in a folder named after this stack's, linked from it. The folder carries the stack's
 id: what an earlier stack of the same path left behind is moved aside, never taken over.
@@ -22,6 +25,7 @@ from local_stack.process import KILL, PidFile, Problem, clean_environment, launc
 READY_SECONDS = 60
 OLD_SERVER_SECONDS = 30
 OLDEST = 15
+BINDIR = "PENSTOCK_PG_BINDIR"
 SOCKET_PATH_MAX = 80  # of 107, less the name that PostgreSQL appends
 
 CONF = """\
@@ -41,10 +45,17 @@ log_timezone = 'UTC'
 log_line_prefix = '%m [%p] %q%u@%d '
 logging_collector = off
 """
+TIMESCALE = """\
+shared_preload_libraries = 'timescaledb'
+timescaledb.telemetry_level = off
+max_worker_processes = 32
+"""
 
 
 def bindir(major=None):
     """The newest installed server's programs, or those of the one version that a data folder was made by."""
+    if chosen := os.environ.get(BINDIR):
+        return chosen
     found = {}
     for path in glob.glob("/usr/lib/postgresql/*/bin"):
         version = re.search(r"/(\d+)/bin$", path)
@@ -59,6 +70,12 @@ def bindir(major=None):
     if not found or max(found) < OLDEST:
         raise Problem(f"PostgreSQL {OLDEST} or newer is not installed: make install-deps")
     return found[max(found)]
+
+
+def has_timescale(programs):
+    """Whether the server that has these programs can load the extension."""
+    asked = subprocess.run([os.path.join(programs, "pg_config"), "--sharedir"], capture_output=True, text=True)
+    return os.path.exists(os.path.join(asked.stdout.strip(), "extension", "timescaledb.control"))
 
 
 class Postgres:
@@ -236,10 +253,11 @@ class Postgres:
             shared_buffers="128MB" if throwaway else "256MB",
             durable="off" if throwaway else "on",
         )
-        write_atomic(os.path.join(self.data, "penstock.conf"), conf)
-        self.clear_lock_file()
         with open(version) as file:
             programs = bindir(int(file.read()))
+        conf += TIMESCALE if has_timescale(programs) else ""
+        write_atomic(os.path.join(self.data, "penstock.conf"), conf)
+        self.clear_lock_file()
         launch(
             self.pidfile,
             [os.path.join(programs, "postgres"), "-D", self.data],
