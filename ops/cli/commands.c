@@ -1,6 +1,7 @@
 #include "ops/cli/backfill.h"
 #include "ops/cli/breaker.h"
 #include "ops/cli/cli.h"
+#include "ops/cli/db_timescale.h"
 #include "ops/cli/decode.h"
 #include "ops/cli/dlq.h"
 #include "ops/cli/health.h"
@@ -160,6 +161,12 @@ const struct command cli_commands[] = {
 	{ "db roles", "apply|check|ls [--dry-run]",
 	  "make the database's roles and grant each what it needs, and no more; check: exit code 1 where it is otherwise",
 	  command_db_roles },
+	{ "db timescale apply", "[--chunk TABLE=INTERVAL]... [--compress-after TABLE=INTERVAL]... [--dry-run]",
+	  "where the server has TimescaleDB: make hypertables, compression (after `never`: none), bars of months; again: what changed",
+	  command_db_timescale_apply },
+	{ "db timescale check", "", "is it so? exit code 1 where not", command_db_timescale_check },
+	{ "db timescale status", "[--json]", "chunks, compression, and how its jobs went, there and here",
+	  command_db_timescale_status },
 	{ "help", "[COMMAND...]", "this list, or all that is to be said of some commands", command_help },
 	{ "man", "[PAGE]", "a manual page as roff: penstock man | man -l -", command_man },
 	{ "completion", "bash|zsh", "for the shell: source <(penstock completion bash)", command_completion },

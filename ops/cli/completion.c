@@ -73,6 +73,13 @@ static void put_next_words(const char *words, size_t length)
 	}
 }
 
+static void put_beginning(const char *words, size_t n)
+{
+	printf("\t\"%.*s\" | \"help %.*s\") echo \"", (int)n, words, (int)n, words);
+	put_next_words(words, n);
+	printf("\" ;;\n");
+}
+
 /* `penstock` alone, and each beginning that is longer than nothing and shorter than a name. */
 static void put_beginnings(void)
 {
@@ -84,13 +91,9 @@ static void put_beginnings(void)
 		printf(" %s", *w);
 	printf(" --help --version\" ;;\n");
 	for (const struct command *c = cli_commands; c->name; c++) {
-		size_t n = strcspn(c->name, " ");
-
-		if (!c->name[n] || (strncmp(last, c->name, n) == 0 && last[n] == ' '))
-			continue;
-		printf("\t\"%.*s\" | \"help %.*s\") echo \"", (int)n, c->name, (int)n, c->name);
-		put_next_words(c->name, n);
-		printf("\" ;;\n");
+		for (size_t n = strcspn(c->name, " "); c->name[n]; n += 1 + strcspn(c->name + n + 1, " "))
+			if (strncmp(last, c->name, n) != 0 || last[n] != ' ')
+				put_beginning(c->name, n);
 		last = c->name;
 	}
 	printf("\thelp) echo \"");

@@ -472,7 +472,7 @@ def test_a_column_that_somebody_made_narrower(pipeline, clean):
     """Refused by the staging table as well."""
     pipeline.start("loader")
     load(pipeline, clean, [clean_bar(ATTEMPT, n) for n in range(1, 11)])
-    pipeline.query("DROP VIEW market_data, daily_bars CASCADE; ALTER TABLE ohlcv_data ALTER COLUMN volume TYPE numeric(6)")
+    pipeline.query("DROP VIEW market_data, daily_bars, ohlcv_monthly CASCADE; ALTER TABLE ohlcv_data ALTER COLUMN volume TYPE numeric(6)")
     for worker in pipeline.of("loader"):
         assert worker.stop() == 0
     pipeline.start("loader")
@@ -492,7 +492,7 @@ def test_a_row_that_the_staging_table_refuses_was_never_there(pipeline, clean):
     """The next one of its key is the first: unchanged, not a duplicate."""
     pipeline.start("loader")
     load(pipeline, clean, [clean_bar(ATTEMPT, n, volume=306) for n in range(1, 11)])
-    pipeline.query("DROP VIEW market_data, daily_bars CASCADE; ALTER TABLE ohlcv_data ALTER COLUMN volume TYPE numeric(6)")
+    pipeline.query("DROP VIEW market_data, daily_bars, ohlcv_monthly CASCADE; ALTER TABLE ohlcv_data ALTER COLUMN volume TYPE numeric(6)")
     for worker in pipeline.of("loader"):
         assert worker.stop() == 0
     bars = [clean_bar(OTHER, n, volume=volume) for n in (1, 2) for volume in (5_000_000, 306, 306)]
