@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 #include "common/mem.h"
 #include "stages/loader/months.h"
 #include "stages/loader/order.h"
@@ -10,6 +11,7 @@
 
 #define BYTES_MAX ((size_t)256 * 1024 * 1024)
 #define FIRST_ROWS 1024
+#define LIMIT_EXCEEDED "53400" /* SQLSTATE: more compressed rows than etl.allow_unpacking() allowed */
 
 /* A message of a batch. */
 struct kept {
@@ -36,7 +38,8 @@ struct lane {
 	struct table *table;
 	struct merge *merge;
 	struct sides *sides;
-	bool beside; /* rows of the batch that is written go into other tables, too */
+	bool crowded; /* the last batch was to touch more compressed rows than a statement may */
+	bool beside;  /* rows of the batch that is written go into other tables, too */
 	int32_t *part;
 	int64_t part_cap;
 	struct ledger *part_arrivals;
@@ -76,6 +79,7 @@ static void empty_load(struct load *load)
 	order_reset(load->order);
 	ledger_reset(load->arrivals);
 	load->count = 0;
+	months_begin(load->months);
 }
 
 struct lane *lane_new(const struct table_spec *spec, const char *topic)
@@ -209,7 +213,9 @@ int lane_prepare(struct lane *lane, struct pg *pg, struct err *err)
 	lane->beside = false;
 	if (load->count > 0 && sides_learn(lane->sides, pg, load->index, load->count, &lane->beside, err))
 		return -1;
-	return months_ensure(load->months, pg, err);
+	if (months_ensure(load->months, pg, err))
+		return -1;
+	return load->count > 0 ? months_unpack(load->months, pg, lane->crowded, err) : 0;
 }
 
 static int refuse_row(void *self, const struct merge_refusal *refusal, struct err *err)
@@ -282,6 +288,19 @@ static int write_parts(struct lane *lane, struct pg *pg, const struct merge_batc
 	return 0;
 }
 
+/* Bars of months that are materialised are to be refreshed. */
+static int note_touched(struct lane *lane, struct pg *pg, const struct load *load, struct err *err)
+{
+	char from[CLOCK_TEXT_MAX], until[CLOCK_TEXT_MAX];
+
+	if (load->count == 0 || !lane->spec->rolled_up)
+		return 0;
+	clock_format(load->time_min, 6, from);
+	clock_format(load->time_max, 6, until);
+	return pg_query(pg, "SELECT etl.touch($1, $2::timestamptz, $3::timestamptz)",
+			PG_PARAMS(lane->spec->name, from, until), NULL, err);
+}
+
 int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_refused_fn *refused, void *self,
 	       struct err *err)
 {
@@ -300,13 +319,18 @@ int lane_write(struct lane *lane, struct pg *pg, struct ledger *ledger, lane_ref
 
 	lane->refused = refused;
 	lane->refused_self = self;
-	if (lane->beside)
-		return write_parts(lane, pg, &batch, ledger, err);
-	return merge_run(lane->merge, pg, &batch, ledger, refuse_row, lane, err);
+	if ((lane->beside ? write_parts(lane, pg, &batch, ledger, err)
+			  : merge_run(lane->merge, pg, &batch, ledger, refuse_row, lane, err)) ||
+	    note_touched(lane, pg, load, err)) {
+		lane->crowded = lane->crowded || pg_failed_with(pg, LIMIT_EXCEEDED);
+		return -1;
+	}
+	return 0;
 }
 
 void lane_written(struct lane *lane)
 {
+	lane->crowded = false;
 	empty_load(lane->writing);
 }
 

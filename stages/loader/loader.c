@@ -46,6 +46,7 @@ struct side {
 };
 
 struct loader {
+	int64_t unpack_rows_max;
 	const char *dlq_topic;
 	struct sender *sender;
 	struct lane *lanes[DATA_TYPES];
@@ -60,6 +61,7 @@ int loader_open(struct loader **ret, struct worker *worker, struct err *err)
 {
 	CLEANUP(loader_freep) struct loader *loader = mem_zalloc(1, sizeof(*loader));
 
+	loader->unpack_rows_max = config_int(worker->cfg, "unpack_rows_max");
 	loader->dlq_topic = topics_name(worker->topics, "etl.dlq");
 	for (unsigned i = 0; i < 2; i++) {
 		loader->sides[i] = (struct side){ .archive = archive_new(), .scratch = BUF_INIT(SCRATCH_MAX) };
@@ -206,6 +208,8 @@ static int opened(void *self, struct pg *pg, struct err *err)
 	for (unsigned id = 0; id < DATA_TYPES; id++)
 		if (lane_opened(loader->lanes[id], pg, err))
 			return -1;
+	if (pg_query(pg, "SELECT etl.allow_unpacking($1)", PG_PARAMS(INT_TEXT(loader->unpack_rows_max)), NULL, err))
+		return -1;
 	return archive_create_stage(pg, err);
 }
 

@@ -12,6 +12,8 @@ static const struct config_key keys[] = {
 	  "A batch (one transaction) is committed at this size." },
 	{ "batch.ms", CONFIG_INT, "200", 1, 60000, "ms",
 	  "A batch is committed this long after its first record, or when none has come for a tenth of it." },
+	{ "unpack_rows_max", CONFIG_INT, "1000000", 0, 2000000000, "rows",
+	  "Compressed rows that a statement may touch (TimescaleDB); where it is more, their chunks are decompressed first. 0: any number." },
 	{ 0 },
 };
 static const struct config_key *const shared[] = { config_common_keys, config_database_keys, NULL };

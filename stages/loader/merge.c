@@ -211,6 +211,20 @@ static void put_array(struct buf *text, const int32_t *sequences, int64_t count)
 	buf_put_u8(text, '}');
 }
 
+static int update_found(struct work *work, const char *const params[4], int64_t count, struct err *err)
+{
+	CLEANUP(pg_result_freep) struct pg_result *scope = NULL;
+
+	if (pg_query(work->pg, statement(work->m, MERGE_SCOPE), params, 1, &scope, err))
+		return -1;
+	if (!pg_bool(scope, 0, 3))
+		return change(work, MERGE_UPDATE, params, 4, count, err);
+	return change(work, MERGE_UPDATE_PACKED,
+		      (const char *const[]){ params[0], pg_text(scope, 0, 0), pg_text(scope, 0, 1), params[3],
+					     pg_text(scope, 0, 2) },
+		      5, count, err);
+}
+
 static int update_rows(void *self, const int32_t *sequences, int64_t count, struct err *err)
 {
 	struct work *work = self;
@@ -221,9 +235,9 @@ static int update_rows(void *self, const int32_t *sequences, int64_t count, stru
 		put_array(&array, sequences, count);
 		params[3] = buf_text(&array);
 	}
-	if (change(work, MERGE_JOURNAL, params, 4, count, err) || change(work, MERGE_UPDATE, params, 4, count, err))
+	if (change(work, MERGE_JOURNAL, params, 4, count, err))
 		return -1;
-	return 0;
+	return update_found(work, params, count, err);
 }
 
 static int note_refused(struct work *work, unsigned from, struct err *err)

@@ -128,6 +128,16 @@ static void write_journal(struct buf *sql, const char *name, const char *key, co
 			  " WHERE o.round = $1::integer AND o.outcome = 'updated'" ONE_OF);
 }
 
+static void write_update(struct buf *sql, const char *name, const char *key, const char *content,
+			 const char *time_column)
+{
+	buf_printf(sql, "UPDATE %s t SET attempt = s.attempt, as_of = s.as_of, ", name);
+	put_pairs(sql, content, "", " = ", "s.", ", ");
+	buf_printf(sql, " FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE ", name, name);
+	put_same_key(sql, key, time_column);
+	buf_put_text(sql, " AND o.round = $1::integer AND o.outcome = 'updated' AND t.as_of < s.as_of" ONE_OF);
+}
+
 /*
  * What a round changes is counted first and compared with the rows touched:
  * somebody else's change in between makes them differ, and the batch is taken
@@ -148,12 +158,22 @@ static void write_changes(struct buf *sql, const char *name, const char *columns
 	put_same_key(&sql[MERGE_KNOWN], key, time_column);
 	buf_put_text(&sql[MERGE_KNOWN], " WHERE s.seq = $1::integer");
 	write_journal(&sql[MERGE_JOURNAL], name, key, time_column);
-	buf_printf(&sql[MERGE_UPDATE], "UPDATE %s t SET attempt = s.attempt, as_of = s.as_of, ", name);
-	put_pairs(&sql[MERGE_UPDATE], content, "", " = ", "s.", ", ");
-	buf_printf(&sql[MERGE_UPDATE], " FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE ", name, name);
-	put_same_key(&sql[MERGE_UPDATE], key, time_column);
-	buf_put_text(&sql[MERGE_UPDATE],
-		     " AND o.round = $1::integer AND o.outcome = 'updated' AND t.as_of < s.as_of" ONE_OF);
+	write_update(&sql[MERGE_UPDATE], name, key, content, time_column);
+	write_update(&sql[MERGE_UPDATE_PACKED], name, key, content, time_column);
+}
+
+/*
+ * Before an UPDATE a hypertable decompresses what constants say of its compressed rows, and a join says nothing: without the series
+ * and times of just the rows that are updated, it would be all symbols of the batch's time.
+ */
+static void write_scope(struct buf *sql, const struct table_spec *spec)
+{
+	buf_printf(
+		&sql[MERGE_SCOPE],
+		"SELECT min(s.%s), max(s.%s), array_agg(DISTINCT s.%s), etl.is_hypertable(to_regclass('%s'))"
+		" FROM stage_%s s JOIN outcome_%s o USING (seq) WHERE o.round = $1::integer AND o.outcome = 'updated'",
+		spec->time_column, spec->time_column, spec->series[0], spec->name, spec->name, spec->name);
+	buf_printf(&sql[MERGE_UPDATE_PACKED], " AND t.%s = ANY($5::text[])", spec->series[0]);
 }
 
 /* Where a round is written by parts, each is looked up and not searched for. */
@@ -202,6 +222,7 @@ void merge_sql_write(struct buf sql[MERGE_STATEMENTS], const struct table *table
 	write_fetch(&sql[MERGE_FETCH], table);
 	write_classify(sql, name, key, content, time_column);
 	write_changes(sql, name, columns, key, content, time_column);
+	write_scope(sql, table_spec(table));
 	write_parts(sql, name);
 	write_refusals(sql, name, key);
 	write_counts(sql, name);

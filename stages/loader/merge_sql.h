@@ -18,7 +18,9 @@ enum merge_statement {
 	MERGE_KNOWN,      /* a row if the key of the sequence $1 is there; $2, $3 as above */
 	MERGE_JOURNAL, /* the old rows of a round's updates; $2, $3 as above, $4: an array of sequences, null for all */
 	MERGE_UPDATE,  /* likewise */
-	MERGE_BEGIN_PARTS, /* from here to END_PARTS, rows are looked up by sequence */
+	MERGE_SCOPE,   /* what a round's updates are about: $2, $3, $5 of the next; whether the table is a hypertable */
+	MERGE_UPDATE_PACKED, /* likewise, $5: the first column of their series, as a text array */
+	MERGE_BEGIN_PARTS,   /* from here to END_PARTS, rows are looked up by sequence */
 	MERGE_END_PARTS,
 	MERGE_LIST,   /* sequences of a round's rows of the outcome $2 */
 	MERGE_REFUSE, /* $1: an array of sequences */

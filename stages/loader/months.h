@@ -1,7 +1,7 @@
 #pragma once
 /*
  * The month partitions that a time-partitioned table needs, made before the
- * batch that needs them: DDL inside it would hold its locks as long.
+ * batch that needs them: DDL inside it would hold its locks as long. The same of compressed chunks that are to be opened.
  */
 #include <stdint.h>
 
@@ -19,8 +19,17 @@ void months_freep(struct months **months);
 
 void months_note(struct months *months, int64_t ts_ns);
 
+/* Another batch: what was noted is no more. */
+void months_begin(struct months *months);
+
 /* Looks again for every month that is noted from here on. */
 void months_forget(struct months *months);
 
 /* Makes what was noted and is not known to be there, each in a transaction of its own. */
 int months_ensure(struct months *months, struct pg *pg, struct err *err);
+
+/*
+ * Of a hypertable: makes the compressed chunks plain ones that so many rows are for that it would be slow to write them there, or
+ * all that rows are for.
+ */
+int months_unpack(struct months *months, struct pg *pg, bool all, struct err *err);

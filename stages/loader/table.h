@@ -18,6 +18,7 @@ struct table_spec {
 	const char *name; /* "ohlcv_data" */
 	const struct record_type *type;
 	const char *time_column; /* a time or a date; partitioned by it, by month */
+	bool rolled_up;          /* bars of months are made of it */
 	bool nanoseconds; /* a time `t` but as_of has a column `t_ns` beside it, of the ns below its microsecond */
 	const char *keys[TABLE_KEYS_MAX];
 	const char *series

@@ -11,6 +11,7 @@ const struct table_spec loader_tables[DATA_TYPES] = {
 		.name = DATA_TABLE_OHLCV,
 		.type = &ohlcv_clean_type,
 		.time_column = "ts_event",
+		.rolled_up = true,
 		.keys = { "symbol", "interval", "ts_event", "dataset", "publisher_id" },
 		.series = { "symbol", "interval", "dataset", "publisher_id" },
 	},
