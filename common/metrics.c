@@ -9,16 +9,25 @@ static void put_head(const char *name, const char *type, const char *help, struc
 	buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-void metrics_render(struct metric *table, unsigned count, struct buf *out)
+static void render(struct metric *table, unsigned count, int64_t unit, struct buf *out)
 {
 	for (unsigned i = 0; i < count; i++) {
 		struct metric *m = &table[i];
 
 		if (i == 0 || strcmp(m->name, table[i - 1].name) != 0)
 			put_head(m->name, m->type == METRIC_COUNTER ? "counter" : "gauge", m->help, out);
-		buf_printf(out, "%s%s%s%s %" PRId64 "\n", m->name, m->labels ? "{" : "", m->labels ? m->labels : "",
-			   m->labels ? "}" : "", metric_get(m));
+		buf_printf(out, "%s%s%s%s ", m->name, m->labels ? "{" : "", m->labels ? m->labels : "",
+			   m->labels ? "}" : "");
+		if (unit)
+			buf_printf(out, "%.15g\n", (double)metric_get(m) / (double)unit);
+		else
+			buf_printf(out, "%" PRId64 "\n", metric_get(m));
 	}
+}
+
+void metrics_render(struct metric *table, unsigned count, struct buf *out)
+{
+	render(table, count, 0, out);
 }
 
 /* --- families -------------------------------------------------------------------------------------------------------- */
@@ -46,7 +55,7 @@ struct metric *metric_family_row(struct metric_family *family, const char *label
 void metric_family_render(struct metric_family *family, struct buf *out)
 {
 	if (!atomic_load_explicit(&family->hidden, memory_order_relaxed))
-		metrics_render(family->rows, atomic_load_explicit(&family->count, memory_order_acquire), out);
+		render(family->rows, atomic_load_explicit(&family->count, memory_order_acquire), family->unit, out);
 }
 
 /* --- histograms ------------------------------------------------------------------------------------------------------ */

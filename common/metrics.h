@@ -45,6 +45,7 @@ struct metric_family {
 	const char *name;
 	enum metric_type type;
 	const char *help;
+	int64_t unit;       /* the rows' values are shown divided by it; 0: as they are */
 	const char *others; /* the labels of the last row: what there is no room for is counted there */
 	struct metric *rows;
 	unsigned max;

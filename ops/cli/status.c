@@ -104,6 +104,7 @@ static bool look_system(struct assessment *a, struct buf *out)
 static bool look_database(struct assessment *a, struct buf *out)
 {
 	const char *timescale = text(of_database(a), "timescaledb");
+	const json_t *s = json_object_get(of_database(a), "timescale");
 
 	if (!a->database) {
 		buf_printf(out, "Unknown: %s", a->unreachable.text);
@@ -111,7 +112,14 @@ static bool look_database(struct assessment *a, struct buf *out)
 	}
 	buf_printf(out, "Connected (%s%s%s)", text(of_database(a), "version"), timescale[0] ? ", TimescaleDB " : "",
 		   timescale);
-	return true;
+	if (number(s, "hypertables") > 0)
+		buf_printf(out,
+			   ": %" PRId64 " hypertables, %" PRId64 " of %" PRId64 " chunks compressed, %" PRId64
+			   " overdue, %" PRId64 " of %" PRId64 " jobs fail in its scheduler, %" PRId64 " here",
+			   number(s, "hypertables"), number(s, "compressed_chunks"), number(s, "chunks"),
+			   number(s, "overdue_chunks"), number(s, "jobs_failed_there"), number(s, "jobs"),
+			   number(s, "jobs_failed"));
+	return number(s, "jobs_failed") == 0;
 }
 
 static bool look_api(struct assessment *a, struct buf *out)

@@ -72,6 +72,7 @@ static void stand_by(struct orchestrator *self, const char *why)
 			    why);
 	self->leader = (struct leader){ 0 };
 	lease_hold(self->lease, 0);
+	timescale_lead(self->timescale, false);
 	dispatch_freep(&self->dispatch);
 	events_freep(&self->events);
 	drain_release(&self->drain);
@@ -106,6 +107,7 @@ static int try_to_lead(struct orchestrator *self, struct err *err)
 	if (self->leader.epoch == 0)
 		return depose_silent(self, err);
 	lease_hold(self->lease, self->leader.epoch);
+	timescale_lead(self->timescale, true);
 	self->dispatch = dispatch_new();
 	self->refreshed_ns = 0;
 	log_info("leadership_taken", LOG_FIELDS(log_i64("epoch", self->leader.epoch)),
@@ -308,6 +310,7 @@ static void release(struct orchestrator *self)
 	gaps_release(&self->gaps);
 	open_transactions_release(&self->open_transactions);
 	kafka_admin_freep(&self->admin);
+	timescale_freep(&self->timescale);
 	lease_freep(&self->lease);
 	pg_freep(&self->pg);
 }
@@ -320,7 +323,7 @@ int orchestrator_run(struct worker *worker, struct err *err)
 	self.database = (struct link){ .name = "database", .up = &orchestrator_shared.database_up };
 	self.kafka = (struct link){ .name = "kafka", .up = &orchestrator_shared.kafka_up };
 	self.drain = (struct drain)DRAIN_INIT;
-	if (lease_open(&self.lease, worker->cfg, err))
+	if (lease_open(&self.lease, worker->cfg, err) || timescale_open(&self.timescale, worker->cfg, err))
 		return -1;
 	atomic_store(&orchestrator_shared.scheduler_running, true);
 	return loop(&self, err);

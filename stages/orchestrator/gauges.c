@@ -84,7 +84,54 @@ static struct metric_family open_transactions = {
 	.rows = open_rows,
 	.max = TOPIC_ROWS,
 };
-struct metric_family *const orchestrator_families[] = { &lag, &open_transactions, &pg_transactions, NULL };
+
+/* --- hypertables ------------------------------------------------------------------------------------------------------- */
+
+#define HYPERTABLE_ROWS 16
+
+/* Under the names of PostgreSQL's exporters. */
+#define HYPERTABLES(variable, shown_as, text, divisor) \
+	static struct metric variable##_rows[HYPERTABLE_ROWS]; \
+	static struct metric_family variable = { \
+		.name = shown_as, \
+		.type = METRIC_GAUGE, \
+		.help = text, \
+		.unit = divisor, \
+		.others = "hypertable=\"other\"", \
+		.rows = variable##_rows, \
+		.max = HYPERTABLE_ROWS, \
+	}
+HYPERTABLES(chunks, "postgres_hypertable_chunks", "Chunks of a hypertable of TimescaleDB.", 0);
+HYPERTABLES(compressed_chunks, "postgres_compressed_chunks", "Those of them that are compressed.", 0);
+HYPERTABLES(overdue_chunks, "postgres_overdue_chunks", "Those that are old enough to be compressed, and are not.", 0);
+HYPERTABLES(compression_ratio, "postgres_compression_ratio",
+	    "Bytes that the compressed chunks had before, for each that they have; 0: none is compressed.", 1000);
+
+struct metric_family *const orchestrator_families[] = {
+	&lag, &open_transactions, &chunks, &compressed_chunks, &overdue_chunks, &compression_ratio, &pg_transactions,
+	NULL
+};
+
+void gauges_hypertable(const struct hypertable_figures *figures)
+{
+	char labels[100];
+
+	snprintf(labels, sizeof(labels), "hypertable=\"%s\"", figures->name);
+	metric_set(metric_family_row(&chunks, labels), figures->chunks);
+	metric_set(metric_family_row(&compressed_chunks, labels), figures->compressed);
+	metric_set(metric_family_row(&overdue_chunks, labels), figures->overdue);
+	metric_set(metric_family_row(&compression_ratio, labels), figures->ratio_thousandths);
+}
+
+void gauges_show_hypertables(bool shown)
+{
+	atomic_store(&chunks.hidden, !shown);
+	atomic_store(&compressed_chunks.hidden, !shown);
+	atomic_store(&overdue_chunks.hidden, !shown);
+	atomic_store(&compression_ratio.hidden, !shown);
+}
+
+/* --- the log's ends ------------------------------------------------------------------------------------------------------ */
 
 static struct metric *lag_row(const struct position *place)
 {

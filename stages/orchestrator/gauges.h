@@ -1,5 +1,8 @@
 #pragma once
 /* The orchestrator's own metrics, and the core's refresh of those that are counts in the database. */
+#include <stdbool.h>
+#include <stdint.h>
+
 #include "common/metrics.h"
 
 struct orchestrator;
@@ -39,6 +42,15 @@ enum gauge {
 extern struct metric orchestrator_metrics[GAUGES];
 
 extern struct metric_family *const orchestrator_families[];
+
+/* What one of TimescaleDB's tables holds. */
+struct hypertable_figures {
+	const char *name;
+	int64_t chunks, compressed, overdue;
+	int64_t ratio_thousandths; /* bytes before and after compression; 0: nothing is compressed */
+};
+void gauges_hypertable(const struct hypertable_figures *figures);
+void gauges_show_hypertables(bool shown);
 
 struct positions;
 

@@ -30,6 +30,10 @@ const struct config_key orchestrator_keys[] = {
 	{ "slow_query_ms", CONFIG_INT, "5000", 1, 3600000, "ms", "A query of the API that takes longer is a warning." },
 	{ "query_s", CONFIG_INT, "30", 1, 3600, "s",
 	  "A query of the API that takes longer is given up, and its request answered with 503." },
+	{ "timescale.look_s", CONFIG_INT, "30", 1, 86400, "s",
+	  "How often TimescaleDB's jobs are looked after, and months refreshed that late bars touched; where it is there." },
+	{ "timescale.grace_s", CONFIG_INT, "600", 0, 8640000, "s",
+	  "A job that its scheduler does not run is run here so long after its time; one that fails there at once." },
 	{ "http.port", CONFIG_INT, "8000", 0, 65535, NULL, "Port of the API; 0: a free one." },
 	{ 0 },
 };

@@ -22,6 +22,7 @@
 #include "stages/orchestrator/lease.h"
 #include "stages/orchestrator/link.h"
 #include "stages/orchestrator/open_transactions.h"
+#include "stages/orchestrator/timescale.h"
 
 struct dispatch;
 struct events;
@@ -49,6 +50,7 @@ struct orchestrator {
 	struct events *events;     /* NULL while standing by */
 	struct kafka_admin *admin; /* orchestrator_admin() opens it */
 	struct lease *lease;
+	struct timescale *timescale;
 	struct closing closing;
 	struct breakers breakers;
 	struct holding holding;

@@ -34,7 +34,8 @@ static int make(struct orchestrator *self, int64_t attempt, const char *subscrip
 		return -1;
 	if (pg_rows(kept) == 0)
 		return 0;
-	if (pg_query(self->pg, "SELECT withdrawn, delivered, stored, why FROM etl.withdraw($1)",
+	if (pg_exec(self->pg, "SELECT etl.allow_unpacking(0)", err) || /* one window's, however many they are */
+	    pg_query(self->pg, "SELECT withdrawn, delivered, stored, why FROM etl.withdraw($1)",
 		     PG_PARAMS(INT_TEXT(attempt)), &r, err) ||
 	    pg_exec(self->pg, "SELECT etl.forget_seen_keys()", err))
 		return -1;

@@ -303,8 +303,12 @@ static void metrics_are_prometheus_text(void **state)
 static void a_family_grows_to_its_last_row(void **state)
 {
 	static struct metric rows[3];
-	static struct metric_family family = { "calls_total", METRIC_COUNTER, "Calls.", "to=\"other\"", rows, 3, 0,
-					       false };
+	static struct metric_family family = { .name = "calls_total",
+					       .type = METRIC_COUNTER,
+					       .help = "Calls.",
+					       .others = "to=\"other\"",
+					       .rows = rows,
+					       .max = 3 };
 	CLEANUP(buf_release) struct buf text = BUF_INIT(1000);
 
 	(void)state;

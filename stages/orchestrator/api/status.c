@@ -23,6 +23,7 @@ static const char status_sql[] =
 static const char alarms_sql[] =
 	"(SELECT message FROM etl.gaps ORDER BY since DESC, consumer_group, topic, partition LIMIT $1)"
 	" UNION ALL (SELECT message FROM etl.breaker_alarms ORDER BY since DESC, about LIMIT $1)"
+	" UNION ALL (SELECT message FROM etl.database_alarms ORDER BY since DESC, about LIMIT $1)"
 	" UNION ALL (SELECT message FROM etl.alarms ORDER BY since DESC, attempt LIMIT $1) LIMIT $1";
 
 static bool broker_is_away(void)

@@ -3,6 +3,7 @@
 SELECT json_build_object(
     'version', split_part(version(), ' on ', 1),
     'timescaledb', (SELECT extversion FROM pg_extension WHERE extname = 'timescaledb'),
+    'timescale', etl.timescale_summary(),
     'bytes', pg_database_size(current_database()),
     'latest_data', (SELECT max(etl.table_latest(t.name::regclass, t.time_column))
                     FROM (VALUES ('ohlcv_data', 'ts_event'), ('trades_data', 'ts_event'), ('tbbo_data', 'ts_event')) AS t (name, time_column)),

@@ -20,5 +20,6 @@ SELECT kind, name, errors, last_at, trouble FROM (
     UNION ALL
     SELECT 'alarms', name, count(*), max(since), true
       FROM (SELECT name, since FROM etl.alarms UNION ALL SELECT 'offset_gap', since FROM etl.gaps
-            UNION ALL SELECT name, since FROM etl.breaker_alarms) a GROUP BY name) e
+            UNION ALL SELECT name, since FROM etl.breaker_alarms
+            UNION ALL SELECT name, since FROM etl.database_alarms) a GROUP BY name) e
 ORDER BY trouble DESC, kind, name
