@@ -18,6 +18,7 @@ import psycopg
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource
 
+from harness import timescale
 from harness.api import Api
 from harness.servers import TOP
 from harness.waiting import POLL_SECONDS, patient, wait_until
@@ -35,8 +36,8 @@ FINAL = ("success", "failed")
 
 
 class Pipeline:
-    def __init__(self, servers, folder, program_folder=None, database=True):
-        """database: whether there is one, be it empty; without one there are no topics either."""
+    def __init__(self, servers, folder, program_folder=None, database=True, plain=False):
+        """database: whether there is one, be it empty; without one there are no topics either. plain: never hypertables."""
         self.servers = servers
         self.folder = str(folder)
         self.programs = program_folder or os.environ.get("PENSTOCK_BIN") or os.path.join(TOP, "build", "bin")
@@ -54,6 +55,7 @@ class Pipeline:
         self.connections = {}
         self.api = Api(f"http://127.0.0.1:{self.api_port}", self.token)
         self.has_database = database
+        self.plain = plain
         if database:
             servers.create_database(self.database)
         self.write_config()
@@ -152,6 +154,8 @@ class Pipeline:
             both = [pool.submit(self.apply_topics), pool.submit(self.insist, "db", "migrate")]
         for each in both:
             each.result()
+        if timescale.everywhere() and not self.plain:
+            self.insist("db", "timescale", "apply")
         return self
 
     def apply_topics(self):
