@@ -552,3 +552,19 @@ BEGIN
         (SELECT string_agg('t.' || quote_ident(x), ', ') FROM unnest(contents) x),
         keys::text, contents::text) USING examples_max;
 END $$;
+
+-- --- whose rights ------------------------------------------------------------------------------------------------------------------
+
+-- As in 0025: what needs the owner's rights has them, for those alone that are granted it.
+DO $$
+DECLARE
+    rows_in text := (SELECT quote_ident(n.nspname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                      WHERE c.oid = 'ohlcv_data'::regclass);
+    function text;
+BEGIN
+    FOREACH function IN ARRAY ARRAY['etl.ensure_month(regclass, date)', 'etl.unpack_months(text, date[])',
+                                    'etl.touch(text, timestamptz, timestamptz)'] LOOP
+        EXECUTE format('ALTER FUNCTION %s SECURITY DEFINER SET search_path = %s, pg_temp', function, rows_in);
+        EXECUTE format('REVOKE EXECUTE ON FUNCTION %s FROM PUBLIC', function);
+    END LOOP;
+END $$;
