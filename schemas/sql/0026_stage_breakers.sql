@@ -1,4 +1,5 @@
--- Breakers of stages: a worker whose batches fail whatever they hold stands still, and says so with each try.
+-- Breakers of stages: a worker whose batches fail whatever they hold stands still, and says so with each try. Of
+-- workers that were not heard of for 30 days nothing is kept.
 CREATE TABLE etl.stage_breakers (
     stage    text NOT NULL,
     worker   text NOT NULL,

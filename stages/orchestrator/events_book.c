@@ -65,7 +65,8 @@ bool event_is_note(const struct task_event *event)
 
 /* A try's time is counted from when it was said: a worker whose last word is old may be gone. */
 static const char breaker_sql[] =
-	"INSERT INTO etl.stage_breakers AS b (stage, worker, state, openings, probe_at, reason)"
+	"WITH forgotten AS (DELETE FROM etl.stage_breakers WHERE probe_at < now() - interval '30 days')"
+	" INSERT INTO etl.stage_breakers AS b (stage, worker, state, openings, probe_at, reason)"
 	" VALUES ($1, $2, $3, ($3 = 'open')::integer, to_timestamp($4::bigint / 1000.0), $5)"
 	" ON CONFLICT (stage, worker) DO UPDATE SET state = EXCLUDED.state, probe_at = EXCLUDED.probe_at,"
 	"  since = CASE WHEN b.state = EXCLUDED.state THEN b.since ELSE now() END,"
